@@ -1,0 +1,37 @@
+//! Backends: where flows go.
+
+/// A backend as the data path sees it; element of `BACKENDS`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backend {
+    /// Address in wire order; IPv4 in the first word.
+    pub addr: [u32; 4],
+    /// Port, wire order; 0: the port the client used.
+    pub port: u16,
+    /// A [`BackendState`].
+    pub state: u8,
+    /// 4 or 6; 0: unused element.
+    pub family: u8,
+    /// Weight, for [`super::Selector::LeastFlows`]; at least 1.
+    pub weight: u32,
+    /// Index of its first port pool (`full-nat`): the pool of SNAT address `i` of the service is `pool_base + i`.
+    pub pool_base: u32,
+    /// 0.
+    pub reserved: u32,
+}
+
+/// State of a backend.
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BackendState {
+    /// The element is free, or its backend was removed: flows to it are dead.
+    Unused = 0,
+    /// Takes flows.
+    Active = 1,
+    /// Keeps its flows, takes none.
+    Draining = 2,
+    /// Unhealthy: takes no flows; packets of its flows select another backend.
+    Down = 3,
+    /// Taken out by the operator: as `Down`.
+    Disabled = 4,
+}

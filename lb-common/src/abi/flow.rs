@@ -1,0 +1,197 @@
+//! Flows: one tracked connection or exchange, as two entries, one per direction.
+
+use super::Address;
+
+/// The 5-tuple of a packet as seen on the wire: key of the flow tables.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct FlowKey<A> {
+    /// Source address, wire order.
+    pub src: A,
+    /// Destination address, wire order.
+    pub dst: A,
+    /// Source port, wire order.
+    pub sport: u16,
+    /// Destination port, wire order.
+    pub dport: u16,
+    /// IP protocol number: 6 (TCP) or 17 (UDP).
+    pub proto: u8,
+    /// 0.
+    pub pad: [u8; 3],
+}
+
+impl<A: Address> FlowKey<A> {
+    /// The key of the packet's answer, before any translation.
+    #[inline(always)]
+    #[must_use]
+    pub fn reversed(&self) -> Self {
+        Self { src: self.dst, dst: self.src, sport: self.dport, dport: self.sport, ..*self }
+    }
+}
+
+/// One direction of a flow: all that forwarding a packet needs.
+///
+/// 48 bytes for IPv4, so that a map element (48 bytes of kernel header, 16 of key) is 112 bytes and a connection takes
+/// 2 * (112 + 16 for the bucket) = 256 bytes.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flow<A> {
+    /// Source address after translation, wire order.
+    pub src: A,
+    /// Destination address after translation, wire order.
+    pub dst: A,
+    /// Source port after translation, wire order.
+    pub sport: u16,
+    /// Destination port after translation, wire order.
+    pub dport: u16,
+    /// What to add to the IPv4 header checksum: addresses and the TTL's decrement. See [`crate::checksum`].
+    pub l3_delta: u16,
+    /// What to add to the TCP or UDP checksum: addresses and ports.
+    pub l4_delta: u16,
+    /// Where the packet goes.
+    pub next_hop: NextHop,
+    /// Id of the backend: index into `BACKENDS`.
+    pub backend: u32,
+    /// Tick ([`super::Settings`]) of the last packet, in either direction.
+    pub last_seen: u32,
+    /// Id of the service: index into the counters.
+    pub service: u16,
+    /// A [`FlowState`].
+    pub state: u8,
+    /// [`FlowFlags`] bits.
+    pub flags: u8,
+}
+
+impl<A: Address> Flow<A> {
+    /// The key of the other direction's entry: the answer to the packet as it leaves us.
+    #[inline(always)]
+    #[must_use]
+    pub fn twin_key(&self, proto: u8) -> FlowKey<A> {
+        FlowKey { src: self.dst, dst: self.src, sport: self.dport, dport: self.sport, proto, pad: [0; 3] }
+    }
+
+    /// Whether the entry is for packets from the backend.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_reverse(&self) -> bool {
+        self.flags & FlowFlags::REVERSE != 0
+    }
+}
+
+/// A resolved next hop.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NextHop {
+    /// Destination MAC address; all 0: not known.
+    pub dmac: [u8; 6],
+    /// Source MAC address.
+    pub smac: [u8; 6],
+    /// Egress interface.
+    pub ifindex: u32,
+    /// [`super::Settings::fib_generation`] when it was resolved; 0: never by a FIB lookup (learned from a packet).
+    pub generation: u32,
+}
+
+/// State of a flow; also the index of its timeout in [`super::Settings::timeouts`].
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlowState {
+    /// A SYN was forwarded. In `EMBRYONIC`.
+    SynSent = 1,
+    /// The SYN-ACK passed. In `EMBRYONIC`.
+    SynReceived = 2,
+    /// First seen in the middle of a connection; no answer yet. In `EMBRYONIC`.
+    PickedUp = 3,
+    /// UDP without an answer yet. In `EMBRYONIC`.
+    UdpNew = 4,
+    /// Handshake complete. From here on in `FLOWS`.
+    Established = 5,
+    /// The client sent FIN.
+    FinClient = 6,
+    /// The backend sent FIN.
+    FinBackend = 7,
+    /// Both sent FIN.
+    Closing = 8,
+    /// RST passed.
+    Closed = 9,
+    /// UDP with an answer.
+    UdpEstablished = 10,
+}
+
+impl FlowState {
+    /// Every state, in the order of their numbers.
+    pub const ALL: [Self; 10] = [
+        Self::SynSent,
+        Self::SynReceived,
+        Self::PickedUp,
+        Self::UdpNew,
+        Self::Established,
+        Self::FinClient,
+        Self::FinBackend,
+        Self::Closing,
+        Self::Closed,
+        Self::UdpEstablished,
+    ];
+
+    /// The state of a number, if there is one.
+    #[must_use]
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| *state as u8 == number)
+    }
+
+    /// The name in the API and the CLI.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SynSent => "syn-sent",
+            Self::SynReceived => "syn-received",
+            Self::PickedUp => "picked-up",
+            Self::UdpNew => "udp-new",
+            Self::Established => "established",
+            Self::FinClient => "fin-client",
+            Self::FinBackend => "fin-backend",
+            Self::Closing => "closing",
+            Self::Closed => "closed",
+            Self::UdpEstablished => "udp-established",
+        }
+    }
+}
+
+/// Bits of [`Flow::flags`].
+#[derive(Debug)]
+pub struct FlowFlags;
+
+impl FlowFlags {
+    /// The entry is for packets from the backend to the client.
+    pub const REVERSE: u8 = 1;
+    /// The source address and port were allocated from a port pool, to be given back at the end.
+    pub const PORT_ALLOCATED: u8 = 2;
+}
+
+/// Key of the fragment tables (RFC 791 §3.2, RFC 8200 §4.5).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct FragmentKey<A> {
+    /// Source address, wire order.
+    pub src: A,
+    /// Destination address, wire order.
+    pub dst: A,
+    /// Identification, wire order; IPv4's 16 bits are zero-extended.
+    pub id: u32,
+    /// IP protocol number.
+    pub proto: u8,
+    /// 0.
+    pub pad: [u8; 3],
+}
+
+/// What the first fragment tells the later ones.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FragmentPorts {
+    /// Source port, wire order.
+    pub sport: u16,
+    /// Destination port, wire order.
+    pub dport: u16,
+    /// Tick of the first fragment.
+    pub seen: u32,
+}

@@ -1,0 +1,69 @@
+//! The binary interface between `lbd` and the BPF program: every key and value of every map.
+//!
+//! All types are `repr(C)`, hold integers only, and have no padding; `size_of` asserts beside each type pin the layout.
+//! Fields called "wire order" hold the bytes of the packet as they are, loaded as a native integer (RFC 1071 arithmetic does
+//! not mind, and nothing has to be swapped per packet). Every other field is native.
+
+mod address;
+mod backend;
+mod counters;
+mod drop_reason;
+mod event;
+mod flow;
+mod interface;
+mod service;
+mod settings;
+
+pub use address::Address;
+pub use backend::{Backend, BackendState};
+pub use counters::{InterfaceCounters, TrafficCounters};
+pub use drop_reason::DropReason;
+pub use event::{Event, EventKind};
+pub use flow::{Flow, FlowFlags, FlowKey, FlowState, FragmentKey, FragmentPorts, NextHop};
+pub use interface::{Interface, InterfaceFlags};
+pub use service::{Mode, Selector, Service, ServiceFlags, ServiceKey};
+pub use settings::{Settings, TICK_SHIFT, ticks_from_nanos};
+
+/// Version of the layout of the pinned maps; part of the pin directory's name. Raised with every incompatible change.
+pub const ABI_VERSION: u32 = 1;
+
+/// A map key or value: `repr(C)`, integers only, no padding, every bit pattern valid, at most 8-byte aligned.
+///
+/// Sealed: only the types of this module, whose layout is asserted here, have it; code that copies map bytes relies on that.
+pub trait Abi: Copy + Send + Sync + sealed::Sealed + 'static {}
+
+mod sealed {
+    /// Keeps [`super::Abi`] to the types listed below.
+    pub trait Sealed {}
+}
+
+macro_rules! abi {
+    ($($type:ty = $size:literal),+ $(,)?) => {$(
+        const _: () = assert!(size_of::<$type>() == $size);
+        impl sealed::Sealed for $type {}
+        impl Abi for $type {}
+    )+};
+}
+
+abi! {
+    FlowKey<u32> = 16,
+    FlowKey<[u32; 4]> = 40,
+    Flow<u32> = 48,
+    Flow<[u32; 4]> = 72,
+    FragmentKey<u32> = 16,
+    FragmentKey<[u32; 4]> = 40,
+    FragmentPorts = 8,
+    ServiceKey<u32> = 8,
+    ServiceKey<[u32; 4]> = 20,
+    Service = 16,
+    Backend = 32,
+    Interface = 48,
+    Settings = 96,
+    TrafficCounters = 40,
+    InterfaceCounters = 48,
+    Event = 32,
+    u32 = 4,
+    u64 = 8,
+    [u32; 2] = 8,
+    [u32; 4] = 16,
+}

@@ -1,0 +1,69 @@
+//! Services: what clients connect to.
+
+/// Key of the service tables.
+///
+/// `proto` 1 (ICMP) or 58 (ICMPv6) with port 0 says that the address is a VIP: such an entry exists for every VIP.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct ServiceKey<A> {
+    /// The VIP, wire order.
+    pub addr: A,
+    /// Port, wire order; 0: every port without an entry of its own.
+    pub port: u16,
+    /// IP protocol number.
+    pub proto: u8,
+    /// 0.
+    pub pad: u8,
+}
+
+/// A service as the data path sees it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Service {
+    /// Index into `SLOTS`, `ROTATION` and `SERVICE_COUNTERS`; 0 is never a service.
+    pub id: u16,
+    /// A [`Mode`].
+    pub mode: u8,
+    /// A [`Selector`].
+    pub selector: u8,
+    /// [`ServiceFlags`] bits.
+    pub flags: u8,
+    /// Bits of the client's address that [`Selector::SourceHash`] hashes.
+    pub affinity_prefix: u8,
+    /// Number of SNAT addresses (`full-nat`).
+    pub snat_count: u16,
+    /// Index of the first SNAT address in `SNAT_ADDRESSES`.
+    pub snat_base: u32,
+    /// 0.
+    pub reserved: u32,
+}
+
+/// How packets of a service are forwarded.
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Destination NAT: the backend sees the client's address, answers return through us.
+    Nat = 1,
+    /// Destination and source NAT: the backend sees a SNAT address.
+    FullNat = 2,
+}
+
+/// How the index into the slot table is found. What the slots hold is user space's business.
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Selector {
+    /// Keyed hash of the 5-tuple.
+    FlowHash = 1,
+    /// Keyed hash of the client's address (its first [`Service::affinity_prefix`] bits).
+    SourceHash = 2,
+    /// A counter that rotates through the slots.
+    Rotation = 3,
+    /// A random slot.
+    Random = 4,
+    /// Of two random slots, the one whose backend has fewer flows for its weight.
+    LeastFlows = 5,
+}
+
+/// Bits of [`Service::flags`]; none so far.
+#[derive(Debug)]
+pub struct ServiceFlags;

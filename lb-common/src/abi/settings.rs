@@ -1,0 +1,31 @@
+//! Settings: the one element of `SETTINGS`.
+
+/// A tick is 2^30 ns (1.07 s): `CLOCK_MONOTONIC` in nanoseconds shifted right by this.
+pub const TICK_SHIFT: u32 = 30;
+
+/// The tick of a `CLOCK_MONOTONIC` time in nanoseconds.
+#[inline(always)]
+#[must_use]
+pub fn ticks_from_nanos(nanos: u64) -> u32 {
+    (nanos >> TICK_SHIFT) as u32
+}
+
+/// What `lbd` tells the data path.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// Key of the flow hash. The same on all nodes of a cluster.
+    pub seed: [u32; 2],
+    /// Raised (never 0) whenever a route, a neighbour, a link or an address changed: cached next hops of before are stale.
+    pub fib_generation: u32,
+    /// 0.
+    pub flags: u32,
+    /// Lowest source port that `full-nat` allocates, native order.
+    pub port_min: u16,
+    /// Highest source port that `full-nat` allocates, native order.
+    pub port_max: u16,
+    /// 0.
+    pub reserved: [u32; 3],
+    /// Idle time in ticks after which a flow is dead, by [`super::FlowState`].
+    pub timeouts: [u32; 16],
+}

@@ -1,0 +1,1 @@
+//! One's complement arithmetic.

@@ -1,0 +1,1 @@
+//! The host model: a packet in a Vec and tables in HashMaps.

@@ -1,0 +1,113 @@
+//! Names of the maps and their default sizes. The kernel keeps 15 characters of a name.
+
+/// Established IPv4 flows: `LRU_HASH` of [`crate::abi::FlowKey<u32>`] to [`crate::abi::Flow<u32>`].
+pub const FLOWS_V4: &str = "FLOWS_V4";
+/// Established IPv6 flows.
+pub const FLOWS_V6: &str = "FLOWS_V6";
+/// IPv4 flows without an answer yet; same types as `FLOWS_V4`.
+pub const EMBRYONIC_V4: &str = "EMBRYONIC_V4";
+/// IPv6 flows without an answer yet.
+pub const EMBRYONIC_V6: &str = "EMBRYONIC_V6";
+/// `LRU_HASH` of [`crate::abi::FragmentKey<u32>`] to [`crate::abi::FragmentPorts`].
+pub const FRAGMENTS_V4: &str = "FRAGMENTS_V4";
+/// IPv6 fragments.
+pub const FRAGMENTS_V6: &str = "FRAGMENTS_V6";
+/// `HASH` of [`crate::abi::ServiceKey<u32>`] to [`crate::abi::Service`].
+pub const SERVICES_V4: &str = "SERVICES_V4";
+/// IPv6 services.
+pub const SERVICES_V6: &str = "SERVICES_V6";
+/// `ARRAY_OF_MAPS` by service id; inner: `ARRAY` of `[u32; 2]`, see [`slot_position`].
+pub const SLOTS: &str = "SLOTS";
+/// `ARRAY` of u64 by service id: the counter of `Selector::Rotation`.
+pub const ROTATION: &str = "ROTATION";
+/// `ARRAY` of [`crate::abi::Backend`] by backend id; 0 is never a backend.
+pub const BACKENDS: &str = "BACKENDS";
+/// `ARRAY` of u64 by backend id: live flows, counted up by the data path and set by every expiry scan.
+pub const BACKEND_FLOWS: &str = "BACKEND_FLOWS";
+/// `ARRAY` of `[u32; 4]` (wire order): the SNAT addresses of all services.
+pub const SNAT_ADDRESSES: &str = "SNAT_ADDRESSES";
+/// `ARRAY` of u64: bit `p % 64` of element `pool * 1024 + p / 64` says that port `p` of the pool is in use or out of range.
+pub const PORTS: &str = "PORTS";
+/// `ARRAY` of [`crate::abi::Interface`] by ifindex.
+pub const INTERFACES: &str = "INTERFACES";
+/// `ARRAY` with one [`crate::abi::Settings`].
+pub const SETTINGS: &str = "SETTINGS";
+/// `PERCPU_ARRAY` of [`crate::abi::TrafficCounters`] by service id.
+pub const SERVICE_COUNTERS: &str = "SERVICE_COUNTERS";
+/// `PERCPU_ARRAY` of [`crate::abi::TrafficCounters`] by backend id.
+pub const BACKEND_COUNTERS: &str = "BACKEND_COUNTERS";
+/// `PERCPU_ARRAY` of [`crate::abi::InterfaceCounters`] by ifindex.
+pub const INTERFACE_COUNTERS: &str = "INTERFACE_COUNTERS";
+/// `PERCPU_ARRAY` of u64 by [`crate::abi::DropReason`].
+pub const DROPS: &str = "DROPS";
+/// `RINGBUF` of [`crate::abi::Event`].
+pub const EVENTS: &str = "EVENTS";
+
+/// Every map that is pinned, in the order of the list above.
+pub const ALL: &[&str] = &[
+    FLOWS_V4,
+    FLOWS_V6,
+    EMBRYONIC_V4,
+    EMBRYONIC_V6,
+    FRAGMENTS_V4,
+    FRAGMENTS_V6,
+    SERVICES_V4,
+    SERVICES_V6,
+    SLOTS,
+    ROTATION,
+    BACKENDS,
+    BACKEND_FLOWS,
+    SNAT_ADDRESSES,
+    PORTS,
+    INTERFACES,
+    SETTINGS,
+    SERVICE_COUNTERS,
+    BACKEND_COUNTERS,
+    INTERFACE_COUNTERS,
+    DROPS,
+    EVENTS,
+];
+
+/// Default number of entries of `FLOWS_V4` (two per connection).
+pub const DEFAULT_FLOWS_V4: u32 = 1 << 17;
+/// Default number of entries of `FLOWS_V6` (two per connection).
+pub const DEFAULT_FLOWS_V6: u32 = 1 << 16;
+/// Default number of entries of each `EMBRYONIC` map.
+pub const DEFAULT_EMBRYONIC: u32 = 1 << 15;
+/// Number of entries of each `FRAGMENTS` map.
+pub const DEFAULT_FRAGMENTS: u32 = 1 << 12;
+/// Default number of services.
+pub const DEFAULT_SERVICES: u32 = 1024;
+/// Default number of backends, all services together.
+pub const DEFAULT_BACKENDS: u32 = 8192;
+/// Default number of port pools: (SNAT address, backend) pairs. 8 KiB each.
+pub const DEFAULT_PORT_POOLS: u32 = 256;
+/// Default size of `SNAT_ADDRESSES`.
+pub const DEFAULT_SNAT_ADDRESSES: u32 = 256;
+/// Default size of `INTERFACES`: the highest ifindex that can be attached, plus 1.
+pub const DEFAULT_INTERFACES: u32 = 1024;
+/// Size of the ring buffer in bytes.
+pub const EVENTS_BYTES: u32 = 1 << 16;
+
+/// `BPF_F_INNER_MAP`: inner maps may differ in size (Linux 5.10).
+pub const INNER_MAP_FLAG: u32 = 0x1000;
+/// u64 words of `PORTS` per pool: one bit per port.
+pub const PORT_WORDS: u32 = 1024;
+/// Most SNAT addresses of one service.
+pub const MAX_SNAT_PER_SERVICE: u16 = 16;
+
+/// Where slot `slot` stands in the inner map: (element, half).
+///
+/// Element 0 is the header `[number of slots, 0]`, so that the number is swapped together with the slots; two slots (backend
+/// ids, 0 = none) share each further element, because the kernel gives every element 8 bytes.
+#[inline(always)]
+#[must_use]
+pub const fn slot_position(slot: u32) -> (u32, usize) {
+    (1 + slot / 2, (slot & 1) as usize)
+}
+
+/// Elements of the inner map for a number of slots.
+#[must_use]
+pub const fn slot_elements(slots: u32) -> u32 {
+    1 + slots.div_ceil(2)
+}

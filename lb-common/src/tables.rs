@@ -1,0 +1,162 @@
+//! The maps, as the pipeline sees them.
+
+use crate::abi::{
+    Address, Backend, DropReason, Event, Flow, FlowKey, FragmentKey, FragmentPorts, Interface, NextHop,
+    Service, ServiceKey,
+};
+
+/// Which of the two tiers of the flow table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tier {
+    /// Flows without an answer yet; only they can be pushed out by a flood.
+    Embryonic,
+    /// Flows whose handshake completed or that were answered.
+    Established,
+}
+
+/// What to do when a key is there already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Insert {
+    /// Overwrite.
+    Any,
+    /// Refuse.
+    IfAbsent,
+}
+
+/// A flow entry in its map. Fields are written one by one: two CPUs may hold the two directions of a flow at once.
+pub trait FlowEntry<A> {
+    /// All fields.
+    fn load(&self) -> Flow<A>;
+    /// Sets `last_seen`.
+    fn set_last_seen(&self, tick: u32);
+    /// Sets `state`.
+    fn set_state(&self, state: u8);
+    /// Sets `next_hop`.
+    fn set_next_hop(&self, next_hop: NextHop);
+}
+
+/// The maps of one address family.
+pub trait AddressTables<A: Address> {
+    /// A handle of an entry, valid until the packet is done.
+    type Entry: FlowEntry<A>;
+
+    /// Looks a flow up.
+    fn flow(&self, tier: Tier, key: &FlowKey<A>) -> Option<Self::Entry>;
+    /// Stores a flow; false if the table refused it.
+    fn insert_flow(&self, tier: Tier, key: &FlowKey<A>, flow: &Flow<A>, how: Insert) -> bool;
+    /// Removes a flow if it is there.
+    fn remove_flow(&self, tier: Tier, key: &FlowKey<A>);
+    /// Looks a service up, without a fallback to port 0.
+    fn service(&self, key: &ServiceKey<A>) -> Option<Service>;
+    /// The ports recorded for a fragmented packet.
+    fn fragment(&self, key: &FragmentKey<A>) -> Option<FragmentPorts>;
+    /// Records the ports of a fragmented packet.
+    fn insert_fragment(&self, key: &FragmentKey<A>, ports: &FragmentPorts);
+    /// Asks the host's routing table.
+    fn fib_lookup(&self, query: &FibQuery<A>) -> FibResult;
+}
+
+/// A question to the routing table: where does a packet like this go?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FibQuery<A> {
+    /// Source address, wire order.
+    pub src: A,
+    /// Destination address, wire order.
+    pub dst: A,
+    /// Interface the packet is taken to have arrived at.
+    pub ingress: u32,
+    /// IP protocol number.
+    pub proto: u8,
+}
+
+/// The routing table's answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FibResult {
+    /// Send it there; `generation` is 0.
+    NextHop(NextHop),
+    /// The route is known, the link-layer address of its next hop is not.
+    NeighbourMissing {
+        /// Egress interface.
+        ifindex: u32,
+        /// Address of the next hop, wire order.
+        gateway: [u32; 4],
+    },
+    /// There is no route, or one that forbids.
+    NoRoute,
+}
+
+/// Index and direction of a traffic count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Traffic {
+    /// Service id.
+    pub service: u16,
+    /// Backend id.
+    pub backend: u32,
+    /// From the backend to the client.
+    pub reverse: bool,
+    /// L3 length of the packet in bytes.
+    pub bytes: u32,
+}
+
+/// All maps, and the few things the environment gives.
+pub trait Tables: AddressTables<u32> + AddressTables<[u32; 4]> {
+    /// The current tick.
+    fn now(&self) -> u32;
+    /// A random number.
+    fn random(&self) -> u32;
+
+    /// Generation of the routing state, see [`crate::abi::Settings::fib_generation`].
+    fn fib_generation(&self) -> u32;
+    /// Key of the flow hash.
+    fn seed(&self) -> [u32; 2];
+    /// Idle timeout in ticks of a [`crate::abi::FlowState`].
+    fn timeout(&self, state: u8) -> u32;
+
+    /// A backend.
+    fn backend(&self, id: u32) -> Option<Backend>;
+    /// Live flows of a backend.
+    fn backend_flows(&self, id: u32) -> u64;
+    /// Counts a flow begun.
+    fn count_flow(&self, service: u16, backend: u32);
+    /// Element `index` of a service's slot table, see [`crate::maps::slot_position`].
+    fn slot_element(&self, service: u16, index: u32) -> Option<[u32; 2]>;
+    /// Takes the next number of a service's rotation.
+    fn rotate(&self, service: u16) -> u32;
+
+    /// A SNAT address in wire order.
+    fn snat_address(&self, index: u32) -> Option<[u32; 4]>;
+    /// A word of the port pools.
+    fn port_word(&self, index: u32) -> Option<u64>;
+    /// Sets bits of a word atomically; the word as it was before.
+    fn port_word_set(&self, index: u32, bits: u64) -> Option<u64>;
+    /// Clears bits of a word atomically.
+    fn port_word_clear(&self, index: u32, bits: u64);
+
+    /// An interface; `None` beyond the table.
+    fn interface(&self, ifindex: u32) -> Option<Interface>;
+
+    /// Counts a packet of a flow.
+    fn count_traffic(&self, traffic: &Traffic);
+    /// Counts a drop.
+    fn count_drop(&self, reason: DropReason);
+    /// Counts a frame that arrived, and one that was sent if `egress` is given.
+    fn count_interface(&self, ingress: u32, bytes: u32, outcome: Outcome);
+    /// Tells `lbd` something; lost if the ring is full.
+    fn emit(&self, event: &Event);
+}
+
+/// What became of a frame, for the interface counters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Handed to the host.
+    Passed,
+    /// Dropped.
+    Dropped,
+    /// Sent out of the interface.
+    Sent {
+        /// Egress interface.
+        ifindex: u32,
+        /// Frame length as it was sent.
+        bytes: u32,
+    },
+}
