@@ -16,8 +16,10 @@ pub struct Backend {
     pub weight: u32,
     /// Index of its first port pool (`full-nat`): the pool of SNAT address `i` of the service is `pool_base + i`.
     pub pool_base: u32,
+    /// Id of the service it belongs to.
+    pub service: u16,
     /// 0.
-    pub reserved: u32,
+    pub reserved: u16,
 }
 
 /// State of a backend.
