@@ -1,1 +1,2 @@
+//! `cargo xtask <verb>`.
 fn main() {}
