@@ -21,7 +21,8 @@ fn main() {
 const OBJECT_VARIABLE: &str = "LB_EBPF_OBJECT";
 
 fn provide_object() -> Result<()> {
-    let out_dir = env::var_os("OUT_DIR").ok_or_else(|| Error::new("OUT_DIR is not set: run this through cargo"))?;
+    let out_dir =
+        env::var_os("OUT_DIR").ok_or_else(|| Error::new("OUT_DIR is not set: run this through cargo"))?;
     let copy = PathBuf::from(out_dir).join("lb.o");
     match env::var_os(OBJECT_VARIABLE) {
         Some(ready_made) => copy_object(Path::new(&ready_made), &copy),
@@ -34,7 +35,8 @@ fn build_object(copy: &Path) -> Result<()> {
     for source in ["../lb-ebpf", "../lb-common", "../Cargo.toml", "../Cargo.lock"] {
         println!("cargo::rerun-if-changed={source}");
     }
-    let object = xtask::build_ebpf(Output::BuildScript).map_err(|error| Error::new(format!("{error}\n{HINT}")))?;
+    let object =
+        xtask::build_ebpf(Output::BuildScript).map_err(|error| Error::new(format!("{error}\n{HINT}")))?;
     let tools = object.built_with();
     for tool in [&tools.toolchain.rustc, &tools.linker] {
         println!("cargo::rerun-if-changed={}", tool.display());

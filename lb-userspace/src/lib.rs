@@ -1,1 +1,3 @@
+//! The control plane of the load balancer: what `lbd` and `lbctl` are made of.
 
+pub mod health;
