@@ -1,0 +1,33 @@
+//! `cargo xtask build`.
+
+use xtask::{Output, Result, build_ebpf};
+
+use super::Verb;
+use crate::args::Args;
+use crate::host::{self, LBCTL, LBD, Profile};
+use crate::setup::{Downloads, Level, ensure};
+
+pub(crate) const VERB: Verb = Verb {
+    name: "build",
+    summary: "Build the BPF object, lbd and lbctl",
+    synopsis: "[--debug]",
+    details: "  --debug  build lbd and lbctl without optimisation; the BPF object is always optimised
+
+`cargo build --release` does the same, but never installs anything.",
+    run,
+};
+
+fn run(mut args: Args) -> Result<()> {
+    let profile = if args.flag("--debug") { Profile::Debug } else { Profile::Release };
+    args.flag("--release");
+    args.finish()?;
+    ensure(Level::Build, Downloads::Refused)?;
+    let object = build_ebpf(Output::Terminal)?.path().to_path_buf();
+    let binaries = [LBD, LBCTL];
+    host::build(profile, &binaries)?;
+    println!("{}", object.display());
+    for binary in binaries {
+        println!("{}", host::bin_dir(profile).join(binary.name).display());
+    }
+    Ok(())
+}

@@ -1,0 +1,53 @@
+//! `cargo xtask check`.
+
+use xtask::{Result, command, target_dir};
+
+use super::Verb;
+use crate::setup::{Downloads, Level, ensure, ensure_lints};
+use crate::{host, house_rules};
+
+pub(crate) const VERB: Verb = Verb {
+    name: "check",
+    summary: "Check formatting, lints and house rules",
+    synopsis: "[--rustup]",
+    details: "\
+rustfmt, clippy for the host and for the BPF program, and the rules of CONTRIBUTING.md that neither of them knows.
+Every warning is an error.
+
+  --rustup  may download the components clippy and rustfmt",
+    run: |mut args| {
+        let downloads = args.flag("--rustup").into();
+        args.finish()?;
+        run(downloads)
+    },
+};
+
+pub(super) fn run(downloads: Downloads) -> Result<()> {
+    ensure(Level::Build, downloads)?;
+    ensure_lints(downloads)?;
+    command::run(host::cargo().args(["fmt", "--check"]))?;
+    house_rules::check()?;
+    clippy_host()?;
+    clippy_bpf()
+}
+
+fn clippy_host() -> Result<()> {
+    command::run(host::cargo().args([
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--quiet",
+        "--",
+        "-Dwarnings",
+    ]))
+}
+
+/// The modules that exist for BPF only are type-checked for the host, which can do without the target's `core`. They
+/// use unstable features, hence the target directory of their own: the variable would spoil the other one.
+fn clippy_bpf() -> Result<()> {
+    let mut clippy = host::cargo();
+    clippy.env("RUSTC_BOOTSTRAP", "1");
+    clippy.args(["clippy", "--package", "lb-ebpf", "--bin", "lb", "--features", "lint", "--quiet"]);
+    clippy.arg("--target-dir").arg(target_dir().join("lint"));
+    command::run(clippy.args(["--", "-Dwarnings"]))
+}

@@ -1,0 +1,13 @@
+//! `cargo xtask measure`.
+
+use super::Verb;
+use super::demo::become_program;
+use crate::host::Binary;
+
+pub(crate) const VERB: Verb = Verb {
+    name: "measure",
+    summary: "Measure what a packet costs",
+    synopsis: "[arguments of the measurement]",
+    details: "Needs root. `cargo xtask measure -- --help` lists the arguments.",
+    run: |args| become_program(Binary { package: "lb-tests", name: "lb-measure" }, args),
+};

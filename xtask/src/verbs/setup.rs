@@ -1,0 +1,31 @@
+//! `cargo xtask setup`.
+
+use xtask::Result;
+
+use super::Verb;
+use crate::args::Args;
+use crate::setup::{Level, ensure};
+
+pub(crate) const VERB: Verb = Verb {
+    name: "setup",
+    summary: "Install what the other verbs need",
+    synopsis: "[--rustup]",
+    details: "\
+Needed are a Rust compiler with the sources of its standard library, bpf-linker, and for tests and demo the programs
+ip, ethtool, bpftool, tshark and nginx. On Debian, as root, they are installed as packages; bpf-linker is compiled and
+kept in target/tools. Elsewhere this says what is missing and how to get it. Every other verb does this first.
+
+  --rustup  may download components for installed rustup toolchains: rust-src, clippy, rustfmt
+
+Environment:
+  LB_EBPF_TOOLCHAIN  the compiler for BPF: auto (rustup's nightly, or else Debian's rustc-web), debian, or the name of
+                     an installed rustup toolchain",
+    run,
+};
+
+fn run(mut args: Args) -> Result<()> {
+    let rustup = args.flag("--rustup").into();
+    args.finish()?;
+    ensure(Level::Network, rustup)?;
+    crate::setup::ensure_lints(rustup)
+}
