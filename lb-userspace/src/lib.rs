@@ -1,3 +1,4 @@
 //! The control plane of the load balancer: what `lbd` and `lbctl` are made of.
 
 pub mod health;
+pub mod model;

@@ -1,0 +1,185 @@
+//! Rules of services.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use super::backends::check_backends;
+use super::{Found, within};
+use crate::model::{
+    AddressKind, Algorithm, HealthCheck, Invalid, Keyword as _, Limits, MAX_SLOTS, MAX_SNAT_ADDRESSES, Mode,
+    Path, Problem, Protocol, Service, address_kind,
+};
+
+/// Everything that is wrong with services, each given with its position in the configuration.
+///
+/// For a parser that could not read all of them; [`crate::model::Draft::check`] includes it.
+#[must_use]
+pub fn check_services(services: &[(usize, &Service)], limits: &Limits) -> Vec<Invalid> {
+    let mut found = Found::default();
+    let mut names = BTreeMap::new();
+    let mut addresses = BTreeMap::new();
+    let mut vips = BTreeMap::new();
+    for (index, service) in services {
+        vips.entry(service.address).or_insert_with(|| path_of(*index));
+    }
+    for (index, service) in services {
+        let path = path_of(*index);
+        if let Some(first) = names.insert(&service.name, path.key("name")) {
+            let problem = Problem::Duplicate { first: first.clone(), expected: "a name of its own" };
+            found.add(path.key("name"), &service.name, problem);
+            names.insert(&service.name, first);
+        }
+        if let Some(first) = addresses.insert(service.at(), path.clone()) {
+            let expected = "an address, protocol and port that no other service has";
+            found.add(path.key("port"), service.at(), Problem::Duplicate { first: first.clone(), expected });
+            addresses.insert(service.at(), first);
+        }
+        check_service(service, &path, &mut found);
+        check_backends(service, &path, &vips, &mut found);
+    }
+    totals(services, limits, &mut found);
+    found.0
+}
+
+fn path_of(index: usize) -> Path {
+    Path::root().key("services").index(index)
+}
+
+fn check_service(service: &Service, path: &Path, found: &mut Found) {
+    unicast(service.address, path.key("address"), found);
+    slots(service, path, found);
+    affinity(service, path, found);
+    snat_addresses(service, path, found);
+    if let Some(check) = &service.health {
+        health(service, check, &path.key("health"), found);
+    }
+}
+
+/// Adds a problem unless the address names one host; true if it does.
+pub(super) fn unicast(address: IpAddr, path: Path, found: &mut Found) -> bool {
+    let kind = address_kind(address);
+    if kind != AddressKind::Unicast {
+        found.add(path, address, Problem::AddressKind { kind });
+    }
+    kind == AddressKind::Unicast
+}
+
+/// Adds a problem unless both addresses are of one family.
+pub(super) fn same_family(address: IpAddr, vip: IpAddr, path: Path, found: &mut Found) {
+    if address.is_ipv4() != vip.is_ipv4() {
+        let family = if vip.is_ipv4() { "IPv4" } else { "IPv6" };
+        found.add(path, address, Problem::Family { family });
+    }
+}
+
+fn slots(service: &Service, path: &Path, found: &mut Found) {
+    let (path, slots) = (path.key("slots"), service.slots);
+    if !(1..=MAX_SLOTS).contains(&slots) {
+        found.range(path, slots, (1, u64::from(MAX_SLOTS)), "a number of slots");
+    } else if service.algorithm == Algorithm::Maglev && largest_prime(slots) != Some(slots) {
+        let nearest = largest_prime(slots).unwrap_or(2);
+        found.add(path, slots, Problem::NotPrime { algorithm: service.algorithm.as_str(), nearest });
+    } else if service.backends.len() > slots as usize {
+        found.add(path, slots, Problem::FewSlots { backends: service.backends.len() });
+    }
+}
+
+/// The largest prime that is at most `limit`.
+#[must_use]
+pub fn largest_prime(limit: u32) -> Option<u32> {
+    let is_prime = |n: &u32| *n >= 2 && (2..).take_while(|d| d * d <= *n).all(|d| n % d != 0);
+    (2..=limit.min(MAX_SLOTS)).rev().find(is_prime)
+}
+
+fn affinity(service: &Service, path: &Path, found: &mut Found) {
+    let Some(bits) = service.affinity_prefix else { return };
+    let path = path.key("affinity_prefix");
+    if service.algorithm == Algorithm::SourceHash {
+        let max = if service.address.is_ipv4() { 32 } else { 128 };
+        found.range(path, bits, (1, max), "a prefix length");
+    } else {
+        let when = format!("with algorithm {}", service.algorithm);
+        found.add(path, bits, Problem::Meaningless { when });
+    }
+}
+
+fn snat_addresses(service: &Service, path: &Path, found: &mut Found) {
+    let list_path = path.key("snat_addresses");
+    let addresses = &service.snat_addresses;
+    match service.mode {
+        Mode::Nat if addresses.is_empty() => return,
+        Mode::Nat => {
+            let when = format!("with mode {}", service.mode);
+            return found.add(list_path, list(addresses), Problem::Meaningless { when });
+        }
+        Mode::FullNat if addresses.is_empty() => {
+            let (why, expected) = ("mode full-nat sends from it", "a list of 1 to 16 addresses");
+            return found.add(list_path, "", Problem::Missing { why, expected });
+        }
+        Mode::FullNat => {}
+    }
+    found.range(
+        list_path.clone(),
+        addresses.len() as u64,
+        (1, MAX_SNAT_ADDRESSES as u64),
+        "a usable number of addresses",
+    );
+    for (index, address) in addresses.iter().enumerate() {
+        let path = list_path.index(index);
+        unicast(*address, path.clone(), found);
+        same_family(*address, service.address, path.clone(), found);
+        if let Some(first) = addresses[..index].iter().position(|other| other == address) {
+            let first = list_path.index(first);
+            found.add(path.clone(), address, Problem::Duplicate { first, expected: "each address once" });
+        }
+        if let Some(backend) = service.backends.iter().find(|backend| backend.address == *address) {
+            let backend = backend.name.to_string();
+            found.add(path, address, Problem::IsBackend { backend });
+        }
+    }
+}
+
+fn list(addresses: &[IpAddr]) -> String {
+    format!("[{}]", addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
+}
+
+fn health(service: &Service, check: &HealthCheck, path: &Path, found: &mut Found) {
+    within(check.interval, (100, 3_600_000), "\"100ms\" to \"1h\"", path.key("interval"), found);
+    within(check.timeout, (1, 3_600_000), "\"1ms\" up to the interval", path.key("timeout"), found);
+    if check.timeout > check.interval {
+        let problem = Problem::LongerThan { other: "the interval", limit: format!("{:?}", check.interval) };
+        found.add(path.key("timeout"), format_args!("{:?}", check.timeout), problem);
+    }
+    found.range(path.key("rise"), check.rise, (1, 1000), "a number of probes");
+    found.range(path.key("fall"), check.fall, (1, 1000), "a number of probes");
+    match check.port {
+        Some(0) => {
+            found.add(path.key("port"), 0, Problem::OutOfRange { what: "a port", min: 1, max: 65_535 })
+        }
+        None if service.protocol == Protocol::Udp => {
+            let (why, expected) = ("a UDP service is checked over TCP", "the port to connect to");
+            found.add(path.key("port"), "", Problem::Missing { why, expected });
+        }
+        None if service.backends.iter().any(|backend| backend.port == 0) => {
+            let (why, expected) = ("a backend has port 0", "the port to connect to");
+            found.add(path.key("port"), "", Problem::Missing { why, expected });
+        }
+        _ => {}
+    }
+}
+
+/// Sums over all services against `[limits]`.
+fn totals(services: &[(usize, &Service)], limits: &Limits, found: &mut Found) {
+    let backends: usize = services.iter().map(|(_, service)| service.backends.len()).sum();
+    let pools: usize =
+        services.iter().map(|(_, service)| service.backends.len() * service.snat_addresses.len()).sum();
+    for (number, allowed, what, limit) in [
+        (services.len(), limits.services, "services", "limits.services"),
+        (backends, limits.backends, "backends", "limits.backends"),
+        (pools, limits.port_pools, "pairs of SNAT address and backend", "limits.port_pools"),
+    ] {
+        if number > allowed as usize {
+            found.add(Path::root().key("services"), number, Problem::OverLimit { what, limit, allowed });
+        }
+    }
+}

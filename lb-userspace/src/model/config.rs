@@ -1,0 +1,184 @@
+//! The whole configuration.
+
+use std::net::SocketAddr;
+use std::ops::Deref;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{InterfaceName, InvalidDraft, Service, ServiceName, check, keyword::keyword};
+
+/// How the XDP program is attached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum XdpMode {
+    /// Native, and generic where the driver refuses.
+    #[default]
+    Auto,
+    /// In the driver.
+    Native,
+    /// In the network stack, after the socket buffer is made.
+    Generic,
+}
+
+keyword!(XdpMode { Auto = "auto", Native = "native", Generic = "generic" });
+
+/// Sizes of the maps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Established IPv4 connections.
+    pub connections_v4: u32,
+    /// Established IPv6 connections.
+    pub connections_v6: u32,
+    /// Half-open connections of each family.
+    pub embryonic: u32,
+    /// Services.
+    pub services: u32,
+    /// Backends, all services together.
+    pub backends: u32,
+    /// Pairs of SNAT address and backend.
+    pub port_pools: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections_v4: 65_536,
+            connections_v6: 32_768,
+            embryonic: 16_384,
+            services: 1024,
+            backends: 8192,
+            port_pools: 256,
+        }
+    }
+}
+
+/// Idle times after which a flow is forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// SYN without a completed handshake; also a connection first seen in its middle.
+    pub tcp_handshake: Duration,
+    /// RFC 5382 REQ-5.
+    pub tcp_established: Duration,
+    /// One side sent FIN.
+    pub tcp_half_closed: Duration,
+    /// Both sides sent FIN.
+    pub tcp_closing: Duration,
+    /// RST seen.
+    pub tcp_closed: Duration,
+    /// UDP without an answer yet.
+    pub udp_new: Duration,
+    /// RFC 4787 REQ-5.
+    pub udp_established: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            tcp_handshake: Duration::from_secs(30),
+            tcp_established: Duration::from_secs(7440),
+            tcp_half_closed: Duration::from_secs(600),
+            tcp_closing: Duration::from_secs(60),
+            tcp_closed: Duration::from_secs(10),
+            udp_new: Duration::from_secs(30),
+            udp_established: Duration::from_secs(300),
+        }
+    }
+}
+
+/// Source ports that full NAT allocates, both ends included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SnatPorts {
+    /// Lowest.
+    pub min: u16,
+    /// Highest.
+    pub max: u16,
+}
+
+impl Default for SnatPorts {
+    fn default() -> Self {
+        Self { min: 1024, max: 32_767 }
+    }
+}
+
+/// A configuration that was not checked yet: to be filled in or edited, then [checked](Draft::check).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Draft {
+    /// Where the XDP program is attached.
+    pub interfaces: Vec<InterfaceName>,
+    /// How it is attached.
+    pub xdp_mode: XdpMode,
+    /// Where maps, programs and links are pinned; `v<ABI>/` is below it.
+    pub pin_directory: PathBuf,
+    /// Key of the flow hash; `None`: random, kept in the maps.
+    pub seed: Option<u64>,
+    /// Unix socket of the API.
+    pub api_socket: PathBuf,
+    /// Where `/metrics` is served; `None`: nowhere.
+    pub metrics_listen: Option<SocketAddr>,
+    /// Sizes of the maps.
+    pub limits: Limits,
+    /// Idle times of flows.
+    pub timeouts: Timeouts,
+    /// Source ports of full NAT.
+    pub snat_ports: SnatPorts,
+    /// The services, in the order of the file.
+    pub services: Vec<Service>,
+}
+
+impl Default for Draft {
+    fn default() -> Self {
+        Self {
+            interfaces: Vec::new(),
+            xdp_mode: XdpMode::default(),
+            pin_directory: PathBuf::from("/sys/fs/bpf/lb"),
+            seed: None,
+            api_socket: PathBuf::from("/run/lb/lbd.sock"),
+            metrics_listen: Some(SocketAddr::from(([127, 0, 0, 1], 9464))),
+            limits: Limits::default(),
+            timeouts: Timeouts::default(),
+            snat_ports: SnatPorts::default(),
+            services: Vec::new(),
+        }
+    }
+}
+
+impl Draft {
+    /// The service of a name.
+    #[must_use]
+    pub fn service(&self, name: &ServiceName) -> Option<&Service> {
+        self.services.iter().find(|service| service.name == *name)
+    }
+
+    /// The service of a name, to be changed.
+    pub fn service_mut(&mut self, name: &ServiceName) -> Option<&mut Service> {
+        self.services.iter_mut().find(|service| service.name == *name)
+    }
+
+    /// Checks everything.
+    ///
+    /// # Errors
+    /// [`InvalidDraft`] lists all that is wrong.
+    pub fn check(self) -> Result<Config, InvalidDraft> {
+        let found = check::check(&self);
+        if found.is_empty() { Ok(Config(self)) } else { Err(InvalidDraft(found)) }
+    }
+}
+
+/// A checked configuration: readable like a [`Draft`], not changeable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config(Draft);
+
+impl Config {
+    /// A copy to be edited.
+    #[must_use]
+    pub fn draft(&self) -> Draft {
+        self.0.clone()
+    }
+}
+
+impl Deref for Config {
+    type Target = Draft;
+
+    fn deref(&self) -> &Draft {
+        &self.0
+    }
+}

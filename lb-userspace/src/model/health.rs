@@ -1,0 +1,74 @@
+//! Health: how it is checked, and what was found.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{BackendName, ServiceName, keyword::keyword};
+
+/// How the backends of a service are checked: a TCP connection is opened to each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HealthCheck {
+    /// Time between the starts of two probes.
+    pub interval: Duration,
+    /// Time after which a probe has failed; at most `interval`.
+    pub timeout: Duration,
+    /// Successes in a row that bring a backend back.
+    pub rise: u32,
+    /// Failures in a row that take it out.
+    pub fall: u32,
+    /// Where to connect; `None`: the backend's port.
+    pub port: Option<u16>,
+}
+
+impl Default for HealthCheck {
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_secs(1),
+            timeout: Duration::from_millis(500),
+            rise: 2,
+            fall: 3,
+            port: None,
+        }
+    }
+}
+
+/// What is known of a backend's health.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Health {
+    /// Its checks succeed.
+    Up,
+    /// Its checks fail.
+    Down,
+    /// It is not checked, or not long enough. It takes flows, unless it was down before `lbd` was restarted.
+    #[default]
+    Unknown,
+}
+
+keyword!(Health { Up = "up", Down = "down", Unknown = "unknown" });
+
+/// The health of every checked backend.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HealthView(BTreeMap<(ServiceName, BackendName), Health>);
+
+impl HealthView {
+    /// The health of a backend; [`Health::Unknown`] if nothing was recorded.
+    #[must_use]
+    pub fn of(&self, service: &ServiceName, backend: &BackendName) -> Health {
+        self.0.get(&(service.clone(), backend.clone())).copied().unwrap_or_default()
+    }
+
+    /// Records the health of a backend; true if it was another before.
+    pub fn set(&mut self, service: &ServiceName, backend: &BackendName, health: Health) -> bool {
+        self.0.insert((service.clone(), backend.clone()), health).unwrap_or_default() != health
+    }
+
+    /// Forgets the backends for which `keep` is false.
+    pub fn retain(&mut self, mut keep: impl FnMut(&ServiceName, &BackendName) -> bool) {
+        self.0.retain(|(service, backend), _| keep(service, backend));
+    }
+
+    /// Every recorded backend, ordered by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&ServiceName, &BackendName, Health)> {
+        self.0.iter().map(|((service, backend), health)| (service, backend, *health))
+    }
+}

@@ -1,0 +1,28 @@
+//! The desired state: what the operator wants, as checked types.
+//!
+//! A [`Draft`] holds everything in plain fields and may be edited freely; [`Draft::check`] turns it into a [`Config`], which
+//! can only be read. Whatever holds a `Config` need not check anything again. Health is not part of it: see [`HealthView`].
+
+mod address;
+mod algorithm;
+mod backend;
+mod check;
+mod config;
+mod health;
+mod invalid;
+mod keyword;
+mod name;
+mod path;
+mod service;
+
+pub use address::{AddressKind, address_kind};
+pub use algorithm::Algorithm;
+pub use backend::{AdminState, Backend, DEFAULT_WEIGHT};
+pub use check::{check_services, largest_prime};
+pub use config::{Config, Draft, Limits, SnatPorts, Timeouts, XdpMode};
+pub use health::{Health, HealthCheck, HealthView};
+pub use invalid::{Invalid, InvalidDraft, Problem};
+pub use keyword::{Keyword, UnknownKeyword};
+pub use name::{BackendName, InterfaceName, NameError, ServiceName};
+pub use path::{Path, Segment};
+pub use service::{DEFAULT_SLOTS, MAX_SLOTS, MAX_SNAT_ADDRESSES, Mode, Protocol, Service, ServiceAddress};
