@@ -1,5 +1,7 @@
 //! The control plane of the load balancer: what `lbd` and `lbctl` are made of.
 
+pub mod api;
+pub mod control;
 pub mod health;
 pub mod model;
 pub mod sys;

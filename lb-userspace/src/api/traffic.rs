@@ -1,0 +1,141 @@
+//! What the API's JSON of flows, counters and drops looks like.
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+/// Traffic of a service or a backend.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traffic {
+    /// Packets from clients.
+    pub packets_in: u64,
+    /// Bytes from clients, without the Ethernet header.
+    pub bytes_in: u64,
+    /// Packets from backends.
+    pub packets_out: u64,
+    /// Bytes from backends, without the Ethernet header.
+    pub bytes_out: u64,
+    /// Flows begun.
+    pub flows: u64,
+}
+
+/// Traffic of an interface.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InterfaceTraffic {
+    /// Its name.
+    pub name: String,
+    /// Its index.
+    pub ifindex: u32,
+    /// Frames that arrived.
+    pub rx_packets: u64,
+    /// Bytes of them.
+    pub rx_bytes: u64,
+    /// Frames the data path sent out of it.
+    pub tx_packets: u64,
+    /// Bytes of them.
+    pub tx_bytes: u64,
+    /// Frames handed to the host.
+    pub passed: u64,
+    /// Frames dropped.
+    pub dropped: u64,
+}
+
+/// `GET /v1/flows`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flows {
+    /// The flows.
+    pub flows: Vec<Flow>,
+    /// Whether there are more than `limit`.
+    pub truncated: bool,
+}
+
+/// A flow, as the API shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flow {
+    /// Name of the service, or `#` and its id when it is gone.
+    pub service: String,
+    /// Name of the backend, or `#` and its id when it is gone.
+    pub backend: String,
+    /// `tcp` or `udp`.
+    pub protocol: String,
+    /// Client's address and port.
+    pub client: SocketAddr,
+    /// VIP and port the client used.
+    pub vip: SocketAddr,
+    /// Source towards the backend.
+    pub source: SocketAddr,
+    /// Backend's address and port.
+    pub destination: SocketAddr,
+    /// State of the connection.
+    pub state: String,
+    /// Seconds since the last packet.
+    pub idle_seconds: u64,
+}
+
+/// `GET /v1/flows/count`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlowTotals {
+    /// All flows.
+    pub total: u64,
+    /// Of them, without an answer yet.
+    pub embryonic: u64,
+    /// By backend, every configured one.
+    pub backends: Vec<BackendFlows>,
+}
+
+/// Flows of a backend.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackendFlows {
+    /// Name of the service, or `#` and its id when it is gone.
+    pub service: String,
+    /// Name of the backend, or `#` and its id when it is gone.
+    pub backend: String,
+    /// Flows with an answer.
+    pub established: u64,
+    /// Flows without an answer yet.
+    pub embryonic: u64,
+}
+
+/// `GET /v1/stats`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stats {
+    /// Every service.
+    pub services: Vec<ServiceStats>,
+    /// Every backend.
+    pub backends: Vec<BackendStats>,
+    /// Every interface the program is attached to.
+    pub interfaces: Vec<InterfaceTraffic>,
+}
+
+/// Traffic of a service.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceStats {
+    /// Name.
+    pub service: String,
+    /// Figures.
+    #[serde(flatten)]
+    pub traffic: Traffic,
+}
+
+/// Traffic of a backend.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackendStats {
+    /// Name of its service.
+    pub service: String,
+    /// Name.
+    pub backend: String,
+    /// Figures.
+    #[serde(flatten)]
+    pub traffic: Traffic,
+}
+
+/// An element of `GET /v1/drops`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drop {
+    /// Name of the reason.
+    pub reason: String,
+    /// Packets dropped.
+    pub packets: u64,
+    /// What it means.
+    pub description: String,
+}

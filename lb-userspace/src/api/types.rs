@@ -1,0 +1,239 @@
+//! What the API's JSON looks like.
+//!
+//! Words (protocols, modes, algorithms, states) are strings here and become model types in [`super::convert`], which says what
+//! it expected instead.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+/// `GET /v1/status`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// Version of `lbd`.
+    pub version: String,
+    /// Seconds since `lbd` started.
+    pub uptime_seconds: u64,
+    /// The configuration file.
+    pub config_file: String,
+    /// Whether changes were made that are not in the file (`runtime=true`).
+    pub unsaved_changes: bool,
+    /// Why the maps do not hold the desired state; it is tried again by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    /// Interfaces the program is attached to.
+    pub interfaces: Vec<Interface>,
+    /// Number of services.
+    pub services: usize,
+    /// Backends by state.
+    pub backends: BackendTotals,
+    /// Flows that live.
+    pub flows: u64,
+}
+
+/// Number of backends by the state they are in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackendTotals {
+    /// They take flows.
+    pub active: usize,
+    /// They keep their flows and take none.
+    pub draining: usize,
+    /// Unhealthy.
+    pub down: usize,
+    /// Taken out by the operator.
+    pub disabled: usize,
+}
+
+/// An interface the program is attached to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Interface {
+    /// Its name.
+    pub name: String,
+    /// Its index.
+    pub ifindex: u32,
+    /// `native` or `generic`.
+    pub mode: String,
+}
+
+/// A service, as `GET /v1/services` shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Service {
+    /// Name.
+    pub name: String,
+    /// Id in the maps; 0 while it has none.
+    pub id: u16,
+    /// VIP.
+    pub address: IpAddr,
+    /// `tcp` or `udp`.
+    pub protocol: String,
+    /// Port; 0: every port without a service of its own.
+    pub port: u16,
+    /// `nat` or `full-nat`.
+    pub mode: String,
+    /// Balancing algorithm.
+    pub algorithm: String,
+    /// Size of the slot table.
+    pub slots: u32,
+    /// Bits of the client's address that count (`source-hash`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub affinity_prefix: Option<u8>,
+    /// Source addresses towards the backends (`full-nat`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub snat_addresses: Vec<IpAddr>,
+    /// Health check; none: every backend is taken to be healthy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<Health>,
+    /// Backends, in the order of the file.
+    pub backends: Vec<Backend>,
+}
+
+/// A backend, as the API shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Backend {
+    /// Name.
+    pub name: String,
+    /// Id in the maps; 0 while it has none.
+    pub id: u32,
+    /// Address.
+    pub address: IpAddr,
+    /// Port; 0: the port the client used.
+    pub port: u16,
+    /// Share of the new flows.
+    pub weight: u16,
+    /// As configured: `enabled`, `draining` or `disabled`.
+    pub state: String,
+    /// What it comes to: `active`, `draining`, `down` or `disabled`.
+    pub effective: String,
+    /// What its checks say: `up`, `down` or `unknown`.
+    pub health: String,
+}
+
+/// Parameters of a health check. In a request, what is left out takes its default.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Health {
+    /// Between the starts of two probes, such as `1s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<String>,
+    /// How long an answer may take, such as `500ms`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<String>,
+    /// Successes in a row that bring a backend back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rise: Option<u32>,
+    /// Failures in a row that take it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fall: Option<u32>,
+    /// Where to connect; the backend's port if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+}
+
+/// Body of `POST /v1/services`. What is left out takes the default of the configuration file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewService {
+    /// Name.
+    pub name: String,
+    /// VIP.
+    pub address: String,
+    /// `tcp` or `udp`.
+    pub protocol: String,
+    /// Port; 0: every port without a service of its own.
+    pub port: u16,
+    /// `nat` or `full-nat`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
+    /// Balancing algorithm.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub algorithm: Option<String>,
+    /// Size of the slot table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slots: Option<u32>,
+    /// Bits of the client's address that count (`source-hash`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub affinity_prefix: Option<u8>,
+    /// Source addresses towards the backends (`full-nat`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub snat_addresses: Vec<String>,
+    /// Health check.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<Health>,
+    /// Backends.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub backends: Vec<NewBackend>,
+}
+
+/// Body of `PATCH /v1/services/{name}`: what is left out stays. The address, the protocol and the port are a service's identity:
+/// to change them, add another service.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServicePatch {
+    /// `nat` or `full-nat`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
+    /// Balancing algorithm.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub algorithm: Option<String>,
+    /// Size of the slot table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slots: Option<u32>,
+    /// Bits of the client's address that count (`source-hash`); `null`: all.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub affinity_prefix: Option<Option<u8>>,
+    /// Source addresses towards the backends (`full-nat`): the whole list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snat_addresses: Option<Vec<String>>,
+    /// Health check: its keys change one by one, `null` removes it.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub health: Option<Option<Health>>,
+}
+
+/// Body of `POST /v1/services/{service}/backends`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewBackend {
+    /// Name.
+    pub name: String,
+    /// Address.
+    pub address: String,
+    /// Port; the service's if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// Share of the new flows; 100 if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<u16>,
+    /// `enabled` (if left out), `draining` or `disabled`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+}
+
+/// Body of `PATCH /v1/services/{service}/backends/{backend}`: what is left out stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BackendPatch {
+    /// Share of the new flows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<u16>,
+    /// `enabled`, `draining` or `disabled`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+}
+
+/// Answer of `POST /v1/config/check` and `POST /v1/config/reload`: what the file holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checked {
+    /// Number of services.
+    pub services: usize,
+    /// Number of backends, all services together.
+    pub backends: usize,
+}
+
+/// Tells a `null` (inner `None`) from a key that was left out (outer `None`).
+fn present<'de, D, T>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    Option::deserialize(deserializer).map(Some)
+}

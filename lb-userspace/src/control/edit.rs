@@ -1,0 +1,242 @@
+//! Changes that an operator can ask for, and how they change a draft.
+
+use std::{net::IpAddr, time::Duration};
+
+use super::Error;
+use crate::model::{
+    AdminState, Algorithm, Backend, BackendName, Draft, HealthCheck, Mode, Service, ServiceName,
+};
+
+/// A change of the desired state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Edit {
+    /// Adds a service, at the end.
+    AddService(Box<Service>),
+    /// Changes a service.
+    SetService {
+        /// Which.
+        service: ServiceName,
+        /// What of it.
+        change: ServiceChange,
+    },
+    /// Removes a service with its backends.
+    RemoveService {
+        /// Which.
+        service: ServiceName,
+    },
+    /// Adds a backend, at the end of its service.
+    AddBackend {
+        /// Where.
+        service: ServiceName,
+        /// What.
+        backend: Backend,
+    },
+    /// Changes a backend.
+    SetBackend {
+        /// Where.
+        service: ServiceName,
+        /// Which.
+        backend: BackendName,
+        /// What of it.
+        change: BackendChange,
+    },
+    /// Removes a backend; its flows end.
+    RemoveBackend {
+        /// Where.
+        service: ServiceName,
+        /// Which.
+        backend: BackendName,
+    },
+}
+
+/// What changes of a service; `None` stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServiceChange {
+    /// Mode. `nat` also drops the SNAT addresses, unless some are given.
+    pub mode: Option<Mode>,
+    /// Algorithm. Any but `source-hash` also drops the affinity prefix, unless one is given.
+    pub algorithm: Option<Algorithm>,
+    /// Size of the slot table.
+    pub slots: Option<u32>,
+    /// Affinity prefix; the inner `None`: all bits.
+    pub affinity_prefix: Option<Option<u8>>,
+    /// SNAT addresses: the whole list.
+    pub snat_addresses: Option<Vec<IpAddr>>,
+    /// Health check.
+    pub health: Option<HealthChange>,
+}
+
+/// What changes of a health check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HealthChange {
+    /// No check any more.
+    Remove,
+    /// A check with these parameters; `None` stays, or is the default if there was no check.
+    Set {
+        /// Between the starts of two probes.
+        interval: Option<Duration>,
+        /// How long an answer may take.
+        timeout: Option<Duration>,
+        /// Successes in a row that bring a backend back.
+        rise: Option<u32>,
+        /// Failures in a row that take it out.
+        fall: Option<u32>,
+        /// Where to connect.
+        port: Option<u16>,
+    },
+}
+
+/// What changes of a backend; `None` stays.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BackendChange {
+    /// Weight.
+    pub weight: Option<u16>,
+    /// State.
+    pub state: Option<AdminState>,
+}
+
+impl Edit {
+    /// Changes a draft. What comes out is to be checked.
+    ///
+    /// # Errors
+    /// What is to be changed is not there, or what is to be added is there already.
+    pub fn apply(&self, draft: &mut Draft) -> Result<(), Error> {
+        match self {
+            Self::AddService(service) => add_service(draft, service),
+            Self::SetService { service, change } => {
+                change.apply(find_service(draft, service)?);
+                Ok(())
+            }
+            Self::RemoveService { service } => {
+                find_service(draft, service)?;
+                draft.services.retain(|other| other.name != *service);
+                Ok(())
+            }
+            Self::AddBackend { service, backend } => add_backend(find_service(draft, service)?, backend),
+            Self::SetBackend { service, backend, change } => {
+                change.apply(find_backend(find_service(draft, service)?, backend)?);
+                Ok(())
+            }
+            Self::RemoveBackend { service, backend } => {
+                let service = find_service(draft, service)?;
+                find_backend(service, backend)?;
+                service.backends.retain(|other| other.name != *backend);
+                Ok(())
+            }
+        }
+    }
+}
+
+impl ServiceChange {
+    fn apply(&self, service: &mut Service) {
+        if let Some(mode) = self.mode {
+            service.mode = mode;
+            if mode == Mode::Nat {
+                service.snat_addresses.clear();
+            }
+        }
+        if let Some(algorithm) = self.algorithm {
+            service.algorithm = algorithm;
+            if algorithm != Algorithm::SourceHash {
+                service.affinity_prefix = None;
+            }
+        }
+        if let Some(slots) = self.slots {
+            service.slots = slots;
+        }
+        if let Some(prefix) = self.affinity_prefix {
+            service.affinity_prefix = prefix;
+        }
+        if let Some(addresses) = &self.snat_addresses {
+            service.snat_addresses.clone_from(addresses);
+        }
+        if let Some(change) = self.health {
+            service.health = change.apply(service.health);
+        }
+    }
+}
+
+impl HealthChange {
+    /// The check after the change.
+    #[must_use]
+    pub fn apply(self, current: Option<HealthCheck>) -> Option<HealthCheck> {
+        let Self::Set { interval, timeout, rise, fall, port } = self else { return None };
+        let current = current.unwrap_or_default();
+        Some(HealthCheck {
+            interval: interval.unwrap_or(current.interval),
+            timeout: timeout.unwrap_or(current.timeout),
+            rise: rise.unwrap_or(current.rise),
+            fall: fall.unwrap_or(current.fall),
+            port: port.or(current.port),
+        })
+    }
+}
+
+impl BackendChange {
+    fn apply(self, backend: &mut Backend) {
+        backend.weight = self.weight.unwrap_or(backend.weight);
+        backend.state = self.state.unwrap_or(backend.state);
+    }
+}
+
+fn add_service(draft: &mut Draft, service: &Service) -> Result<(), Error> {
+    if draft.service(&service.name).is_some() {
+        return Err(Error::conflict(
+            format!("services[{}]", service.name),
+            format!(
+                "there is a service `{0}` already; change it with `lbctl service set {0}`, or take another name",
+                service.name
+            ),
+        ));
+    }
+    if let Some(other) = draft.services.iter().find(|other| other.at() == service.at()) {
+        let message = format!(
+            "service `{}` has {} already; a service is unique in address, protocol and port",
+            other.name,
+            service.at()
+        );
+        return Err(Error::conflict(format!("services[{}].address", service.name), message));
+    }
+    draft.services.push(service.clone());
+    Ok(())
+}
+
+fn add_backend(service: &mut Service, backend: &Backend) -> Result<(), Error> {
+    if service.backend(&backend.name).is_some() {
+        return Err(Error::conflict(
+            format!("services[{}].backends[{}]", service.name, backend.name),
+            format!(
+                "service `{0}` has a backend `{1}` already; change it with `lbctl backend set {0} {1}`, or take another name",
+                service.name, backend.name
+            ),
+        ));
+    }
+    service.backends.push(backend.clone());
+    Ok(())
+}
+
+fn find_service<'a>(draft: &'a mut Draft, name: &ServiceName) -> Result<&'a mut Service, Error> {
+    let Some(position) = draft.services.iter().position(|service| service.name == *name) else {
+        return Err(unknown_service(name.as_str(), &draft.services));
+    };
+    Ok(&mut draft.services[position])
+}
+
+fn find_backend<'a>(service: &'a mut Service, name: &BackendName) -> Result<&'a mut Backend, Error> {
+    let Some(position) = service.backends.iter().position(|backend| backend.name == *name) else {
+        return Err(unknown_backend(service, name.as_str()));
+    };
+    Ok(&mut service.backends[position])
+}
+
+/// There is no such service among `services`.
+pub(crate) fn unknown_service(name: &str, services: &[Service]) -> Error {
+    let known: Vec<&str> = services.iter().map(|service| service.name.as_str()).collect();
+    Error::unknown(format!("services[{name}]"), "service", name, &known)
+}
+
+/// There is no such backend in the service.
+pub(crate) fn unknown_backend(service: &Service, name: &str) -> Error {
+    let known: Vec<&str> = service.backends.iter().map(|backend| backend.name.as_str()).collect();
+    Error::unknown(format!("services[{}].backends[{name}]", service.name), "backend", name, &known)
+}

@@ -1,0 +1,51 @@
+//! What control reacts to.
+
+use super::Edit;
+use crate::model::{BackendName, ServiceName};
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The operator wants a change.
+    Request(Request),
+    /// Read the configuration file again.
+    Reload,
+    /// A backend's checks came to a result.
+    Health {
+        /// Its service.
+        service: ServiceName,
+        /// Its name.
+        backend: BackendName,
+        /// Its id when it was checked ([`super::BackendView::id`]): a result that comes after its removal is not taken for that of
+        /// another backend of this name.
+        id: u32,
+        /// Whether it is healthy.
+        up: bool,
+    },
+    /// The flows of a removed backend are gone: its id may be given to another.
+    BackendReleased {
+        /// The id.
+        id: u32,
+    },
+    /// About once a second: what failed is tried again, and the maps are compared with the model from time to time.
+    Tick,
+}
+
+/// A change, and whether it is to last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// The change.
+    pub edit: Edit,
+    /// Whether it goes into the file.
+    pub persist: Persist,
+}
+
+/// Whether a change outlives `lbd`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Persist {
+    /// It is written into the configuration file.
+    #[default]
+    File,
+    /// It lasts until the file is read again.
+    Runtime,
+}

@@ -1,0 +1,121 @@
+//! Runs control on a thread of its own; system calls on maps and files block.
+
+use std::{io, sync::Arc, thread, time::Instant};
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::{Control, Error, ErrorKind, Event, Request, Snapshot};
+
+/// Events that may wait. A request that finds the queue full is refused; reports wait for room.
+const QUEUE: usize = 256;
+
+/// What comes of an event: the state after it.
+pub type Outcome = Result<Arc<Snapshot>, Error>;
+
+/// The way to control, for any number of tasks. Control ends when the last one is dropped.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    events: mpsc::Sender<Envelope>,
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+}
+
+#[derive(Debug)]
+struct Envelope {
+    event: Event,
+    reply: Option<oneshot::Sender<Outcome>>,
+}
+
+impl Handle {
+    /// Asks for a change and waits for what comes of it.
+    ///
+    /// # Errors
+    /// The change is refused (nothing was changed), or control is too busy or has ended.
+    pub async fn request(&self, request: Request) -> Outcome {
+        self.ask(Event::Request(request)).await
+    }
+
+    /// Has the configuration file read again and waits for what comes of it.
+    ///
+    /// # Errors
+    /// The file is refused (nothing was changed), or control is too busy or has ended.
+    pub async fn reload(&self) -> Outcome {
+        self.ask(Event::Reload).await
+    }
+
+    /// Tells what happened, without an answer; waits while the queue is full.
+    ///
+    /// # Errors
+    /// Control has ended.
+    pub async fn report(&self, event: Event) -> Result<(), Error> {
+        self.events.send(Envelope { event, reply: None }).await.map_err(|_| ended())
+    }
+
+    /// The current state.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.snapshots.borrow())
+    }
+
+    /// The state, and notice of every change of it.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.snapshots.clone()
+    }
+
+    async fn ask(&self, event: Event) -> Outcome {
+        let (reply, outcome) = oneshot::channel();
+        self.events.try_send(Envelope { event, reply: Some(reply) }).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Error::new(
+                ErrorKind::Unavailable,
+                "",
+                "`lbd` has too many changes to make; try again in a moment",
+            ),
+            mpsc::error::TrySendError::Closed(_) => ended(),
+        })?;
+        outcome.await.unwrap_or_else(|_| Err(ended()))
+    }
+}
+
+fn ended() -> Error {
+    Error::new(ErrorKind::Unavailable, "", "`lbd` is stopping; start it again")
+}
+
+/// Starts control on a thread. `clock` gives the time of each event. The thread ends with the last handle; joining it makes sure
+/// that the last change is in the file.
+///
+/// # Errors
+/// The system has no thread to give.
+pub fn spawn(
+    control: Control,
+    clock: impl Fn() -> Instant + Send + 'static,
+) -> io::Result<(Handle, thread::JoinHandle<()>)> {
+    let (events, inbox) = mpsc::channel(QUEUE);
+    let (publish, snapshots) = watch::channel(control.snapshot());
+    let thread = thread::Builder::new()
+        .name("control".to_owned())
+        .spawn(move || run(control, clock, inbox, &publish))?;
+    Ok((Handle { events, snapshots }, thread))
+}
+
+fn run(
+    mut control: Control,
+    clock: impl Fn() -> Instant,
+    mut inbox: mpsc::Receiver<Envelope>,
+    publish: &watch::Sender<Arc<Snapshot>>,
+) {
+    while let Some(Envelope { event, reply }) = inbox.blocking_recv() {
+        let outcome = control.handle(event, clock());
+        publish.send_if_modified(|published| {
+            let current = control.snapshot();
+            let changed = current.generation != published.generation;
+            *published = current;
+            changed
+        });
+        match (reply, outcome) {
+            // Whoever asked may have gone away; the change stands all the same.
+            (Some(reply), outcome) => drop(reply.send(outcome.map(|()| control.snapshot()))),
+            (None, Err(error)) => tracing::warn!(%error, "control"),
+            (None, Ok(())) => {}
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! The single owner of the model: events in, a new model, the maps and the file brought to it, a snapshot out.
+//!
+//! [`Control`] is a state machine without threads or clocks; [`spawn`] runs it on a thread of its own. Everything else reads
+//! [`Snapshot`]s and sends [`Event`]s through a [`Handle`].
+
+mod edit;
+mod error;
+mod event;
+mod handle;
+mod owner;
+mod snapshot;
+mod store;
+
+pub use edit::{BackendChange, Edit, HealthChange, ServiceChange};
+pub use error::{Error, ErrorKind};
+pub use event::{Event, Persist, Request};
+pub use handle::{Handle, Outcome, spawn};
+pub use owner::Control;
+pub use snapshot::{BackendView, ServiceView, Snapshot};
+pub use store::{Staged, Store};

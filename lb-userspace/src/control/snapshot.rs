@@ -1,0 +1,79 @@
+//! What the rest of `lbd` sees of control: a consistent picture that never changes.
+
+use lb_common::abi::BackendState;
+
+use crate::model::{Backend, Config, Health, Service};
+
+/// The state after an event. A new one is published whenever something in it changed.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// Counts the snapshots.
+    pub generation: u64,
+    /// The desired state.
+    pub config: Config,
+    /// Whether it differs from the file, by changes that were not to be written.
+    pub unsaved: bool,
+    /// Why the maps do not hold the desired state; control tries again by itself.
+    pub problem: Option<String>,
+    /// The services of `config`, in its order.
+    pub services: Vec<ServiceView>,
+}
+
+/// A service with what it is in the maps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceView {
+    /// Its id in the maps.
+    pub id: u16,
+    /// What the operator wants.
+    pub desired: Service,
+    /// Its backends, in the same order.
+    pub backends: Vec<BackendView>,
+}
+
+/// A backend with what it is in the maps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackendView {
+    /// Its id in the maps.
+    pub id: u32,
+    /// What the operator wants.
+    pub desired: Backend,
+    /// What its checks say.
+    pub health: Health,
+    /// What both come to.
+    pub state: BackendState,
+}
+
+impl Snapshot {
+    /// The service of a name.
+    #[must_use]
+    pub fn service(&self, name: &str) -> Option<&ServiceView> {
+        self.services.iter().find(|service| service.desired.name.as_str() == name)
+    }
+
+    /// The service with an id.
+    #[must_use]
+    pub fn service_by_id(&self, id: u16) -> Option<&ServiceView> {
+        self.services.iter().find(|service| service.id == id)
+    }
+
+    /// The backend with an id, and its service.
+    #[must_use]
+    pub fn backend_by_id(&self, id: u32) -> Option<(&ServiceView, &BackendView)> {
+        self.backends().find(|(_, backend)| backend.id == id)
+    }
+
+    /// Every backend with its service.
+    pub fn backends(&self) -> impl Iterator<Item = (&ServiceView, &BackendView)> {
+        self.services
+            .iter()
+            .flat_map(|service| service.backends.iter().map(move |backend| (service, backend)))
+    }
+}
+
+impl ServiceView {
+    /// The backend of a name.
+    #[must_use]
+    pub fn backend(&self, name: &str) -> Option<&BackendView> {
+        self.backends.iter().find(|backend| backend.desired.name.as_str() == name)
+    }
+}
