@@ -5,7 +5,7 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
-use std::process::{self, Command};
+use std::process::{self, Command, Stdio};
 
 use xtask::{Context, Error, Result, command};
 
@@ -23,41 +23,39 @@ impl Apt {
         Self { unusable: obstacle(), updated: false }
     }
 
-    /// Installs packages; an error names them, and how to get them by hand.
+    /// Installs packages; an error says how to do that by hand.
     pub(super) fn install(&mut self, packages: &[&str]) -> Result<()> {
         let list = packages.join(" ");
         let by_hand = format!("  apt-get update && apt-get install --no-install-recommends {list}");
         if let Some(reason) = self.unusable {
-            let message = format!(
-                "{reason}, so these Debian packages, or the same by another name, are to be installed"
-            );
-            return Err(Error::new(format!("{message} by hand:\n{by_hand}")));
+            return Err(Error::new(format!(
+                "{reason}; these Debian packages, or their like, are needed:\n{by_hand}"
+            )));
         }
-        self.update()?;
+        self.update();
         say(&format!("installing Debian packages: {list}"));
         let _no_services = NoServices::start()?;
         command::run(apt_get().args(["install", "--yes", "--no-install-recommends"]).args(packages))
             .map_err(|error| Error::new(format!("{error}\nby hand:\n{by_hand}")))
     }
 
-    /// Whether Debian has a package of this name.
-    pub(super) fn has_package(&mut self, name: &str) -> bool {
+    /// Whether Debian has a package of this name. Where that cannot be told it may: to install it fails with advice.
+    pub(super) fn may_have_package(&mut self, name: &str) -> bool {
         if self.unusable.is_some() {
-            return false;
+            return true;
         }
-        if let Err(error) = self.update() {
-            say(&error.to_string());
-        }
+        self.update();
         command::stdout(command::clean("apt-cache").args(["show", "--no-all-versions", name])).is_some()
     }
 
-    fn update(&mut self) -> Result<()> {
-        if !self.updated {
+    /// Tries to learn which packages there are today; if that fails, yesterday's list may do.
+    fn update(&mut self) {
+        if !std::mem::replace(&mut self.updated, true) {
             say("updating the list of Debian packages");
-            command::run(apt_get().arg("update"))?;
-            self.updated = true;
+            if let Err(error) = command::run(apt_get().arg("update")) {
+                say(&error.to_string());
+            }
         }
-        Ok(())
     }
 }
 
@@ -77,14 +75,14 @@ fn is_debian(os_release: &str) -> bool {
     os_release.lines().any(|line| matches!(line, "ID=debian" | "ID=\"debian\""))
 }
 
-/// apt-get that asks nothing, prints little and waits for another one to end. dpkg insists on root's PATH.
+/// apt-get that asks nothing, prints errors only and waits for another one to end. dpkg insists on root's PATH.
 fn apt_get() -> Command {
     let path = env::var("PATH").unwrap_or_default();
     let mut apt_get = command::clean("apt-get");
     apt_get
         .env("DEBIAN_FRONTEND", "noninteractive")
         .env("PATH", format!("{path}:/usr/local/sbin:/usr/sbin:/sbin"));
-    apt_get.args(["-qq", "-oDPkg::Lock::Timeout=120", "-oDpkg::Use-Pty=0"]);
+    apt_get.args(["-qq", "-oDPkg::Lock::Timeout=120"]).stdout(Stdio::null());
     apt_get
 }
 

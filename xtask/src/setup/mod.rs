@@ -108,7 +108,7 @@ fn linkable(apt: &mut Apt, choice: &Choice) -> Option<Toolchain> {
         let llvm_major = toolchain.version.llvm_major;
         toolchain.linker().is_some()
             || linker::llvm_bin_dir(llvm_major).is_some()
-            || apt.has_package(&linker::llvm_package(llvm_major))
+            || apt.may_have_package(&linker::llvm_package(llvm_major))
     })
 }
 
