@@ -1,1 +1,12 @@
-#![doc = "placeholder"]
+//! Test harness of the load balancer: a small network of namespaces, real servers and clients in it, `lbd` in the middle.
+//!
+//! The end-to-end tests (`tests/`), the demo (`demo`) and the measurements (`measure`) are all made of these parts. Everything
+//! that is started or created is stopped and removed when its value is dropped, also after a panic; what a killed run
+//! left behind is swept by the next one.
+
+pub mod clock;
+pub mod command;
+pub mod netns;
+pub mod privileged;
+pub mod temporary;
+pub mod topology;

@@ -1,0 +1,51 @@
+//! What needs root skips loudly without it, and fails where `LB_REQUIRE_PRIVILEGED=1`.
+
+use std::thread;
+
+use anyhow::{Context, Result, bail};
+use nix::unistd::geteuid;
+
+use crate::{netns::Netns, temporary::BpfFs};
+
+/// Returns from the calling test, with a line that says why, unless network namespaces and BPF can be used.
+///
+/// Panics instead when `LB_REQUIRE_PRIVILEGED=1`.
+#[macro_export]
+macro_rules! require_privileged {
+    () => {
+        if !$crate::privileged::ready() {
+            return;
+        }
+    };
+}
+
+/// Whether this process may create network namespaces and mount a BPF file system.
+///
+/// # Errors
+///
+/// The reason why not.
+pub fn check() -> Result<()> {
+    if !geteuid().is_root() {
+        bail!("it needs root");
+    }
+    Netns::create("check").context("network namespaces cannot be created")?;
+    BpfFs::mount().context("BPF cannot be used")?;
+    Ok(())
+}
+
+/// Like [`check`], but prints `skipping <test>: <reason>`.
+///
+/// # Panics
+///
+/// If `LB_REQUIRE_PRIVILEGED=1` and the check fails.
+#[must_use]
+pub fn ready() -> bool {
+    let Err(reason) = check() else { return true };
+    let test = thread::current().name().unwrap_or("test").to_owned();
+    assert!(
+        std::env::var_os("LB_REQUIRE_PRIVILEGED").is_none_or(|value| value != "1"),
+        "{test} would be skipped, which LB_REQUIRE_PRIVILEGED=1 forbids: {reason:#}"
+    );
+    eprintln!("skipping {test}: {reason:#}");
+    false
+}
