@@ -4,9 +4,14 @@
 //! that is started or created is stopped and removed when its value is dropped, also after a panic; what a killed run
 //! left behind is swept by the next one.
 
+pub mod capture;
+pub mod client;
 pub mod clock;
 pub mod command;
+pub mod inject;
 pub mod netns;
+pub mod pattern;
 pub mod privileged;
+pub mod servers;
 pub mod temporary;
 pub mod topology;

@@ -77,7 +77,10 @@ impl Netns {
     /// # Panics
     ///
     /// If the system has no thread to spare.
-    pub fn spawn_thread<T: Send + 'static>(&self, task: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+    pub fn spawn_thread<T: Send + 'static>(
+        &self,
+        task: impl FnOnce() -> T + Send + 'static,
+    ) -> JoinHandle<T> {
         let name = self.name.clone();
         thread::spawn(move || {
             enter(&name);
@@ -119,7 +122,8 @@ impl Netns {
     /// If the kernel refuses it.
     pub fn sysctl(&self, key: &str, value: &str) -> Result<()> {
         let path = Path::new("/proc/sys").join(key);
-        self.run(|| fs::write(&path, value)).with_context(|| format!("cannot write {value} to {}", path.display()))
+        self.run(|| fs::write(&path, value))
+            .with_context(|| format!("cannot write {value} to {}", path.display()))
     }
 
     /// Waits until an address answers, be it by refusing a TCP connection.
@@ -130,12 +134,14 @@ impl Netns {
     pub fn wait_reachable(&self, address: IpAddr) -> Result<()> {
         let refusing = SocketAddr::new(address, 1);
         self.run(|| {
-            clock::wait_until(&format!("{address} to be reachable from {}", self.name), Duration::from_secs(5), || {
-                match TcpStream::connect_timeout(&refusing, Duration::from_millis(200)) {
+            clock::wait_until(
+                &format!("{address} to be reachable from {}", self.name),
+                Duration::from_secs(5),
+                || match TcpStream::connect_timeout(&refusing, Duration::from_millis(200)) {
                     Ok(_) => true,
                     Err(error) => error.kind() == std::io::ErrorKind::ConnectionRefused,
-                }
-            })
+                },
+            )
         })
     }
 }

@@ -1,6 +1,6 @@
 //! What needs root skips loudly without it, and fails where `LB_REQUIRE_PRIVILEGED=1`.
 
-use std::thread;
+use std::{fs::OpenOptions, io::Write, thread};
 
 use anyhow::{Context, Result, bail};
 use nix::unistd::geteuid;
@@ -46,6 +46,17 @@ pub fn ready() -> bool {
         std::env::var_os("LB_REQUIRE_PRIVILEGED").is_none_or(|value| value != "1"),
         "{test} would be skipped, which LB_REQUIRE_PRIVILEGED=1 forbids: {reason:#}"
     );
-    eprintln!("skipping {test}: {reason:#}");
+    let line = format!("skipping {test}: {reason:#}");
+    eprintln!("{line}");
+    note(&line.replacen("skipping", "skipped", 1));
     false
+}
+
+/// Appends to the file of `LB_SKIP_LOG`: test runners do not show what a passed test prints.
+fn note(line: &str) {
+    let Some(path) = std::env::var_os("LB_SKIP_LOG") else { return };
+    let file = OpenOptions::new().append(true).create(true).open(&path);
+    if let Err(error) = file.and_then(|mut file| writeln!(file, "{line}")) {
+        eprintln!("{}: {error}", path.display());
+    }
 }

@@ -197,7 +197,12 @@ impl Topology {
             links::address(&self.client, "eth0", v4, v6)?;
         }
         links::address(&self.balancer, "eth0", addresses::BALANCER_CLIENT_V4, addresses::BALANCER_CLIENT_V6)?;
-        links::address(&self.balancer, server_side, addresses::BALANCER_SERVER_V4, addresses::BALANCER_SERVER_V6)?;
+        links::address(
+            &self.balancer,
+            server_side,
+            addresses::BALANCER_SERVER_V4,
+            addresses::BALANCER_SERVER_V6,
+        )?;
         for (v4, v6) in addresses::snat() {
             links::address(&self.balancer, server_side, v4, v6)?;
         }

@@ -1,0 +1,196 @@
+//! What crossed the links: recorded by dumpcap, examined by tshark.
+
+use std::{
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+use anyhow::{Context, Result, bail};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use tempfile::TempDir;
+
+use crate::{command, temporary, topology::Link};
+
+/// Recordings under way, one for each link.
+#[derive(Debug)]
+pub struct Capture {
+    recorders: Vec<Recorder>,
+    directory: TempDir,
+}
+
+impl Capture {
+    /// Starts to record links; every frame from now on is seen.
+    ///
+    /// # Errors
+    ///
+    /// If dumpcap does not start.
+    pub fn start(links: &[Link<'_>]) -> Result<Self> {
+        let directory = temporary::directory("capture")?;
+        let mut recorders = Vec::new();
+        for link in links {
+            recorders.push(Recorder::start(link, directory.path())?);
+        }
+        for recorder in &mut recorders {
+            recorder.wait_ready()?;
+        }
+        Ok(Self { recorders, directory })
+    }
+
+    /// Ends the recordings. The last few frames may be missing.
+    ///
+    /// # Errors
+    ///
+    /// If a recorder failed or lost frames.
+    pub fn stop(mut self) -> Result<Recording> {
+        let mut files = Vec::new();
+        for recorder in &mut self.recorders {
+            recorder.stop()?;
+            files.push((recorder.link.clone(), recorder.file.clone()));
+        }
+        Ok(Recording { files, _directory: self.directory })
+    }
+
+    /// Number of frames that match a display filter on a link, as far as they are written out.
+    ///
+    /// # Errors
+    ///
+    /// If tshark fails or the link is unknown.
+    pub fn count(&self, link: &str, filter: &str) -> Result<usize> {
+        let recorder = self.recorders.iter().find(|recorder| recorder.link == link);
+        let recorder = recorder.with_context(|| format!("{link} is not recorded"))?;
+        Ok(matching(&recorder.file, filter)?.lines().count())
+    }
+}
+
+/// A finished recording of links.
+#[derive(Debug)]
+pub struct Recording {
+    files: Vec<(String, PathBuf)>,
+    _directory: TempDir,
+}
+
+impl Recording {
+    /// Frames with a wrong IP, TCP, UDP or ICMP checksum on any link, described in a line each.
+    ///
+    /// # Errors
+    ///
+    /// If tshark fails.
+    pub fn bad_checksums(&self) -> Result<Vec<String>> {
+        let any_bad = CHECKED.map(|protocol| format!("{protocol}.checksum.status == 0")).join(" || ");
+        self.find(&any_bad)
+    }
+
+    /// Frames that match a display filter, on all links; a line each that starts with the link.
+    ///
+    /// # Errors
+    ///
+    /// If tshark fails.
+    pub fn find(&self, filter: &str) -> Result<Vec<String>> {
+        let mut found = Vec::new();
+        for (link, file) in &self.files {
+            found.extend(matching(file, filter)?.lines().map(|line| format!("{link}: {}", line.trim())));
+        }
+        Ok(found)
+    }
+
+    /// As [`Self::find`], on one link.
+    ///
+    /// # Errors
+    ///
+    /// If tshark fails.
+    pub fn find_on(&self, link: &str, filter: &str) -> Result<Vec<String>> {
+        let prefix = format!("{link}: ");
+        let (_, file) = self.files.iter().find(|(name, _)| name == link).context("no such link")?;
+        Ok(matching(file, filter)?.lines().map(|line| format!("{prefix}{}", line.trim())).collect())
+    }
+
+    /// Number of frames recorded on each link.
+    ///
+    /// # Errors
+    ///
+    /// If capinfos fails.
+    pub fn frames(&self) -> Result<Vec<(&str, u64)>> {
+        let mut counts = Vec::new();
+        for (link, file) in &self.files {
+            // -r: no header, -T: a table, -M: plain numbers, -c: the number of packets.
+            let line = command::run("capinfos", &["-rTMc", &file.to_string_lossy()])?;
+            let count = line.split_whitespace().next_back().and_then(|number| number.parse().ok());
+            counts.push((link.as_str(), count.with_context(|| format!("capinfos says {line:?}"))?));
+        }
+        Ok(counts)
+    }
+}
+
+/// Protocols whose checksums tshark verifies.
+const CHECKED: [&str; 5] = ["ip", "tcp", "udp", "icmp", "icmpv6"];
+
+fn matching(file: &Path, filter: &str) -> Result<String> {
+    let file = file.to_string_lossy();
+    let mut args = vec!["-n", "-r", &file, "-Y", filter];
+    // tshark takes these for granted otherwise, because of offloading.
+    for option in ["ip.check_checksum:TRUE", "tcp.check_checksum:TRUE", "udp.check_checksum:TRUE"] {
+        args.extend(["-o", option]);
+    }
+    command::run("tshark", &args)
+}
+
+/// One dumpcap.
+#[derive(Debug)]
+struct Recorder {
+    link: String,
+    file: PathBuf,
+    process: Child,
+}
+
+impl Recorder {
+    fn start(link: &Link<'_>, directory: &Path) -> Result<Self> {
+        let file = directory.join(format!("{}.pcap", link.name));
+        let mut command = Command::new("dumpcap");
+        command.args(["-q", "-P", "-B", "64", "-i", link.interface, "-w"]).arg(&file);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        Ok(Self { link: link.name.to_owned(), file, process: link.netns.spawn(&mut command)? })
+    }
+
+    /// dumpcap names its file once the interface is open.
+    fn wait_ready(&mut self) -> Result<()> {
+        let pipe = self.process.stderr.as_mut().context("dumpcap has no standard error")?;
+        let mut said = String::new();
+        // Unbuffered beyond the line: what follows is read by `stop`.
+        let mut lines = BufReader::with_capacity(1, pipe);
+        while lines.read_line(&mut said)? > 0 {
+            if said.contains("File: ") {
+                return Ok(());
+            }
+        }
+        bail!("dumpcap on {} ended: {said}", self.link)
+    }
+
+    fn stop(&mut self) -> Result<()> {
+        kill(Pid::from_raw(self.process.id().try_into()?), Signal::SIGINT).context("dumpcap is gone")?;
+        let mut said = String::new();
+        if let Some(pipe) = self.process.stderr.take() {
+            std::io::Read::read_to_string(&mut BufReader::new(pipe), &mut said)?;
+        }
+        let status = self.process.wait()?;
+        // "Packets received/dropped on interface 'eth0': 10/0 (pcap:0/dumpcap:0/flushed:0/ps_ifdrop:0) (100.0%)"
+        let lost = said.lines().find(|line| line.contains("received/dropped") && !line.contains("/0 ("));
+        if let Some(line) = lost {
+            bail!("the recording of {} is not complete: {line}", self.link);
+        }
+        if !status.success() {
+            bail!("dumpcap on {} ended with {status}: {said}", self.link);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

@@ -1,0 +1,15 @@
+//! Clients: they produce load from the client's namespace, check every answer, and count.
+
+mod http;
+mod load;
+mod long;
+mod report;
+mod transfer;
+mod udp;
+
+pub use http::Http;
+pub use load::{Load, Request, Running, run, start};
+pub use long::{Long, LongConnections, LongReport};
+pub use report::Report;
+pub use transfer::{download, upload};
+pub use udp::Udp;
