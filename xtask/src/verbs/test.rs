@@ -72,31 +72,35 @@ impl Scope {
 
 const PRIVILEGED: &str = "lb-tests";
 
-/// nextest keeps the tests of lb-tests apart by its configuration; it does not know documentation tests.
 fn commands(scope: Scope, filter: Option<&str>) -> Vec<Command> {
-    let nextest = command::find_program("cargo-nextest").is_some();
+    match command::find_program("cargo-nextest") {
+        Some(_) => nextest(scope, filter),
+        None => libtest(scope, filter),
+    }
+}
+
+/// The configuration of nextest keeps the tests of lb-tests apart. Documentation tests are unknown to it.
+fn nextest(scope: Scope, filter: Option<&str>) -> Vec<Command> {
+    let mut documentation = host::cargo();
+    documentation.args(["test", "--doc", "--workspace", "--quiet", "--no-fail-fast"]).args(filter);
+    let mut others = host::cargo();
+    others.args(["nextest", "run", "--workspace", "--no-fail-fast", "--no-tests=pass"]).args(filter);
+    if scope == Scope::Host {
+        others.args(["--exclude", PRIVILEGED]);
+    }
+    vec![documentation, others]
+}
+
+fn libtest(scope: Scope, filter: Option<&str>) -> Vec<Command> {
     let mut unprivileged = host::cargo();
-    if nextest {
-        unprivileged.args(["nextest", "run", "--no-tests=pass"]);
-    } else {
-        unprivileged.arg("test");
+    unprivileged.args(["test", "--workspace", "--exclude", PRIVILEGED, "--no-fail-fast"]).args(filter);
+    let mut privileged = host::cargo();
+    privileged.args(["test", "--package", PRIVILEGED, "--no-fail-fast"]).args(filter);
+    privileged.args(["--", "--test-threads=1"]);
+    match scope {
+        Scope::Host => vec![unprivileged],
+        Scope::Everything => vec![unprivileged, privileged],
     }
-    unprivileged.args(["--workspace", "--no-fail-fast"]).args(filter);
-    if scope == Scope::Host || !nextest {
-        unprivileged.args(["--exclude", PRIVILEGED]);
-    }
-    let mut commands = vec![unprivileged];
-    if nextest {
-        let mut documentation = host::cargo();
-        documentation.args(["test", "--doc", "--workspace", "--quiet", "--no-fail-fast"]).args(filter);
-        commands.push(documentation);
-    } else if scope == Scope::Everything {
-        let mut privileged = host::cargo();
-        privileged.args(["test", "--package", PRIVILEGED, "--no-fail-fast"]).args(filter);
-        privileged.args(["--", "--test-threads=1"]);
-        commands.push(privileged);
-    }
-    commands
 }
 
 /// Runs a test runner, shows what it prints, and counts. With a filter the tests that were not asked for are no news.
