@@ -18,12 +18,13 @@ Every warning is an error.
     run: |mut args| {
         let downloads = args.flag("--rustup").into();
         args.finish()?;
+        ensure(Level::Build, downloads)?;
         run(downloads)
     },
 };
 
+/// The checks, where everything for a build is there.
 pub(super) fn run(downloads: Downloads) -> Result<()> {
-    ensure(Level::Build, downloads)?;
     ensure_lints(downloads)?;
     command::run(host::cargo().args(["fmt", "--check"]))?;
     house_rules::check()?;
