@@ -1,7 +1,9 @@
 //! The control plane of the load balancer: what `lbd` and `lbctl` are made of.
 
 pub mod api;
+pub mod balance;
 pub mod control;
 pub mod health;
 pub mod model;
+pub mod plan;
 pub mod sys;

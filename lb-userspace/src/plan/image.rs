@@ -1,0 +1,41 @@
+//! What the maps hold.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use lb_common::abi::{Backend, Interface, Service, Settings};
+
+use super::EntryKey;
+
+/// The slots of a service: backend ids. Shared, because it is large.
+pub type SlotTable = Arc<[u32]>;
+
+/// `pool_base` of a backend without port pools.
+pub const NO_POOL: u32 = u32::MAX;
+
+/// What the maps hold, or are to hold. Elements that are absent are unused (all 0).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MapImage {
+    /// `SERVICES_V4` and `SERVICES_V6`, entries that only say that an address is a VIP included.
+    pub services: BTreeMap<EntryKey, Service>,
+    /// `SLOTS` by service id. In a dump: those whose content is known.
+    pub slots: BTreeMap<u16, SlotTable>,
+    /// `BACKENDS` by id. A removed backend whose flows may not be gone yet is there with state `Unused`.
+    pub backends: BTreeMap<u32, Backend>,
+    /// `SNAT_ADDRESSES`, wire order.
+    pub snat_addresses: BTreeMap<u32, [u32; 4]>,
+    /// `INTERFACES` by ifindex.
+    pub interfaces: BTreeMap<u32, Interface>,
+    /// `SETTINGS`. Its `fib_generation` is not planned: 0 here, kept as it is in the map.
+    pub settings: Settings,
+}
+
+impl MapImage {
+    /// The seed in the settings; `None` if none was ever written.
+    #[must_use]
+    pub fn seed(&self) -> Option<u64> {
+        let [low, high] = self.settings.seed;
+        let written = self.settings.timeouts.iter().any(|ticks| *ticks != 0);
+        written.then(|| u64::from(low) | u64::from(high) << 32)
+    }
+}

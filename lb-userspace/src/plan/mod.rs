@@ -1,0 +1,23 @@
+//! From the model to what the maps are to hold. Pure: no system call, no clock.
+//!
+//! [`Planner::plan`] turns a configuration, health and interfaces into a [`MapImage`]; it remembers ids ([`Ids`]), which stay
+//! the same for as long as a service or a backend exists, across restarts too ([`Planner::restore`]).
+
+mod address;
+mod error;
+mod ids;
+mod image;
+mod planner;
+mod ranges;
+mod settings;
+mod tables;
+#[cfg(test)]
+pub(crate) mod tests;
+mod text;
+
+pub use address::{EntryKey, address_of, address_words, family_of};
+pub use error::PlanError;
+pub use ids::{BackendAt, Ids, snat_size};
+pub use image::{MapImage, NO_POOL, SlotTable};
+pub use planner::{Inputs, Planner};
+pub use settings::{PortRange, ticks};

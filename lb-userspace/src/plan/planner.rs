@@ -1,0 +1,171 @@
+//! The planner.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+
+use lb_common::abi;
+
+use super::settings::settings;
+use super::tables::{Ingredients, Tables};
+use super::{BackendAt, EntryKey, Ids, MapImage, PlanError, address_words, family_of};
+use crate::balance::{Candidate, registry};
+use crate::model::{AdminState, Backend, Config, Health, HealthView, Limits, Mode, Service};
+
+/// What an image is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Inputs<'a> {
+    /// The desired state.
+    pub config: &'a Config,
+    /// What the checks found; ignored for services without a check.
+    pub health: &'a HealthView,
+    /// The interfaces the program is (to be) attached to, by ifindex.
+    pub interfaces: &'a BTreeMap<u32, abi::Interface>,
+    /// Key of the flow hash: the configuration's, or else the one in the maps ([`MapImage::seed`]), or else a random one.
+    pub seed: u64,
+}
+
+/// Makes images and remembers ids.
+#[derive(Clone, Debug, Default)]
+pub struct Planner {
+    ids: Ids,
+    tables: Tables,
+}
+
+impl Planner {
+    /// A planner that goes on with the ids of a dump.
+    #[must_use]
+    pub fn restore(dump: &MapImage) -> Self {
+        Self { ids: Ids::restore(dump), tables: Tables::default() }
+    }
+
+    /// The ids in use, as of the last image.
+    #[must_use]
+    pub fn ids(&self) -> &Ids {
+        &self.ids
+    }
+
+    /// See [`Ids::release`].
+    pub fn release(&mut self, backend: u32) -> bool {
+        self.ids.release(backend)
+    }
+
+    /// What the maps are to hold.
+    ///
+    /// # Errors
+    /// [`PlanError`] if it does not fit into the maps; ids are then as before.
+    pub fn plan(&mut self, inputs: &Inputs<'_>) -> Result<MapImage, PlanError> {
+        let mut round = Round { ids: self.ids.clone(), tables: &mut self.tables, image: MapImage::default() };
+        round.fill(inputs)?;
+        self.ids = round.ids;
+        Ok(round.image)
+    }
+}
+
+/// One call of [`Planner::plan`].
+struct Round<'a> {
+    ids: Ids,
+    tables: &'a mut Tables,
+    image: MapImage,
+}
+
+impl Round<'_> {
+    fn fill(&mut self, inputs: &Inputs<'_>) -> Result<(), PlanError> {
+        let config = inputs.config;
+        self.image.settings = settings(config, inputs.seed);
+        self.image.interfaces.clone_from(inputs.interfaces);
+        let services: BTreeSet<_> = config.services.iter().map(Service::at).collect();
+        let wanted =
+            config.services.iter().flat_map(|service| service.backends.iter().map(|b| at(service, b)));
+        self.ids.keep(&config.limits, &wanted.collect(), &services);
+        for service in &config.services {
+            self.service(service, inputs)?;
+        }
+        self.image.backends.extend(self.ids.removed());
+        let ids = &self.image.slots;
+        self.tables.retain(|id| ids.contains_key(&id));
+        Ok(())
+    }
+
+    fn service(&mut self, service: &Service, inputs: &Inputs<'_>) -> Result<(), PlanError> {
+        let limits = &inputs.config.limits;
+        let id = self.ids.assign_service(service.at(), limits)?;
+        let (_, selector) = registry(service.algorithm);
+        let mut entry = abi::Service {
+            id,
+            mode: match service.mode {
+                Mode::Nat => abi::Mode::Nat,
+                Mode::FullNat => abi::Mode::FullNat,
+            } as u8,
+            selector: selector as u8,
+            affinity_prefix: service.affinity_prefix.unwrap_or(if service.address.is_ipv4() {
+                32
+            } else {
+                128
+            }),
+            ..abi::Service::default()
+        };
+        if !service.backends.is_empty() && !service.snat_addresses.is_empty() {
+            let list: Vec<_> = service.snat_addresses.iter().copied().map(address_words).collect();
+            entry.snat_base = self.ids.assign_snat(id, &list, limits)?;
+            entry.snat_count = list.len() as u16;
+            self.image.snat_addresses.extend((entry.snat_base..).zip(list));
+        }
+        self.image.services.insert(EntryKey::service(service.at()), entry);
+        self.image.services.insert(EntryKey::vip(service.address), abi::Service::default());
+        self.backends(id, service, inputs)
+    }
+
+    fn backends(&mut self, service_id: u16, service: &Service, inputs: &Inputs<'_>) -> Result<(), PlanError> {
+        let limits = &inputs.config.limits;
+        let (mut candidates, mut ids) = (Vec::new(), Vec::new());
+        for backend in &service.backends {
+            let id = self.ids.assign_backend(&at(service, backend), limits)?;
+            let element = self.backend(service_id, service, backend, id, inputs.health, limits)?;
+            if element.state == abi::BackendState::Active as u8 && backend.weight > 0 {
+                let identity = SocketAddr::new(backend.address, backend.port).to_string();
+                candidates.push(Candidate { identity, weight: backend.weight });
+                ids.push(id);
+            }
+            self.image.backends.insert(id, element);
+        }
+        let (algorithm, slots, seed) = (service.algorithm, service.slots, inputs.seed);
+        let ingredients = Ingredients { algorithm, slots, seed, candidates, ids };
+        self.image.slots.insert(service_id, self.tables.table(service_id, ingredients));
+        Ok(())
+    }
+
+    fn backend(
+        &mut self,
+        service_id: u16,
+        service: &Service,
+        backend: &Backend,
+        id: u32,
+        health: &HealthView,
+        limits: &Limits,
+    ) -> Result<abi::Backend, PlanError> {
+        let health = service.health.map_or(Health::Up, |_| health.of(&service.name, &backend.name));
+        if health != Health::Unknown {
+            self.ids.heard_of(id);
+        }
+        let down = health == Health::Down || self.ids.was_down(id);
+        Ok(abi::Backend {
+            addr: address_words(backend.address),
+            port: backend.port.to_be(),
+            state: match backend.state {
+                AdminState::Disabled => abi::BackendState::Disabled,
+                _ if down => abi::BackendState::Down,
+                AdminState::Draining => abi::BackendState::Draining,
+                AdminState::Enabled => abi::BackendState::Active,
+            } as u8,
+            family: family_of(backend.address),
+            weight: u32::from(backend.weight.max(1)),
+            pool_base: self.ids.assign_pools(id, service.snat_addresses.len(), limits)?,
+            service: service_id,
+            reserved: 0,
+        })
+    }
+}
+
+fn at(service: &Service, backend: &Backend) -> BackendAt {
+    BackendAt { service: service.at(), address: backend.address, port: backend.port }
+}

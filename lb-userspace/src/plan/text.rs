@@ -1,0 +1,72 @@
+//! An image as sorted lines of text, for tests and for people.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+
+use lb_common::abi::{Backend, Service};
+
+use super::{EntryKey, MapImage, NO_POOL, address_of};
+
+impl fmt::Display for MapImage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let settings = &self.settings;
+        let seed = self.seed().unwrap_or_default();
+        writeln!(f, "settings: seed {seed:#x} ports {}-{}", settings.port_min, settings.port_max)?;
+        writeln!(f, "timeouts: {:?} ticks", &settings.timeouts[1..=10])?;
+        for (ifindex, interface) in &self.interfaces {
+            writeln!(f, "interface {ifindex}: flags {} mtu {}", interface.flags, interface.mtu)?;
+        }
+        for (index, words) in &self.snat_addresses {
+            let family = if words[1..] == [0; 3] { 4 } else { 6 };
+            let address = address_of(*words, family).map(|address| address.to_string()).unwrap_or_default();
+            writeln!(f, "snat {index}: {address}")?;
+        }
+        for (id, backend) in &self.backends {
+            write_backend(f, *id, backend)?;
+        }
+        for (id, table) in &self.slots {
+            let mut counts: BTreeMap<u32, u32> = BTreeMap::new();
+            for backend in table.iter() {
+                *counts.entry(*backend).or_default() += 1;
+            }
+            write!(f, "slots {id}: {}", table.len())?;
+            for (backend, count) in counts {
+                write!(f, " {backend}x{count}")?;
+            }
+            writeln!(f)?;
+        }
+        self.services.iter().try_for_each(|(key, service)| write_service(f, key, service))
+    }
+}
+
+fn write_backend(f: &mut fmt::Formatter<'_>, id: u32, backend: &Backend) -> fmt::Result {
+    let state = match backend.state {
+        0 => "removed",
+        1 => "active",
+        2 => "draining",
+        3 => "down",
+        4 => "disabled",
+        _ => "?",
+    };
+    let port = u16::from_be(backend.port);
+    let address = address_of(backend.addr, backend.family).map(|address| SocketAddr::new(address, port));
+    let address = address.map(|address| address.to_string()).unwrap_or_default();
+    write!(f, "backend {id}: {address} {state} weight {} service {}", backend.weight, backend.service)?;
+    if backend.pool_base != NO_POOL {
+        write!(f, " pool {}", backend.pool_base)?;
+    }
+    writeln!(f)
+}
+
+fn write_service(f: &mut fmt::Formatter<'_>, key: &EntryKey, service: &Service) -> fmt::Result {
+    if key.service_address().is_none() {
+        return writeln!(f, "vip {}", key.address);
+    }
+    let Service { id, mode, selector, affinity_prefix, snat_count, snat_base, .. } = service;
+    write!(f, "service {key}: id {id} mode {mode} selector {selector} prefix {affinity_prefix}")?;
+    if *snat_count > 0 {
+        write!(f, " snat {snat_base}+{snat_count}")?;
+    }
+    writeln!(f)
+}
