@@ -4,6 +4,7 @@ pub mod api;
 pub mod balance;
 pub mod control;
 pub mod health;
+pub mod loader;
 pub mod model;
 pub mod plan;
 pub mod sys;

@@ -11,7 +11,8 @@ use std::{
     time::Duration,
 };
 
-use super::{Health, Outcome};
+use super::Outcome;
+use crate::model::Health;
 
 /// How a target is probed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -248,6 +249,6 @@ impl Tracked {
 fn offset<K: Hash>(key: &K, interval: Duration) -> Duration {
     let mut hasher = DefaultHasher::new();
     key.hash(&mut hasher);
-    let nanos = u128::from(hasher.finish()) * interval.as_nanos() >> 64;
+    let nanos = (u128::from(hasher.finish()) * interval.as_nanos()) >> 64;
     Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }

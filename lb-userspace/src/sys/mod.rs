@@ -1,3 +1,4 @@
 //! System calls: all `unsafe` of this crate.
 
 pub mod bpf;
+pub mod clock;

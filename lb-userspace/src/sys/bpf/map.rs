@@ -15,6 +15,10 @@ use super::call::{
 };
 use super::{bytes_of, from_bytes};
 
+/// `BPF_ANY` and `BPF_NOEXIST`.
+const ANY: u64 = 0;
+const NO_EXIST: u64 = 1;
+
 /// Types whose values exist once per CPU: PERCPU_HASH, PERCPU_ARRAY, LRU_PERCPU_HASH, PERCPU_CGROUP_STORAGE.
 const PER_CPU_TYPES: [u32; 4] = [5, 6, 10, 21];
 
@@ -146,7 +150,21 @@ impl Map {
         for chunk in bytes.chunks_exact_mut(self.value_bytes() / self.cpus) {
             chunk[..size_of::<V>()].copy_from_slice(bytes_of(value));
         }
-        self.update_bytes(bytes_of(key), &bytes)
+        self.update_bytes(bytes_of(key), &bytes, ANY)
+    }
+
+    /// Stores a value unless there is one already; false if there is.
+    ///
+    /// # Errors
+    /// As [`Map::update`]; `InvalidInput` for a per-CPU map.
+    pub fn insert<K: Abi, V: Abi>(&self, key: &K, value: &V) -> io::Result<bool> {
+        self.check::<K, V>()?;
+        size("value on all CPUs", size_of::<V>(), self.value_bytes() as u32)?;
+        match self.update_bytes(bytes_of(key), bytes_of(value), NO_EXIST) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Stores an inner map in a map of maps. Takes as long as a grace period of the kernel's RCU, some 10 ms.
@@ -172,8 +190,8 @@ impl Map {
         }
     }
 
-    fn update_bytes(&self, key: &[u8], value: &[u8]) -> io::Result<()> {
-        let mut attr = self.element(key, value.as_ptr().addr(), 0);
+    fn update_bytes(&self, key: &[u8], value: &[u8], flags: u64) -> io::Result<()> {
+        let mut attr = self.element(key, value.as_ptr().addr(), flags);
         // SAFETY: both callers' sizes were checked; the kernel only reads them.
         unsafe { call::bpf(MAP_UPDATE, &mut attr) }.map(drop)
     }

@@ -6,10 +6,12 @@
 mod batch;
 mod bytes;
 mod call;
+mod link;
 mod map;
 #[cfg(test)]
 mod tests;
 
 pub use batch::Chunk;
 pub use bytes::{bytes_of, bytes_of_slice, from_bytes};
+pub use link::{XdpLinkInfo, pinned_xdp_link};
 pub use map::{Map, MapInfo, MapShape, possible_cpus};

@@ -32,6 +32,14 @@ fn an_element_is_stored_found_and_removed() {
 }
 
 #[test]
+fn an_insertion_does_not_overwrite() {
+    let Some(map) = map(&HASH) else { return };
+    assert!(map.insert(&7_u32, &70_u64).unwrap());
+    assert!(!map.insert(&7_u32, &71_u64).unwrap());
+    assert_eq!(map.lookup(&7_u32).unwrap(), Some(70_u64));
+}
+
+#[test]
 fn types_of_another_size_than_the_maps_are_refused() {
     let Some(map) = map(&HASH) else { return };
     for error in [

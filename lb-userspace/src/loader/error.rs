@@ -1,0 +1,50 @@
+//! What can go wrong while loading, pinning and attaching.
+
+use std::{io, path::PathBuf};
+
+/// Why the data path could not be brought in or taken out. Every message says what to do.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say what the variants mean; fields are what they show")]
+pub enum LoaderError {
+    #[error(
+        "pin_directory {directory} is not on a BPF file system; mount one first: mount -t bpf bpf {mount_point}"
+    )]
+    NotBpfFs { directory: PathBuf, mount_point: PathBuf },
+    #[error(
+        "cannot mount a BPF file system at {path}: {error}; run lbd as root, or mount it: mount -t bpf bpf {path}"
+    )]
+    Mount { path: PathBuf, error: io::Error },
+    #[error("another lbd uses {directory}: stop it first, or give this one another pin_directory")]
+    Locked { directory: PathBuf },
+    #[error("{path}: cannot {action}: {error}")]
+    Path { path: PathBuf, action: &'static str, error: io::Error },
+    #[error("{path}: cannot read the BPF object: {error}")]
+    ReadObject { path: PathBuf, error: io::Error },
+    #[error("the BPF object is not usable: {reason}; build lbd anew, or give a good one with --object")]
+    BadObject { reason: String },
+    #[error(
+        "map {path} is pinned with other keys or values ({found}) than this lbd uses ({expected}): it belongs to another \
+         version; run `lbd --detach` of that version first (this ends its flows)"
+    )]
+    OtherLayout { path: PathBuf, found: String, expected: String },
+    #[error("cannot load the BPF object into the kernel: {reason}")]
+    Load { reason: String },
+    #[error("map {name}: cannot copy its contents into one of another size: {error}")]
+    Migrate { name: String, error: io::Error },
+    #[error("interface {interface} does not exist; create it, or correct `interfaces` in the configuration")]
+    NoInterface { interface: String },
+    #[error(
+        "interface {interface} has an XDP program of somebody else; take it out: `ip link set dev {interface} xdp off`, \
+         or, where that is refused, find its link with `bpftool net` and `bpftool link` and detach it"
+    )]
+    Busy { interface: String },
+    #[error("interface {interface}: cannot attach in {mode} mode: {reason}")]
+    Attach { interface: String, mode: &'static str, reason: String },
+}
+
+impl LoaderError {
+    pub(super) fn path(path: impl Into<PathBuf>, action: &'static str) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |error| Self::Path { path, action, error }
+    }
+}

@@ -1,0 +1,22 @@
+//! Brings the data path into the kernel and takes it out again: load, pin, adopt, attach, detach.
+//!
+//! Everything that forwarding needs is pinned below the pin directory, so it outlives `lbd`: maps under their names, and the
+//! XDP link of each interface as `link-<interface>`. The next `lbd` adopts all of it: maps that still fit are reused,
+//! others are made anew and their contents moved, and the links are switched to the new program without a gap.
+
+mod attach;
+mod detach;
+mod directory;
+mod error;
+mod load;
+mod migrate;
+mod shape;
+#[cfg(test)]
+mod tests;
+
+pub use attach::{AttachMode, Attachment};
+pub use detach::detach;
+pub use directory::{Lock, PinDirectory};
+pub use error::LoaderError;
+pub use load::{LogLevel, Options, Program, load};
+pub use shape::Sizes;

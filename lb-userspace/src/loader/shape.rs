@@ -1,0 +1,101 @@
+//! Shapes of maps: what the object defines, what is pinned, and what follows when they differ.
+
+use lb_common::maps;
+
+use crate::{model::Limits, sys::bpf::MapShape};
+
+/// A shape as text for the operator.
+pub(super) fn describe(shape: &MapShape) -> String {
+    let MapShape { map_type, key_size, value_size, max_entries, flags } = shape;
+    format!(
+        "type {map_type}, {key_size}-byte keys, {value_size}-byte values, {max_entries} entries, flags {flags:#x}"
+    )
+}
+
+/// What to do about a pinned map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It fits: use it.
+    Reuse,
+    /// Its contents can be made again: remove it, the loader makes a new one.
+    Remake,
+    /// Make a new one and move the contents there.
+    Move,
+    /// It belongs to another version.
+    Refuse,
+}
+
+/// Maps that `lbd` fills from the configuration and the system, or that only count.
+const DERIVED: &[&str] = &[
+    maps::FRAGMENTS_V4,
+    maps::FRAGMENTS_V6,
+    maps::SLOTS,
+    maps::ROTATION,
+    maps::BACKEND_FLOWS,
+    maps::INTERFACES,
+    maps::SERVICE_COUNTERS,
+    maps::BACKEND_COUNTERS,
+    maps::INTERFACE_COUNTERS,
+    maps::DROPS,
+    maps::EVENTS,
+];
+
+/// What becomes of the map `name` that is pinned as `pinned` and defined as `defined`.
+pub(super) fn fate(name: &str, pinned: MapShape, defined: MapShape) -> Fate {
+    if pinned == defined {
+        Fate::Reuse
+    } else if DERIVED.contains(&name) {
+        Fate::Remake
+    } else if (MapShape { max_entries: defined.max_entries, flags: defined.flags, ..pinned }) == defined {
+        Fate::Move
+    } else {
+        Fate::Refuse
+    }
+}
+
+/// Numbers of entries of the maps whose size is configurable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sizes(Vec<(&'static str, u32)>);
+
+impl Sizes {
+    /// The sizes for these limits, with room for interfaces up to `highest_ifindex`.
+    #[must_use]
+    pub fn new(limits: &Limits, highest_ifindex: u32) -> Self {
+        // Id 0 is never a service or a backend.
+        let services = limits.services.saturating_add(1);
+        let backends = limits.backends.saturating_add(1);
+        // Each service may have a VIP of its own, which has an entry too.
+        let service_keys = limits.services.saturating_mul(2);
+        let interfaces = highest_ifindex.saturating_add(1).next_power_of_two().max(maps::DEFAULT_INTERFACES);
+        let snat_addresses = limits.port_pools.max(maps::DEFAULT_SNAT_ADDRESSES);
+        Self(vec![
+            (maps::FLOWS_V4, limits.connections_v4.saturating_mul(2)),
+            (maps::FLOWS_V6, limits.connections_v6.saturating_mul(2)),
+            (maps::EMBRYONIC_V4, limits.embryonic.saturating_mul(2)),
+            (maps::EMBRYONIC_V6, limits.embryonic.saturating_mul(2)),
+            (maps::SERVICES_V4, service_keys),
+            (maps::SERVICES_V6, service_keys),
+            (maps::SLOTS, services),
+            (maps::ROTATION, services),
+            (maps::SERVICE_COUNTERS, services),
+            (maps::BACKENDS, backends),
+            (maps::BACKEND_FLOWS, backends),
+            (maps::BACKEND_COUNTERS, backends),
+            (maps::SNAT_ADDRESSES, snat_addresses),
+            (maps::PORTS, limits.port_pools.saturating_mul(maps::PORT_WORDS)),
+            (maps::INTERFACES, interfaces),
+            (maps::INTERFACE_COUNTERS, interfaces),
+        ])
+    }
+
+    /// Each map and its number of entries.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, u32)> {
+        self.0.iter().copied()
+    }
+
+    /// The number of entries of a map, if it is configurable.
+    #[must_use]
+    pub fn of(&self, name: &str) -> Option<u32> {
+        self.iter().find(|(candidate, _)| *candidate == name).map(|(_, entries)| entries)
+    }
+}

@@ -1,0 +1,93 @@
+//! Cases of the decisions; the kernel's part is tested end to end.
+
+use std::path::Path;
+
+use lb_common::maps;
+
+use super::{
+    LoaderError, PinDirectory, Sizes,
+    shape::{Fate, fate},
+};
+use crate::{model::Limits, sys::bpf::MapShape};
+
+const SHAPE: MapShape = MapShape { map_type: 9, key_size: 16, value_size: 48, max_entries: 1024, flags: 0 };
+
+#[test]
+fn a_map_that_fits_is_reused() {
+    for name in maps::ALL {
+        assert_eq!(fate(name, SHAPE, SHAPE), Fate::Reuse, "{name}");
+    }
+}
+
+#[test]
+fn flows_and_ids_move_into_a_map_of_another_size_and_the_rest_is_made_anew() {
+    let larger = MapShape { max_entries: 4096, ..SHAPE };
+    for name in maps::ALL {
+        let moves = matches!(
+            *name,
+            maps::FLOWS_V4
+                | maps::FLOWS_V6
+                | maps::EMBRYONIC_V4
+                | maps::EMBRYONIC_V6
+                | maps::SERVICES_V4
+                | maps::SERVICES_V6
+                | maps::BACKENDS
+                | maps::SNAT_ADDRESSES
+                | maps::PORTS
+                | maps::SETTINGS
+        );
+        assert_eq!(fate(name, SHAPE, larger), if moves { Fate::Move } else { Fate::Remake }, "{name}");
+    }
+}
+
+#[test]
+fn a_map_that_cannot_be_read_is_refused_unless_it_can_be_made_again() {
+    for other in [
+        MapShape { key_size: 12, ..SHAPE },
+        MapShape { value_size: 64, ..SHAPE },
+        MapShape { map_type: 1, ..SHAPE },
+    ] {
+        assert_eq!(fate(maps::FLOWS_V4, other, SHAPE), Fate::Refuse);
+        assert_eq!(fate(maps::BACKENDS, other, SHAPE), Fate::Refuse);
+        assert_eq!(fate(maps::INTERFACES, other, SHAPE), Fate::Remake);
+    }
+}
+
+#[test]
+fn a_connection_takes_two_entries_and_id_0_is_spare() {
+    let sizes = Sizes::new(&Limits::default(), 5);
+    assert_eq!(sizes.of(maps::FLOWS_V4), Some(131_072));
+    assert_eq!(sizes.of(maps::BACKENDS), Some(8193));
+    assert_eq!(sizes.of(maps::PORTS), Some(256 * maps::PORT_WORDS));
+    assert_eq!(sizes.of(maps::EVENTS), None);
+}
+
+#[test]
+fn the_interface_table_reaches_up_to_the_highest_index() {
+    assert_eq!(Sizes::new(&Limits::default(), 5).of(maps::INTERFACES), Some(maps::DEFAULT_INTERFACES));
+    assert_eq!(Sizes::new(&Limits::default(), 1024).of(maps::INTERFACES), Some(2048));
+}
+
+#[test]
+fn a_link_is_pinned_under_a_name_without_a_dot() {
+    let directory = PinDirectory::new(Path::new("/sys/fs/bpf/lb"));
+    assert_eq!(directory.link("eth0.100"), Path::new("/sys/fs/bpf/lb/v1/link-eth0:100"));
+}
+
+#[test]
+fn a_directory_elsewhere_than_on_a_bpf_file_system_is_refused() {
+    let place = tempfile::tempdir().unwrap();
+    let error = PinDirectory::new(&place.path().join("lb")).create().unwrap_err();
+    assert!(matches!(&error, LoaderError::NotBpfFs { .. }), "{error}");
+    assert!(!place.path().join("lb").exists());
+}
+
+#[test]
+fn one_lbd_at_a_time_uses_a_directory() {
+    let place = tempfile::tempdir().unwrap();
+    let directory = PinDirectory::new(place.path());
+    let lock = directory.lock().unwrap();
+    assert!(matches!(directory.lock(), Err(LoaderError::Locked { .. })));
+    drop(lock);
+    drop(directory.lock().unwrap());
+}
