@@ -6,5 +6,6 @@ pub mod control;
 pub mod health;
 pub mod loader;
 pub mod model;
+pub mod net;
 pub mod plan;
 pub mod sys;
