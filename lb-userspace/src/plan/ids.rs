@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use lb_common::abi::{Backend, BackendState, Mode, Service};
-use lb_common::maps::MAX_SNAT_PER_SERVICE;
+use lb_common::maps::{DEFAULT_SNAT_ADDRESSES, MAX_SNAT_PER_SERVICE};
 
 use super::ranges::{Block, Ranges};
 use super::{MapImage, NO_POOL, PlanError, address_of, address_words, family_of};
@@ -287,10 +287,10 @@ impl Ids {
     }
 }
 
-/// Elements of `SNAT_ADDRESSES`: no more addresses can be in use than port pools, and old blocks are held while new ones are made.
+/// Elements of `SNAT_ADDRESSES`: at least the default, and one for each port pool.
 #[must_use]
 pub fn snat_size(limits: &Limits) -> u32 {
-    limits.port_pools.max(u32::from(MAX_SNAT_PER_SERVICE)) * 2
+    limits.port_pools.max(DEFAULT_SNAT_ADDRESSES)
 }
 
 /// What a removed backend leaves in its element until its flows are gone.

@@ -10,6 +10,12 @@ use super::EntryKey;
 /// The slots of a service: backend ids. Shared, because it is large.
 pub type SlotTable = Arc<[u32]>;
 
+/// Stands in a dump for a slot table whose content is not known; no table to be written is equal to it.
+#[must_use]
+pub fn unknown_slots() -> SlotTable {
+    Arc::from([u32::MAX])
+}
+
 /// `pool_base` of a backend without port pools.
 pub const NO_POOL: u32 = u32::MAX;
 
@@ -18,7 +24,7 @@ pub const NO_POOL: u32 = u32::MAX;
 pub struct MapImage {
     /// `SERVICES_V4` and `SERVICES_V6`, entries that only say that an address is a VIP included.
     pub services: BTreeMap<EntryKey, Service>,
-    /// `SLOTS` by service id. In a dump: those whose content is known.
+    /// `SLOTS` by service id. In a dump, [`unknown_slots`] stands for those whose content is not known.
     pub slots: BTreeMap<u16, SlotTable>,
     /// `BACKENDS` by id. A removed backend whose flows may not be gone yet is there with state `Unused`.
     pub backends: BTreeMap<u32, Backend>,

@@ -18,6 +18,6 @@ mod text;
 pub use address::{EntryKey, address_of, address_words, family_of};
 pub use error::PlanError;
 pub use ids::{BackendAt, Ids, snat_size};
-pub use image::{MapImage, NO_POOL, SlotTable};
+pub use image::{MapImage, NO_POOL, SlotTable, unknown_slots};
 pub use planner::{Inputs, Planner};
 pub use settings::{PortRange, ticks};

@@ -30,6 +30,19 @@ impl Chunk<'_> {
         keys.zip(self.values.chunks_exact(self.map.value_bytes()).filter_map(from_bytes))
     }
 
+    /// Every value with its key: of a per-CPU map as often as there are possible CPUs. Allocates nothing.
+    pub fn each_value<K: Abi, V: Abi>(&self, mut visit: impl FnMut(K, V)) {
+        let stride = self.map.value_bytes() / self.map.values_per_element();
+        let elements = self.values.chunks_exact(self.map.value_bytes());
+        for (key, values) in self.keys.chunks_exact(size_of::<K>()).zip(elements) {
+            for value in values.chunks_exact(stride) {
+                if let (Some(key), Some(value)) = (from_bytes(key), from_bytes(&value[..size_of::<V>()])) {
+                    visit(key, value);
+                }
+            }
+        }
+    }
+
     /// The elements with their values on every possible CPU.
     pub fn per_cpu<K: Abi, V: Abi>(&self) -> impl Iterator<Item = (K, Vec<V>)> {
         let keys = self.keys.chunks_exact(size_of::<K>()).filter_map(from_bytes);

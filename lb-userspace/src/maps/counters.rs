@@ -1,0 +1,134 @@
+//! Reads the counters, summed over the CPUs.
+
+use std::ops::{AddAssign, ControlFlow};
+use std::path::Path;
+
+use lb_common::abi::{Abi, DropReason, InterfaceCounters, TrafficCounters};
+use lb_common::maps;
+
+use super::error::access;
+use super::{MapError, shapes};
+use crate::sys::bpf::Map;
+
+/// The counter maps.
+#[derive(Debug)]
+pub struct Counters {
+    services: Map,
+    backends: Map,
+    backend_flows: Map,
+    interfaces: Map,
+    drops: Map,
+}
+
+/// All counters at about one moment. Elements that were never counted are 0.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// By service id.
+    pub services: Vec<TrafficCounters>,
+    /// By backend id.
+    pub backends: Vec<TrafficCounters>,
+    /// Live flows by backend id.
+    pub backend_flows: Vec<u64>,
+    /// By ifindex.
+    pub interfaces: Vec<InterfaceCounters>,
+    /// By [`DropReason`].
+    pub drops: Vec<u64>,
+}
+
+impl Totals {
+    /// A service's traffic.
+    #[must_use]
+    pub fn service(&self, id: u16) -> TrafficCounters {
+        self.services.get(usize::from(id)).copied().unwrap_or_default()
+    }
+
+    /// A backend's traffic.
+    #[must_use]
+    pub fn backend(&self, id: u32) -> TrafficCounters {
+        self.backends.get(id as usize).copied().unwrap_or_default()
+    }
+
+    /// A backend's live flows.
+    #[must_use]
+    pub fn flows(&self, backend: u32) -> u64 {
+        self.backend_flows.get(backend as usize).copied().unwrap_or_default()
+    }
+
+    /// An interface's traffic.
+    #[must_use]
+    pub fn interface(&self, ifindex: u32) -> InterfaceCounters {
+        self.interfaces.get(ifindex as usize).copied().unwrap_or_default()
+    }
+
+    /// Packets dropped for a reason.
+    #[must_use]
+    pub fn drops(&self, reason: DropReason) -> u64 {
+        self.drops.get(reason as usize).copied().unwrap_or_default()
+    }
+}
+
+impl Counters {
+    /// Opens the counter maps pinned in `directory`.
+    ///
+    /// # Errors
+    /// [`MapError::Open`], [`MapError::Shape`].
+    pub fn open(directory: &Path) -> Result<Self, MapError> {
+        let open = |name| shapes::open(directory, name);
+        Ok(Self {
+            services: open(maps::SERVICE_COUNTERS)?,
+            backends: open(maps::BACKEND_COUNTERS)?,
+            backend_flows: open(maps::BACKEND_FLOWS)?,
+            interfaces: open(maps::INTERFACE_COUNTERS)?,
+            drops: open(maps::DROPS)?,
+        })
+    }
+
+    /// Reads all of them, in batches.
+    ///
+    /// # Errors
+    /// [`MapError::Access`].
+    pub fn read(&self) -> Result<Totals, MapError> {
+        Ok(Totals {
+            services: sums(&self.services, maps::SERVICE_COUNTERS, add_traffic)?,
+            backends: sums(&self.backends, maps::BACKEND_COUNTERS, add_traffic)?,
+            backend_flows: sums(&self.backend_flows, maps::BACKEND_FLOWS, u64::add_assign)?,
+            interfaces: sums(&self.interfaces, maps::INTERFACE_COUNTERS, add_interface)?,
+            drops: sums(&self.drops, maps::DROPS, u64::add_assign)?,
+        })
+    }
+}
+
+fn sums<V: Abi + Default>(
+    map: &Map,
+    name: &'static str,
+    add: impl Fn(&mut V, V),
+) -> Result<Vec<V>, MapError> {
+    let mut sums = vec![V::default(); map.info().shape.max_entries as usize];
+    map.scan::<u32, V>(|chunk| {
+        chunk.each_value::<u32, V>(|index, value| {
+            if let Some(sum) = sums.get_mut(index as usize) {
+                add(sum, value);
+            }
+        });
+        ControlFlow::Continue(())
+    })
+    .map_err(access(name, "read it"))?;
+    Ok(sums)
+}
+
+fn add_traffic(sum: &mut TrafficCounters, more: TrafficCounters) {
+    sum.packets_in += more.packets_in;
+    sum.bytes_in += more.bytes_in;
+    sum.packets_out += more.packets_out;
+    sum.bytes_out += more.bytes_out;
+    sum.flows += more.flows;
+}
+
+fn add_interface(sum: &mut InterfaceCounters, more: InterfaceCounters) {
+    sum.rx_packets += more.rx_packets;
+    sum.rx_bytes += more.rx_bytes;
+    sum.tx_packets += more.tx_packets;
+    sum.tx_bytes += more.tx_bytes;
+    sum.passed += more.passed;
+    sum.dropped += more.dropped;
+}

@@ -1,0 +1,40 @@
+//! The maps: what can be done to them, and the pinned ones in the kernel.
+//!
+//! Everything that `lbd` writes on the operator's behalf goes through [`LbMaps::apply`], called by [`crate::reconcile`] only.
+
+mod counters;
+mod error;
+mod fake;
+mod faulty;
+mod operation;
+mod pinned;
+mod shapes;
+mod slots;
+#[cfg(test)]
+mod tests;
+
+pub use counters::{Counters, Totals};
+pub use error::MapError;
+pub use fake::FakeMaps;
+pub use faulty::FaultyMaps;
+pub use operation::Operation;
+pub use pinned::PinnedMaps;
+pub use shapes::{MAX_SLOT_TABLES_AT_ONCE, check_shape};
+
+use crate::plan::MapImage;
+
+/// The maps of the data path.
+pub trait LbMaps: Send {
+    /// Does one operation. Doing it again changes nothing.
+    ///
+    /// # Errors
+    /// [`MapError`]; the operation may then be done in part, and is to be done again.
+    fn apply(&mut self, operation: &Operation) -> Result<(), MapError>;
+
+    /// What the maps hold now. A slot table that was not written through this object cannot be read; it is reported as
+    /// [`crate::plan::unknown_slots`].
+    ///
+    /// # Errors
+    /// [`MapError`] if a map cannot be read.
+    fn dump(&mut self) -> Result<MapImage, MapError>;
+}

@@ -1,0 +1,133 @@
+//! What can be done to the maps.
+
+use std::collections::btree_map::Entry;
+use std::fmt;
+
+use lb_common::abi::{Backend, Interface, Service, Settings};
+
+use crate::plan::{EntryKey, MapImage, PortRange, SlotTable};
+
+/// One step. Every step is idempotent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// Writes the settings, all but `fib_generation`, which stays as it is.
+    Settings(Settings),
+    /// Writes `fib_generation` of the settings.
+    FibGeneration(u32),
+    /// Writes an interface; all 0: not attached.
+    Interface {
+        /// Its index.
+        ifindex: u32,
+        /// What it is.
+        interface: Interface,
+    },
+    /// Writes a SNAT address; all 0: unused.
+    SnatAddress {
+        /// Its place.
+        index: u32,
+        /// The address in wire order.
+        words: [u32; 4],
+    },
+    /// Makes all ports of the range free in some pools, and the others taken.
+    ResetPools {
+        /// The first pool.
+        first: u32,
+        /// How many.
+        count: u32,
+        /// The range.
+        ports: PortRange,
+    },
+    /// Sets a service's counters to 0.
+    ResetServiceCounters(u16),
+    /// Sets a backend's counters and its number of flows to 0.
+    ResetBackendCounters(u32),
+    /// Writes a backend; all 0: the id is free.
+    Backend {
+        /// Its id.
+        id: u32,
+        /// What it is.
+        backend: Backend,
+    },
+    /// Replaces slot tables, each atomically.
+    SlotTables(Vec<(u16, SlotTable)>),
+    /// Takes a slot table out.
+    RemoveSlotTable(u16),
+    /// Writes a service.
+    Service {
+        /// Its key.
+        key: EntryKey,
+        /// What it is.
+        service: Service,
+    },
+    /// Removes a service.
+    RemoveService(EntryKey),
+}
+
+impl Operation {
+    /// Whether it takes something away that a restarted `lbd` must not take before it knows all that is wanted.
+    #[must_use]
+    pub fn is_removal(&self) -> bool {
+        match self {
+            Self::RemoveService(_) | Self::RemoveSlotTable(_) => true,
+            Self::Backend { backend, .. } => backend.state == 0,
+            Self::Interface { interface, .. } => *interface == Interface::default(),
+            Self::SnatAddress { words, .. } => *words == [0; 4],
+            _ => false,
+        }
+    }
+
+    /// Does it to an image.
+    pub fn apply_to(&self, image: &mut MapImage) {
+        match self {
+            Self::Settings(settings) => {
+                let fib_generation = image.settings.fib_generation;
+                image.settings = Settings { fib_generation, ..*settings };
+            }
+            Self::FibGeneration(generation) => image.settings.fib_generation = *generation,
+            Self::Interface { ifindex, interface } => {
+                set_element(image.interfaces.entry(*ifindex), *interface);
+            }
+            Self::SnatAddress { index, words } => set_element(image.snat_addresses.entry(*index), *words),
+            Self::ResetPools { .. } | Self::ResetServiceCounters(_) | Self::ResetBackendCounters(_) => {}
+            Self::Backend { id, backend } => set_element(image.backends.entry(*id), *backend),
+            Self::SlotTables(tables) => image.slots.extend(tables.iter().cloned()),
+            Self::RemoveSlotTable(service) => drop(image.slots.remove(service)),
+            Self::Service { key, service } => drop(image.services.insert(*key, *service)),
+            Self::RemoveService(key) => drop(image.services.remove(key)),
+        }
+    }
+}
+
+/// Writes an array element, of which an image holds those that are not all 0.
+fn set_element<V: Default + PartialEq>(entry: Entry<'_, u32, V>, value: V) {
+    match entry {
+        Entry::Occupied(occupied) if value == V::default() => drop(occupied.remove()),
+        Entry::Occupied(mut occupied) => drop(occupied.insert(value)),
+        Entry::Vacant(_) if value == V::default() => {}
+        Entry::Vacant(vacant) => drop(vacant.insert(value)),
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Settings(_) => f.write_str("settings"),
+            Self::FibGeneration(generation) => write!(f, "fib generation {generation}"),
+            Self::Interface { ifindex, interface } => {
+                write!(f, "interface {ifindex} flags {}", interface.flags)
+            }
+            Self::SnatAddress { index, words } => write!(f, "snat {index} {words:x?}"),
+            Self::ResetPools { first, count, .. } => write!(f, "reset pools {first}+{count}"),
+            Self::ResetServiceCounters(id) => write!(f, "reset counters of service {id}"),
+            Self::ResetBackendCounters(id) => write!(f, "reset counters of backend {id}"),
+            Self::Backend { id, backend } => write!(f, "backend {id} state {}", backend.state),
+            Self::SlotTables(tables) => {
+                f.write_str("slots")?;
+                tables.iter().try_for_each(|(id, table)| write!(f, " {id}:{}", table.len()))
+            }
+            Self::RemoveSlotTable(id) => write!(f, "remove slots {id}"),
+            Self::Service { key, service } => write!(f, "service {key} id {}", service.id),
+            Self::RemoveService(key) => write!(f, "remove service {key}"),
+        }
+    }
+}

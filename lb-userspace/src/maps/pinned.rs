@@ -1,0 +1,155 @@
+//! The maps that are pinned.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use lb_common::abi::{Abi, Backend, Interface, Service, ServiceKey, Settings, TrafficCounters};
+use lb_common::maps;
+
+use super::error::access;
+use super::slots::Slots;
+use super::{LbMaps, MapError, Operation, shapes};
+use crate::plan::{EntryKey, MapImage, PortRange};
+use crate::sys::bpf::Map;
+
+/// The maps that are pinned in a directory.
+#[derive(Debug)]
+pub struct PinnedMaps {
+    services_v4: Map,
+    services_v6: Map,
+    slots: Slots,
+    backends: Map,
+    backend_flows: Map,
+    snat_addresses: Map,
+    ports: Map,
+    interfaces: Map,
+    settings: Map,
+    service_counters: Map,
+    backend_counters: Map,
+}
+
+impl PinnedMaps {
+    /// Opens the maps pinned in `directory` (the one with the ABI version in its name) and checks that they are what this
+    /// version needs.
+    ///
+    /// # Errors
+    /// [`MapError::Open`], [`MapError::Shape`].
+    pub fn open(directory: &Path) -> Result<Self, MapError> {
+        let open = |name| shapes::open(directory, name);
+        Ok(Self {
+            services_v4: open(maps::SERVICES_V4)?,
+            services_v6: open(maps::SERVICES_V6)?,
+            slots: Slots::open(directory)?,
+            backends: open(maps::BACKENDS)?,
+            backend_flows: open(maps::BACKEND_FLOWS)?,
+            snat_addresses: open(maps::SNAT_ADDRESSES)?,
+            ports: open(maps::PORTS)?,
+            interfaces: open(maps::INTERFACES)?,
+            settings: open(maps::SETTINGS)?,
+            service_counters: open(maps::SERVICE_COUNTERS)?,
+            backend_counters: open(maps::BACKEND_COUNTERS)?,
+        })
+    }
+
+    fn settings(&self) -> Result<Settings, MapError> {
+        let found = self.settings.lookup(&0_u32).map_err(access(maps::SETTINGS, "read the settings"))?;
+        Ok(found.unwrap_or_default())
+    }
+
+    fn write_settings(&self, settings: &Settings) -> Result<(), MapError> {
+        self.settings.update(&0_u32, settings).map_err(access(maps::SETTINGS, "write the settings"))
+    }
+
+    fn write_service(&self, key: EntryKey, service: &Service) -> Result<(), MapError> {
+        let v4 = key.v4().map(|key| self.services_v4.update(&key, service));
+        let v6 = key.v6().map(|key| self.services_v6.update(&key, service));
+        v4.or(v6).unwrap_or(Ok(())).map_err(access(services(key), format!("write {key}")))
+    }
+
+    fn remove_service(&self, key: EntryKey) -> Result<(), MapError> {
+        let v4 = key.v4().map(|key| self.services_v4.delete(&key));
+        let v6 = key.v6().map(|key| self.services_v6.delete(&key));
+        v4.or(v6).unwrap_or(Ok(false)).map(drop).map_err(access(services(key), format!("remove {key}")))
+    }
+
+    fn reset_pools(&self, first: u32, count: u32, ports: PortRange) -> Result<(), MapError> {
+        let words: Vec<u64> = (0..maps::PORT_WORDS).map(|word| ports.initial_word(word)).collect();
+        (first..first.saturating_add(count)).try_for_each(|pool| {
+            let start = pool.saturating_mul(maps::PORT_WORDS);
+            let indexes: Vec<u32> = (start..start.saturating_add(maps::PORT_WORDS)).collect();
+            let action = format!("set port pool {pool} up");
+            self.ports.update_batch(&indexes, &words).map_err(access(maps::PORTS, action))
+        })
+    }
+
+    fn reset_backend_counters(&self, id: u32) -> Result<(), MapError> {
+        let action = || format!("reset backend {id}");
+        self.backend_counters
+            .update(&id, &TrafficCounters::default())
+            .map_err(access(maps::BACKEND_COUNTERS, action()))?;
+        self.backend_flows.update(&id, &0_u64).map_err(access(maps::BACKEND_FLOWS, action()))
+    }
+}
+
+fn services(key: EntryKey) -> &'static str {
+    if key.address.is_ipv4() { maps::SERVICES_V4 } else { maps::SERVICES_V6 }
+}
+
+impl LbMaps for PinnedMaps {
+    fn apply(&mut self, operation: &Operation) -> Result<(), MapError> {
+        match operation {
+            Operation::Settings(settings) => {
+                let fib_generation = self.settings()?.fib_generation;
+                self.write_settings(&Settings { fib_generation, ..*settings })
+            }
+            Operation::FibGeneration(fib_generation) => {
+                self.write_settings(&Settings { fib_generation: *fib_generation, ..self.settings()? })
+            }
+            Operation::Interface { ifindex, interface } => {
+                write(&self.interfaces, maps::INTERFACES, *ifindex, interface)
+            }
+            Operation::SnatAddress { index, words } => {
+                write(&self.snat_addresses, maps::SNAT_ADDRESSES, *index, words)
+            }
+            Operation::ResetPools { first, count, ports } => self.reset_pools(*first, *count, *ports),
+            Operation::ResetServiceCounters(id) => {
+                let zero = TrafficCounters::default();
+                write(&self.service_counters, maps::SERVICE_COUNTERS, u32::from(*id), &zero)
+            }
+            Operation::ResetBackendCounters(id) => self.reset_backend_counters(*id),
+            Operation::Backend { id, backend } => write(&self.backends, maps::BACKENDS, *id, backend),
+            Operation::SlotTables(tables) => self.slots.replace(tables),
+            Operation::RemoveSlotTable(service) => self.slots.remove(*service),
+            Operation::Service { key, service } => self.write_service(*key, service),
+            Operation::RemoveService(key) => self.remove_service(*key),
+        }
+    }
+
+    fn dump(&mut self) -> Result<MapImage, MapError> {
+        let mut services = BTreeMap::new();
+        let v4 = self.services_v4.entries::<ServiceKey<u32>, Service>();
+        let v4 = v4.map_err(access(maps::SERVICES_V4, "read it"))?;
+        services.extend(v4.into_iter().map(|(key, service)| (EntryKey::from(key), service)));
+        let v6 = self.services_v6.entries::<ServiceKey<[u32; 4]>, Service>();
+        let v6 = v6.map_err(access(maps::SERVICES_V6, "read it"))?;
+        services.extend(v6.into_iter().map(|(key, service)| (EntryKey::from(key), service)));
+        Ok(MapImage {
+            services,
+            slots: self.slots.dump()?,
+            backends: used::<Backend>(&self.backends, maps::BACKENDS)?,
+            snat_addresses: used(&self.snat_addresses, maps::SNAT_ADDRESSES)?,
+            interfaces: used::<Interface>(&self.interfaces, maps::INTERFACES)?,
+            settings: self.settings()?,
+        })
+    }
+}
+
+fn write<V: Abi>(map: &Map, name: &'static str, index: u32, value: &V) -> Result<(), MapError> {
+    map.update(&index, value).map_err(access(name, format!("write element {index}")))
+}
+
+/// The elements of an array that are not all 0.
+fn used<V: Abi + Default + PartialEq>(map: &Map, name: &'static str) -> Result<BTreeMap<u32, V>, MapError> {
+    let all = map.entries::<u32, V>().map_err(access(name, "read it"))?;
+    Ok(all.into_iter().filter(|(_, value)| *value != V::default()).collect())
+}

@@ -1,0 +1,63 @@
+//! What each pinned map must be, so that bytes are what they seem. aya does not look.
+
+use std::path::Path;
+
+use lb_common::abi::{
+    Abi, Backend, Interface, InterfaceCounters, Service, ServiceKey, Settings, TrafficCounters,
+};
+use lb_common::maps;
+
+use super::MapError;
+use crate::sys::bpf::{Map, MapShape};
+
+/// Slot tables that are written in one operation; each takes up to 4 MiB until it is done.
+pub const MAX_SLOT_TABLES_AT_ONCE: usize = 64;
+
+const HASH: u32 = 1;
+pub(super) const ARRAY: u32 = 2;
+const PER_CPU_ARRAY: u32 = 6;
+const ARRAY_OF_MAPS: u32 = 12;
+
+/// The shape of a map that this module uses; sizes are configurable, so `max_entries` is 0. `None` for the others.
+fn expected(name: &str) -> Option<MapShape> {
+    Some(match name {
+        maps::SERVICES_V4 => shape::<ServiceKey<u32>, Service>(HASH),
+        maps::SERVICES_V6 => shape::<ServiceKey<[u32; 4]>, Service>(HASH),
+        maps::SLOTS => shape::<u32, u32>(ARRAY_OF_MAPS),
+        maps::BACKENDS => shape::<u32, Backend>(ARRAY),
+        maps::BACKEND_FLOWS | maps::PORTS | maps::ROTATION => shape::<u32, u64>(ARRAY),
+        maps::SNAT_ADDRESSES => shape::<u32, [u32; 4]>(ARRAY),
+        maps::INTERFACES => shape::<u32, Interface>(ARRAY),
+        maps::SETTINGS => shape::<u32, Settings>(ARRAY),
+        maps::SERVICE_COUNTERS | maps::BACKEND_COUNTERS => shape::<u32, TrafficCounters>(PER_CPU_ARRAY),
+        maps::INTERFACE_COUNTERS => shape::<u32, InterfaceCounters>(PER_CPU_ARRAY),
+        maps::DROPS => shape::<u32, u64>(PER_CPU_ARRAY),
+        _ => return None,
+    })
+}
+
+fn shape<K: Abi, V: Abi>(map_type: u32) -> MapShape {
+    let (key_size, value_size) = (size_of::<K>() as u32, size_of::<V>() as u32);
+    MapShape { map_type, key_size, value_size, max_entries: 0, flags: 0 }
+}
+
+/// Whether a map that is pinned as `path` under its own name is what the data path of this version uses.
+///
+/// # Errors
+/// [`MapError::Shape`] names the differences.
+pub fn check_shape(name: &str, path: &Path, found: MapShape) -> Result<(), MapError> {
+    let Some(expected) = expected(name) else { return Ok(()) };
+    let expected = MapShape { max_entries: found.max_entries, ..expected };
+    if found == expected {
+        return Ok(());
+    }
+    Err(MapError::Shape { path: path.to_owned(), found, expected })
+}
+
+/// Opens a pinned map and checks it.
+pub(super) fn open(directory: &Path, name: &str) -> Result<Map, MapError> {
+    let path = directory.join(name);
+    let map = Map::open(&path).map_err(|source| MapError::Open { path: path.clone(), source })?;
+    check_shape(name, &path, map.info().shape)?;
+    Ok(map)
+}

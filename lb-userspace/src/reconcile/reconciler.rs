@@ -1,0 +1,195 @@
+//! When it is done, and what follows when it fails.
+
+use std::time::{Duration, Instant};
+
+use super::diff;
+use crate::maps::{LbMaps, MapError, Operation};
+use crate::plan::MapImage;
+
+/// How patient a [`Reconciler`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Pause after the first failure; it doubles with each further one in a row.
+    pub first_retry: Duration,
+    /// Longest pause.
+    pub longest_retry: Duration,
+    /// How often the maps are read to see whether somebody else changed them.
+    pub full_round: Duration,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            first_retry: Duration::from_millis(50),
+            longest_retry: Duration::from_secs(5),
+            full_round: Duration::from_secs(60),
+        }
+    }
+}
+
+/// What one [`Reconciler::run`] did.
+#[derive(Debug, Default)]
+pub struct Round {
+    /// Operations done.
+    pub applied: usize,
+    /// Operations that were needed because somebody else changed the maps.
+    pub drift: usize,
+    /// Why it ended early; it is tried again by itself.
+    pub error: Option<MapError>,
+}
+
+/// What happened since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// Operations done.
+    pub applied: u64,
+    /// Runs that ended with an error.
+    pub failures: u64,
+    /// Operations that were needed because somebody else changed the maps.
+    pub drift: u64,
+}
+
+/// Keeps the maps at a desired image.
+#[derive(Debug)]
+pub struct Reconciler {
+    policy: Policy,
+    desired: Option<MapImage>,
+    complete: bool,
+    /// What the maps hold as far as is known; `None` before the first dump and after a failure.
+    known: Option<MapImage>,
+    fib_generation: Option<u32>,
+    converged: bool,
+    failures_in_a_row: u32,
+    not_before: Option<Instant>,
+    full_round_at: Option<Instant>,
+    statistics: Statistics,
+}
+
+impl Reconciler {
+    /// One that knows nothing yet and does nothing before [`Reconciler::desire`].
+    #[must_use]
+    pub fn new(policy: Policy) -> Self {
+        Self {
+            policy,
+            desired: None,
+            complete: false,
+            known: None,
+            fib_generation: None,
+            converged: false,
+            failures_in_a_row: 0,
+            not_before: None,
+            full_round_at: None,
+            statistics: Statistics::default(),
+        }
+    }
+
+    /// Sets what the maps are to hold. Unless it is `complete`, nothing is taken away, so that a restart never scales a service
+    /// down.
+    pub fn desire(&mut self, image: MapImage, complete: bool) {
+        if self.desired.as_ref() != Some(&image) || self.complete != complete {
+            self.converged = false;
+        }
+        self.desired = Some(image);
+        self.complete = complete;
+        self.not_before = None;
+    }
+
+    /// Makes the data path look every route up anew. Done once by itself at the start.
+    pub fn raise_fib_generation(&mut self) {
+        if let Some(generation) = &mut self.fib_generation {
+            *generation = next_generation(*generation);
+            self.converged = false;
+        }
+    }
+
+    /// Whether the maps hold what was desired last, as far as is known.
+    #[must_use]
+    pub fn is_converged(&self) -> bool {
+        self.converged
+    }
+
+    /// What happened since the start.
+    #[must_use]
+    pub fn statistics(&self) -> Statistics {
+        self.statistics
+    }
+
+    /// When [`Reconciler::run`] has something to do; `None`: not before something else is desired.
+    #[must_use]
+    pub fn next_run(&self, now: Instant) -> Option<Instant> {
+        self.desired.as_ref()?;
+        if self.converged { self.full_round_at } else { Some(self.not_before.unwrap_or(now)) }
+    }
+
+    /// Does what is due, if anything.
+    pub fn run(&mut self, maps: &mut dyn LbMaps, now: Instant) -> Round {
+        let mut round = Round::default();
+        if self.next_run(now).is_some_and(|due| due <= now) {
+            match self.step(maps, now, &mut round) {
+                Ok(()) => self.succeeded(),
+                Err(error) => self.failed(error, now, &mut round),
+            }
+        }
+        self.statistics.applied += round.applied as u64;
+        self.statistics.drift += round.drift as u64;
+        round
+    }
+
+    fn step(&mut self, maps: &mut dyn LbMaps, now: Instant, round: &mut Round) -> Result<(), MapError> {
+        let full = self.known.is_none() || self.full_round_at.is_none_or(|at| at <= now);
+        if full {
+            let dump = maps.dump()?;
+            self.fib_generation.get_or_insert(next_generation(dump.settings.fib_generation));
+            self.known = Some(dump);
+            self.full_round_at = Some(now + self.policy.full_round);
+        }
+        let operations = self.operations();
+        if full && self.converged {
+            round.drift = operations.len();
+        }
+        for operation in operations {
+            maps.apply(&operation)?;
+            round.applied += 1;
+            if let Some(known) = &mut self.known {
+                operation.apply_to(known);
+            }
+        }
+        Ok(())
+    }
+
+    /// What leads from the known to the desired state.
+    fn operations(&self) -> Vec<Operation> {
+        let (Some(desired), Some(known)) = (&self.desired, &self.known) else { return Vec::new() };
+        let mut operations = diff(desired, known);
+        operations.retain(|operation| self.complete || !operation.is_removal());
+        if let Some(generation) =
+            self.fib_generation.filter(|wanted| *wanted != known.settings.fib_generation)
+        {
+            // After the settings and interfaces, so that no next hop is learned with what is about to change.
+            operations.push(Operation::FibGeneration(generation));
+        }
+        operations
+    }
+
+    fn succeeded(&mut self) {
+        self.converged = true;
+        self.failures_in_a_row = 0;
+        self.not_before = None;
+    }
+
+    fn failed(&mut self, error: MapError, now: Instant, round: &mut Round) {
+        self.converged = false;
+        self.known = None;
+        self.statistics.failures += 1;
+        let factor = 1 << self.failures_in_a_row.min(16);
+        let pause = self.policy.first_retry.saturating_mul(factor).min(self.policy.longest_retry);
+        self.failures_in_a_row = self.failures_in_a_row.saturating_add(1);
+        self.not_before = Some(now + pause);
+        round.error = Some(error);
+    }
+}
+
+/// The generation after one; never 0.
+fn next_generation(generation: u32) -> u32 {
+    generation.checked_add(1).unwrap_or(1)
+}
