@@ -7,7 +7,7 @@ use std::{
     path::Path,
     process::{self, Child, Command},
     sync::{
-        Once,
+        Arc, Once,
         atomic::{AtomicU32, Ordering},
     },
     thread::{self, JoinHandle},
@@ -26,9 +26,14 @@ use crate::{clock, command, temporary};
 /// What the names of namespaces and directories of the harness start with; the id of the process that owns them follows.
 pub const PREFIX: &str = "lbt-";
 
-/// A named network namespace. Dropping it ends the processes in it and removes it.
-#[derive(Debug)]
+/// A named network namespace. Dropping its last clone ends the processes in it and removes it.
+#[derive(Clone, Debug)]
 pub struct Netns {
+    owned: Arc<Owned>,
+}
+
+#[derive(Debug)]
+struct Owned {
     name: String,
 }
 
@@ -44,7 +49,7 @@ impl Netns {
         SWEEP.call_once(sweep);
         let name = format!("{PREFIX}{}-{}-{label}", process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
         command::sh(&format!("ip netns add {name}"))?;
-        let netns = Self { name };
+        let netns = Self { owned: Arc::new(Owned { name }) };
         netns.ip("link set lo up")?;
         for scope in ["all", "default"] {
             netns.sysctl(&format!("net/ipv6/conf/{scope}/accept_dad"), "0")?;
@@ -56,7 +61,7 @@ impl Netns {
     /// The name, as `ip netns` knows it.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.name
+        &self.owned.name
     }
 
     /// Runs a closure in the namespace, on a thread of its own. A panic goes on in the caller.
@@ -64,7 +69,7 @@ impl Netns {
         let result = thread::scope(|scope| {
             scope
                 .spawn(|| {
-                    enter(&self.name);
+                    enter(self.name());
                     task()
                 })
                 .join()
@@ -81,9 +86,9 @@ impl Netns {
         &self,
         task: impl FnOnce() -> T + Send + 'static,
     ) -> JoinHandle<T> {
-        let name = self.name.clone();
+        let netns = self.clone();
         thread::spawn(move || {
-            enter(&name);
+            enter(netns.name());
             task()
         })
     }
@@ -103,7 +108,7 @@ impl Netns {
     ///
     /// As [`command::run`].
     pub fn sh(&self, line: &str) -> Result<String> {
-        self.run(|| command::sh(line)).with_context(|| format!("in namespace {}", self.name))
+        self.run(|| command::sh(line)).with_context(|| format!("in namespace {}", self.name()))
     }
 
     /// Runs `ip` with these arguments.
@@ -112,7 +117,7 @@ impl Netns {
     ///
     /// As [`command::run`].
     pub fn ip(&self, arguments: &str) -> Result<String> {
-        command::sh(&format!("ip -n {} {arguments}", self.name))
+        command::sh(&format!("ip -n {} {arguments}", self.name()))
     }
 
     /// Sets a value below `/proc/sys`, such as `net/ipv4/ip_forward`.
@@ -135,7 +140,7 @@ impl Netns {
         let refusing = SocketAddr::new(address, 1);
         self.run(|| {
             clock::wait_until(
-                &format!("{address} to be reachable from {}", self.name),
+                &format!("{address} to be reachable from {}", self.name()),
                 Duration::from_secs(5),
                 || match TcpStream::connect_timeout(&refusing, Duration::from_millis(200)) {
                     Ok(_) => true,
@@ -146,7 +151,7 @@ impl Netns {
     }
 }
 
-impl Drop for Netns {
+impl Drop for Owned {
     fn drop(&mut self) {
         remove(&self.name);
     }

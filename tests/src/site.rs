@@ -1,0 +1,151 @@
+//! A whole site: the network, servers on its hosts, and `lbd` with services for them.
+
+use std::{net::SocketAddr, time::Duration};
+
+use anyhow::Result;
+
+use crate::{
+    capture::Capture,
+    client::{self, Http, Load, Long, LongConnections, Report, Running, Udp},
+    config::{Config, Mode, Protocol, Service},
+    daemon::Daemon,
+    servers::{ECHO_PORT, HTTP_PORT, Servers},
+    topology::{Family, Host, Plan, Topology, addresses},
+};
+
+/// Port of the HTTP service; the servers listen on [`HTTP_PORT`].
+pub const WEB_PORT: u16 = 80;
+
+/// A site. Its parts end in the order of the fields.
+#[derive(Debug)]
+pub struct Site {
+    /// `lbd`.
+    pub daemon: Daemon,
+    /// The servers of the hosts next to the switch, in their order, then those of the far host.
+    pub servers: Vec<Servers>,
+    /// The network.
+    pub topology: Topology,
+}
+
+impl Site {
+    /// Builds the network, starts servers on all its hosts, and then `lbd`.
+    ///
+    /// # Errors
+    ///
+    /// If a part does not start.
+    pub fn start(plan: Plan, config: impl FnOnce(&Topology) -> Config) -> Result<Self> {
+        let topology = Topology::build(plan)?;
+        let mut servers = Servers::start_all(&topology.servers)?;
+        for far in &topology.far {
+            servers.push(Servers::start(far)?);
+        }
+        let daemon = Daemon::start(&topology.balancer, &config(&topology))?;
+        Ok(Self { daemon, servers, topology })
+    }
+
+    /// A site with the [`services`] of both families in a mode.
+    ///
+    /// # Errors
+    ///
+    /// If a part does not start.
+    pub fn standard(plan: Plan, mode: Mode) -> Result<Self> {
+        Self::start(plan, |topology| Config::new(topology.interfaces(), services(&topology.servers, mode)))
+    }
+
+    /// Makes requests of a protocol from the client to the VIP.
+    pub fn requests(&self, family: Family, protocol: Protocol, count: u64) -> Report {
+        let load = Load::full(addresses::clients(family));
+        let client = &self.topology.client;
+        match protocol {
+            Protocol::Tcp => client::run(client, &Http { target: target(family, WEB_PORT) }, &load, count),
+            Protocol::Udp => {
+                let request = Udp { target: target(family, ECHO_PORT), size: 64 };
+                client::run(client, &request, &load, count)
+            }
+        }
+    }
+
+    /// Keeps making HTTP requests at a steady rate.
+    #[must_use]
+    pub fn http_load(&self, family: Family) -> Running {
+        let load = Load::steady(addresses::clients(family));
+        client::start(&self.topology.client, &Http { target: target(family, WEB_PORT) }, &load)
+    }
+
+    /// Opens long connections that exchange messages all the time.
+    ///
+    /// # Errors
+    ///
+    /// If one cannot be opened.
+    pub fn long_connections(&self, family: Family, count: usize) -> Result<LongConnections> {
+        let long = Long {
+            target: target(family, ECHO_PORT),
+            sources: addresses::clients(family),
+            count,
+            pause: Duration::from_millis(5),
+        };
+        LongConnections::open(&self.topology.client, &long)
+    }
+
+    /// As [`Self::requests`], with all links recorded and examined.
+    ///
+    /// # Errors
+    ///
+    /// If the recording fails.
+    pub fn recorded_requests(&self, family: Family, protocol: Protocol, count: u64) -> Result<Recorded> {
+        let capture = Capture::start(&self.topology.links())?;
+        let report = self.requests(family, protocol, count);
+        let recording = capture.stop()?;
+        Ok(Recorded {
+            report,
+            frames: recording.frames()?.iter().map(|(_, count)| count).sum(),
+            bad_checksums: recording.bad_checksums()?,
+            backends_seen: recording.find_on("client", BACKEND_SIDE)?,
+            clients_seen: recording.find_on("server-1", CLIENT_SIDE)?.len(),
+        })
+    }
+}
+
+/// What came of requests whose way was recorded.
+#[derive(Debug)]
+pub struct Recorded {
+    /// The requests.
+    pub report: Report,
+    /// Frames on all links.
+    pub frames: u64,
+    /// Frames with a bad checksum, on any link.
+    pub bad_checksums: Vec<String>,
+    /// Frames on the client's link with an address of the servers' side: the client is to see only the VIP.
+    pub backends_seen: Vec<String>,
+    /// Frames at the first server with an address of a client.
+    pub clients_seen: usize,
+}
+
+/// Display filters for addresses of the servers' and the clients' side.
+const BACKEND_SIDE: &str = "ip.addr == 10.0.0.0/8 || ipv6.addr == 2001:db8:1::/48";
+const CLIENT_SIDE: &str = "ip.addr == 198.51.100.0/24 || ipv6.addr == 2001:db8:c::/48";
+
+/// Where clients connect to: the VIP of the [`services`].
+#[must_use]
+pub fn target(family: Family, port: u16) -> SocketAddr {
+    SocketAddr::new(addresses::vip(family, 0), port)
+}
+
+/// `web-v4` (HTTP), `echo-v4` (TCP) and `udp-v4`, and the same for IPv6, with all hosts as backends.
+#[must_use]
+pub fn services(hosts: &[Host], mode: Mode) -> Vec<Service> {
+    let in_family = |family: Family| {
+        let suffix = if family == Family::V4 { "v4" } else { "v6" };
+        let service = |name: &str, protocol, port, backend_port| {
+            Service::new(&format!("{name}-{suffix}"), protocol, target(family, port))
+                .mode(mode)
+                .backends(hosts, backend_port)
+        };
+        [
+            service("web", Protocol::Tcp, WEB_PORT, HTTP_PORT),
+            service("echo", Protocol::Tcp, ECHO_PORT, ECHO_PORT),
+            service("udp", Protocol::Udp, ECHO_PORT, ECHO_PORT),
+        ]
+    };
+    Family::ALL.into_iter().flat_map(in_family).collect()
+}
