@@ -62,7 +62,7 @@ impl Daemon {
         let text = format!(
             "pin_directory = \"{}\"\n{config}\n[api]\nsocket = \"{}\"\n",
             pins.display(),
-            daemon.path("lbd.sock").display()
+            daemon.socket().display()
         );
         fs::write(daemon.config_file(), text).context("cannot write lb.toml")?;
         Ok(daemon)
@@ -156,7 +156,7 @@ impl Daemon {
     /// If it fails; the message has what it said.
     pub fn lbctl_text(&self, line: &str) -> Result<String> {
         let mut command = Command::new(binary("lbctl")?);
-        command.arg("--socket").arg(self.path("lbd.sock")).args(line.split_whitespace());
+        command.arg("--socket").arg(self.socket()).args(line.split_whitespace());
         let output = self.netns.run(|| command.output()).context("cannot start lbctl")?;
         let said = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "lbctl {line} ({}): {}", output.status, said.trim());
@@ -187,11 +187,10 @@ impl Daemon {
         self.bpffs.path().join("lb")
     }
 
-    /// The arguments that point `lbctl` at this daemon, for people.
+    /// The socket of the API.
     #[must_use]
-    pub fn lbctl_line(&self) -> String {
-        let program = binary("lbctl").unwrap_or_else(|_| "lbctl".into());
-        format!("{} --socket {}", program.display(), self.path("lbd.sock").display())
+    pub fn socket(&self) -> PathBuf {
+        self.path("lbd.sock")
     }
 
     /// What it logged, the last 60 lines.
@@ -225,7 +224,7 @@ impl Daemon {
     }
 
     fn wait_ready(&mut self) -> Result<()> {
-        let socket = self.path("lbd.sock");
+        let socket = self.socket();
         let interfaces = self.interfaces;
         clock::wait_for("lbd to be attached", LIMIT, || {
             let process = self.process.as_mut()?;

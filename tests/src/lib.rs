@@ -10,6 +10,7 @@ pub mod clock;
 pub mod command;
 pub mod config;
 pub mod daemon;
+pub mod demo;
 pub mod inject;
 pub mod netns;
 pub mod pattern;

@@ -36,7 +36,7 @@ impl Site {
     pub fn start(plan: Plan, config: impl FnOnce(&Topology) -> Config) -> Result<Self> {
         let topology = Topology::build(plan)?;
         let mut servers = Servers::start_all(&topology.servers)?;
-        for far in &topology.far {
+        if let Some(far) = &topology.far {
             servers.push(Servers::start(far)?);
         }
         let daemon = Daemon::start(&topology.balancer, &config(&topology))?;

@@ -7,12 +7,11 @@ use std::{
 };
 
 use lb_tests::{
-    clock, command,
     config::{Config, Mode, Protocol, Service},
     daemon::Daemon,
     require_privileged,
     servers::{HTTP_PORT, Nginx},
-    site::{Site, WEB_PORT, services, target},
+    site::{Site, WEB_PORT, target},
     topology::{Arms, Family, Host, Plan, Topology, addresses},
 };
 

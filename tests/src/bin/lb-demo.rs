@@ -1,0 +1,24 @@
+//! `cargo xtask demo`: real connections through the load balancer, between network namespaces of this machine.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use lb_tests::{demo, privileged};
+
+/// See the load balancer work: a client, three servers and lbd in network namespaces. Takes about half a minute.
+#[derive(Debug, Parser)]
+#[command(name = "demo")]
+struct Arguments {
+    /// Leave everything running at the end and say what can be tried; Ctrl-C cleans up.
+    #[arg(long)]
+    keep: bool,
+}
+
+fn main() -> Result<ExitCode> {
+    let arguments = Arguments::parse();
+    privileged::check().context("the demo makes network namespaces and loads a BPF program")?;
+    let good = demo::tour(demo::Options { keep: arguments.keep })?;
+    println!("\n{}", if good { "All as expected." } else { "NOT as expected, see the table." });
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
