@@ -12,6 +12,7 @@ pub mod config;
 pub mod daemon;
 pub mod demo;
 pub mod inject;
+pub mod measure;
 pub mod netns;
 pub mod pattern;
 pub mod privileged;

@@ -42,7 +42,7 @@ fn files_cross_a_path_with_a_smaller_mtu() {
     for mode in Mode::ALL {
         let plan = Plan { servers: 0, narrow: true, ..Plan::default() };
         let site = Site::start(plan, |topology| {
-            let far = std::slice::from_ref(topology.far.as_ref().expect("it was planned"));
+            let far = topology.far.as_slice();
             Config::new(topology.interfaces(), services(far, mode))
         });
         let site = site.unwrap();
