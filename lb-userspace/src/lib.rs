@@ -3,6 +3,7 @@
 pub mod api;
 pub mod balance;
 pub mod control;
+pub mod flows;
 pub mod health;
 pub mod loader;
 pub mod maps;

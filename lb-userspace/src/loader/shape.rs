@@ -2,7 +2,7 @@
 
 use lb_common::maps;
 
-use crate::{model::Limits, sys::bpf::MapShape};
+use crate::{model::Limits, plan::snat_size, sys::bpf::MapShape};
 
 /// A shape as text for the operator.
 pub(super) fn describe(shape: &MapShape) -> String {
@@ -67,7 +67,6 @@ impl Sizes {
         // Each service may have a VIP of its own, which has an entry too.
         let service_keys = limits.services.saturating_mul(2);
         let interfaces = highest_ifindex.saturating_add(1).next_power_of_two().max(maps::DEFAULT_INTERFACES);
-        let snat_addresses = limits.port_pools.max(maps::DEFAULT_SNAT_ADDRESSES);
         Self(vec![
             (maps::FLOWS_V4, limits.connections_v4.saturating_mul(2)),
             (maps::FLOWS_V6, limits.connections_v6.saturating_mul(2)),
@@ -81,7 +80,7 @@ impl Sizes {
             (maps::BACKENDS, backends),
             (maps::BACKEND_FLOWS, backends),
             (maps::BACKEND_COUNTERS, backends),
-            (maps::SNAT_ADDRESSES, snat_addresses),
+            (maps::SNAT_ADDRESSES, snat_size(limits)),
             (maps::PORTS, limits.port_pools.saturating_mul(maps::PORT_WORDS)),
             (maps::INTERFACES, interfaces),
             (maps::INTERFACE_COUNTERS, interfaces),

@@ -10,8 +10,10 @@ mod link;
 mod map;
 #[cfg(test)]
 mod tests;
+mod words;
 
 pub use batch::Chunk;
 pub use bytes::{bytes_of, bytes_of_slice, from_bytes};
 pub use link::{XdpLinkInfo, pinned_xdp_link};
 pub use map::{Map, MapInfo, MapShape, possible_cpus};
+pub use words::Words;

@@ -32,6 +32,19 @@ fn an_element_is_stored_found_and_removed() {
 }
 
 #[test]
+fn the_words_of_an_array_are_its_elements() {
+    let shape = MapShape { map_type: 2, key_size: 4, value_size: 8, max_entries: 3000, flags: 0x400 };
+    let Some(map) = map(&shape) else { return };
+    map.update(&2999_u32, &0b11_u64).unwrap();
+    let words = Words::of(&map).unwrap();
+    assert_eq!(words.as_slice().len(), 3000);
+    assert_eq!(words.as_slice()[2999].fetch_and(!1, std::sync::atomic::Ordering::Relaxed), 0b11);
+    assert_eq!(map.lookup(&2999_u32).unwrap(), Some(0b10_u64));
+    let plain = Map::create(&MapShape { flags: 0, ..shape }, "lb_test_plain").unwrap();
+    assert_eq!(Words::of(&plain).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+}
+
+#[test]
 fn an_insertion_does_not_overwrite() {
     let Some(map) = map(&HASH) else { return };
     assert!(map.insert(&7_u32, &70_u64).unwrap());

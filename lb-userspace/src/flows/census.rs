@@ -1,0 +1,105 @@
+//! Which flows are dead, and how many live ones there are.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lb_common::abi::{Address, Backend, BackendState, Flow};
+
+/// Which table a flow stands in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tier {
+    /// `EMBRYONIC_*`: no answer yet.
+    Embryonic,
+    /// `FLOWS_*`.
+    Established,
+}
+
+/// What makes a flow dead.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// The current tick.
+    pub now: u32,
+    /// Idle time in ticks after which a flow is dead, by state.
+    pub timeouts: [u32; 16],
+    /// `BACKENDS` by id.
+    pub backends: Vec<Backend>,
+}
+
+impl Rules {
+    /// Whether a flow is to be forgotten: idle for too long, or its backend was removed.
+    #[must_use]
+    pub fn is_dead<A: Address>(&self, flow: &Flow<A>) -> bool {
+        let timeout = self.timeouts[usize::from(flow.state & 15)];
+        self.idle(flow) > timeout || self.is_removed(flow.backend)
+    }
+
+    /// Ticks since the last packet. One that came after the scan began counts as just now.
+    #[must_use]
+    pub fn idle<A: Address>(&self, flow: &Flow<A>) -> u32 {
+        self.now.saturating_sub(flow.last_seen)
+    }
+
+    fn is_removed(&self, backend: u32) -> bool {
+        self.backends.get(backend as usize).is_none_or(|backend| backend.state == BackendState::Unused as u8)
+    }
+}
+
+/// Whose flows are counted: service id, backend id.
+pub type Owner = (u16, u32);
+
+/// Numbers of flows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Flows with an answer.
+    pub established: u64,
+    /// Flows without an answer yet.
+    pub embryonic: u64,
+}
+
+/// The result of looking at every entry of every flow table.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    /// Live flows by owner.
+    pub flows: BTreeMap<Owner, Counts>,
+    /// Backends that some entry, dead or alive, belongs to.
+    pub seen: BTreeSet<u32>,
+}
+
+impl Census {
+    /// Takes an entry in; whether it lives. Each flow has two entries and counts once.
+    pub fn add<A: Address>(&mut self, rules: &Rules, tier: Tier, flow: &Flow<A>) -> bool {
+        self.seen.insert(flow.backend);
+        if rules.is_dead(flow) {
+            return false;
+        }
+        if !flow.is_reverse() {
+            let counts = self.flows.entry((flow.service, flow.backend)).or_default();
+            match tier {
+                Tier::Embryonic => counts.embryonic += 1,
+                Tier::Established => counts.established += 1,
+            }
+        }
+        true
+    }
+
+    /// Live flows by backend, 0 for backends in use that have none: what `BACKEND_FLOWS` is to hold.
+    #[must_use]
+    pub fn by_backend(&self, rules: &Rules) -> BTreeMap<u32, u64> {
+        let in_use = (0..).zip(&rules.backends).filter(|(_, backend)| backend.family != 0);
+        let mut totals: BTreeMap<u32, u64> = in_use.map(|(id, _)| (id, 0)).collect();
+        for ((_, backend), counts) in &self.flows {
+            *totals.entry(*backend).or_default() += counts.established + counts.embryonic;
+        }
+        totals
+    }
+
+    /// Removed backends of which no entry was seen: their ids may be given to others.
+    #[must_use]
+    pub fn released(&self, rules: &Rules) -> Vec<u32> {
+        (0..)
+            .zip(&rules.backends)
+            .filter(|(_, backend)| backend.family != 0 && backend.state == BackendState::Unused as u8)
+            .map(|(id, _)| id)
+            .filter(|id| !self.seen.contains(id))
+            .collect()
+    }
+}

@@ -1,0 +1,121 @@
+//! Flows for the API.
+
+use std::{collections::BTreeMap, io, net::SocketAddr};
+
+use lb_common::abi::{Abi, Address, Flow, FlowKey, TICK_SHIFT};
+
+use super::{
+    Census, Counts, FlowMaps, Owner, Rules,
+    tables::{Table, Visit},
+};
+use crate::{
+    api::{FlowFilter, FlowList, FlowRecord},
+    plan::address_of,
+};
+
+/// Live flows at tick `now` that pass the filter.
+///
+/// # Errors
+/// What the kernel says.
+pub fn list(maps: &FlowMaps, now: u32, filter: &FlowFilter) -> io::Result<FlowList> {
+    let rules = rules(maps, now)?;
+    let mut lister = Lister { rules: &rules, filter, found: FlowList::default() };
+    for table in maps.tables.iter().rev() {
+        table.visit(&mut lister)?;
+        if lister.found.truncated {
+            break;
+        }
+    }
+    Ok(lister.found)
+}
+
+/// Numbers of live flows at tick `now`.
+///
+/// # Errors
+/// What the kernel says.
+pub fn count(maps: &FlowMaps, now: u32) -> io::Result<BTreeMap<Owner, Counts>> {
+    let rules = rules(maps, now)?;
+    let mut counter = Counter { rules: &rules, census: Census::default() };
+    for table in &maps.tables {
+        table.visit(&mut counter)?;
+    }
+    Ok(counter.census.flows)
+}
+
+fn rules(maps: &FlowMaps, now: u32) -> io::Result<Rules> {
+    let around = maps.surroundings()?;
+    Ok(Rules { now, timeouts: around.settings.timeouts, backends: around.backends })
+}
+
+struct Counter<'a> {
+    rules: &'a Rules,
+    census: Census,
+}
+
+impl Visit for Counter<'_> {
+    fn entry<A>(&mut self, table: &Table, _: &FlowKey<A>, flow: &Flow<A>) -> io::Result<bool>
+    where
+        A: Address,
+        FlowKey<A>: Abi,
+        Flow<A>: Abi,
+    {
+        self.census.add(self.rules, table.tier, flow);
+        Ok(true)
+    }
+}
+
+struct Lister<'a> {
+    rules: &'a Rules,
+    filter: &'a FlowFilter,
+    found: FlowList,
+}
+
+impl Visit for Lister<'_> {
+    fn entry<A>(&mut self, _: &Table, key: &FlowKey<A>, flow: &Flow<A>) -> io::Result<bool>
+    where
+        A: Address,
+        FlowKey<A>: Abi,
+        Flow<A>: Abi,
+    {
+        if flow.is_reverse() || self.rules.is_dead(flow) {
+            return Ok(true);
+        }
+        let record = record(self.rules, key, flow);
+        if passes(self.filter, &record) {
+            if self.found.flows.len() >= self.filter.limit {
+                self.found.truncated = true;
+                return Ok(false);
+            }
+            self.found.flows.push(record);
+        }
+        Ok(true)
+    }
+}
+
+/// A flow as its client's entry shows it.
+pub(super) fn record<A: Address>(rules: &Rules, key: &FlowKey<A>, flow: &Flow<A>) -> FlowRecord {
+    FlowRecord {
+        protocol: key.proto,
+        client: socket(key.src, key.sport),
+        vip: socket(key.dst, key.dport),
+        source: socket(flow.src, flow.sport),
+        destination: socket(flow.dst, flow.dport),
+        service: flow.service,
+        backend: flow.backend,
+        state: flow.state,
+        idle_seconds: (u64::from(rules.idle(flow)) << TICK_SHIFT) / 1_000_000_000,
+    }
+}
+
+/// Whether a flow is asked for.
+pub(super) fn passes(filter: &FlowFilter, record: &FlowRecord) -> bool {
+    filter.service.is_none_or(|service| service == record.service)
+        && filter.backends.as_ref().is_none_or(|backends| backends.contains(&record.backend))
+        && filter.client.is_none_or(|client| client == record.client.ip())
+}
+
+fn socket<A: Address>(address: A, port: u16) -> SocketAddr {
+    let family = if A::IS_V6 { 6 } else { 4 };
+    let address = address_of(address.words(), family).unwrap_or([0, 0, 0, 0].into());
+    SocketAddr::new(address, u16::from_be(port))
+}

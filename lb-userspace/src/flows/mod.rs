@@ -1,0 +1,18 @@
+//! The flow tables seen from user space: expiry, counts, ports given back, lists.
+//!
+//! The data path never looks at flows that get no packets; that is done here, by a full scan about once a second. [`Census`]
+//! and [`PortPools`] decide, without I/O; [`Scanner`] does what they say.
+
+mod census;
+mod list;
+mod pools;
+mod scanner;
+mod tables;
+#[cfg(test)]
+mod tests;
+
+pub use census::{Census, Counts, Owner, Rules, Tier};
+pub use list::{count, list};
+pub use pools::{Pool, PoolUse, PortPools};
+pub use scanner::{Report, Scanner, TableUse};
+pub use tables::{FlowMaps, Surroundings};

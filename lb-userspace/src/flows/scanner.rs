@@ -1,0 +1,126 @@
+//! The scan: reads all flow tables, deletes dead flows, writes counts, gives ports back.
+
+use std::io;
+
+use lb_common::abi::{Abi, Address, Flow, FlowKey};
+
+use super::{
+    Census, FlowMaps, PoolUse, PortPools, Rules,
+    pools::Stale,
+    tables::{Table, Visit},
+};
+use crate::{plan::PortRange, sys::bpf::Map};
+
+/// What a scan found.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Live flows by owner.
+    pub census: Census,
+    /// Ids of removed backends whose flows are gone.
+    pub released: Vec<u32>,
+    /// Entries deleted.
+    pub deleted: u64,
+    /// How full the flow tables are.
+    pub tables: Vec<TableUse>,
+    /// How full the port pools are.
+    pub pools: Vec<PoolUse>,
+}
+
+/// How full a flow table is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TableUse {
+    /// The map.
+    pub name: &'static str,
+    /// Entries, two for a flow.
+    pub entries: u64,
+    /// Most entries.
+    pub capacity: u32,
+}
+
+/// Scans again and again.
+#[derive(Debug, Default)]
+pub struct Scanner {
+    stale: Stale,
+}
+
+impl Scanner {
+    /// One full scan at tick `now`. Blocks for as long as the tables are large: some 0.2 s for a million entries.
+    ///
+    /// # Errors
+    /// What the kernel says; what was done up to there stands.
+    pub fn scan(&mut self, maps: &FlowMaps, now: u32) -> io::Result<Report> {
+        let around = maps.surroundings()?;
+        let range = PortRange { min: around.settings.port_min, max: around.settings.port_max };
+        let mut pools =
+            PortPools::new(range, &around.backends, &around.services, &around.snat_addresses, maps.ports());
+        pools.read(maps.ports());
+        let rules = Rules { now, timeouts: around.settings.timeouts, backends: around.backends };
+
+        let mut round = Round { rules: &rules, census: Census::default(), pools, deleted: 0 };
+        let mut tables = Vec::new();
+        for table in &maps.tables {
+            let deleted_before = round.deleted;
+            let seen = table.visit(&mut round)?;
+            tables.push(TableUse {
+                name: table.name,
+                entries: seen.saturating_sub(round.deleted - deleted_before),
+                capacity: table.map.info().shape.max_entries,
+            });
+        }
+        let Round { census, pools, deleted, .. } = round;
+
+        let (ids, counts): (Vec<u32>, Vec<u64>) = census.by_backend(&rules).into_iter().unzip();
+        if !ids.is_empty() {
+            maps.backend_flows.update_batch(&ids, &counts)?;
+        }
+        let (pools, stale) = pools.settle(maps.ports(), &self.stale);
+        self.stale = stale;
+        Ok(Report { released: census.released(&rules), census, deleted, tables, pools })
+    }
+}
+
+struct Round<'a> {
+    rules: &'a Rules,
+    census: Census,
+    pools: PortPools,
+    deleted: u64,
+}
+
+impl Visit for Round<'_> {
+    fn entry<A>(&mut self, table: &Table, key: &FlowKey<A>, flow: &Flow<A>) -> io::Result<bool>
+    where
+        A: Address,
+        FlowKey<A>: Abi,
+        Flow<A>: Abi,
+    {
+        if self.census.add(self.rules, table.tier, flow)
+            || !delete(self.rules, &table.map, key, &mut self.deleted)?
+        {
+            self.pools.add(key, flow);
+        }
+        Ok(true)
+    }
+}
+
+/// Deletes both entries of a flow, unless one of them came to life again; false if so.
+///
+/// A packet in the instant before the deletion finds a flow that is dead by its own rules, and treats it as such.
+fn delete<A>(rules: &Rules, map: &Map, key: &FlowKey<A>, deleted: &mut u64) -> io::Result<bool>
+where
+    A: Address,
+    FlowKey<A>: Abi,
+    Flow<A>: Abi,
+{
+    let Some(flow) = map.lookup::<FlowKey<A>, Flow<A>>(key)? else { return Ok(true) };
+    let twin_key = flow.twin_key(key.proto);
+    let twin = map.lookup::<FlowKey<A>, Flow<A>>(&twin_key)?;
+    let twin = twin.filter(|twin| twin.twin_key(key.proto) == *key);
+    if !rules.is_dead(&flow) || twin.is_some_and(|twin| !rules.is_dead(&twin)) {
+        return Ok(false);
+    }
+    *deleted += u64::from(map.delete(key)?);
+    if twin.is_some() {
+        *deleted += u64::from(map.delete(&twin_key)?);
+    }
+    Ok(true)
+}

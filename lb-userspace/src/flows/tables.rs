@@ -1,0 +1,154 @@
+//! The pinned maps that the scan needs.
+
+use std::{collections::HashMap, io, path::Path};
+
+use lb_common::{
+    abi::{Backend, Flow, FlowKey, Service, ServiceKey, Settings},
+    maps,
+};
+
+use super::Tier;
+use crate::sys::bpf::{Map, Words};
+
+/// The flow tables and what is needed to judge and count flows.
+#[derive(Debug)]
+pub struct FlowMaps {
+    /// In the order in which they are to be read: a flow that is promoted meanwhile is seen at least once.
+    pub(super) tables: [Table; 4],
+    pub(super) backend_flows: Map,
+    backends: Map,
+    services_v4: Map,
+    services_v6: Map,
+    snat_addresses: Map,
+    settings: Map,
+    ports: Words,
+}
+
+/// A flow table.
+#[derive(Debug)]
+pub(super) struct Table {
+    pub(super) name: &'static str,
+    pub(super) tier: Tier,
+    pub(super) is_v6: bool,
+    pub(super) map: Map,
+}
+
+/// What flows are judged by, as it is in the maps.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    /// `SETTINGS`.
+    pub settings: Settings,
+    /// `BACKENDS` by id.
+    pub backends: Vec<Backend>,
+    /// Services by id.
+    pub services: HashMap<u16, Service>,
+    /// `SNAT_ADDRESSES`.
+    pub snat_addresses: Vec<[u32; 4]>,
+}
+
+impl FlowMaps {
+    /// Opens the maps pinned in `directory`.
+    ///
+    /// # Errors
+    /// A pin is missing or not what it should be.
+    pub fn open(directory: &Path) -> io::Result<Self> {
+        let open = |name: &str| {
+            let path = directory.join(name);
+            Map::open(&path)
+                .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+        };
+        let table = |name, tier, is_v6| open(name).map(|map| Table { name, tier, is_v6, map });
+        Ok(Self {
+            tables: [
+                table(maps::EMBRYONIC_V4, Tier::Embryonic, false)?,
+                table(maps::EMBRYONIC_V6, Tier::Embryonic, true)?,
+                table(maps::FLOWS_V4, Tier::Established, false)?,
+                table(maps::FLOWS_V6, Tier::Established, true)?,
+            ],
+            backend_flows: open(maps::BACKEND_FLOWS)?,
+            backends: open(maps::BACKENDS)?,
+            services_v4: open(maps::SERVICES_V4)?,
+            services_v6: open(maps::SERVICES_V6)?,
+            snat_addresses: open(maps::SNAT_ADDRESSES)?,
+            settings: open(maps::SETTINGS)?,
+            ports: Words::of(&open(maps::PORTS)?)?,
+        })
+    }
+
+    /// Reads what flows are judged by.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn surroundings(&self) -> io::Result<Surroundings> {
+        let v4 = self.services_v4.entries::<ServiceKey<u32>, Service>()?.into_iter().map(|entry| entry.1);
+        let v6 =
+            self.services_v6.entries::<ServiceKey<[u32; 4]>, Service>()?.into_iter().map(|entry| entry.1);
+        Ok(Surroundings {
+            settings: self.settings.lookup(&0_u32)?.unwrap_or_default(),
+            backends: values(&self.backends)?,
+            services: v4
+                .chain(v6)
+                .filter(|service| service.id != 0)
+                .map(|service| (service.id, service))
+                .collect(),
+            snat_addresses: values(&self.snat_addresses)?,
+        })
+    }
+
+    pub(super) fn ports(&self) -> &[std::sync::atomic::AtomicU64] {
+        self.ports.as_slice()
+    }
+}
+
+/// Entries of a table of either family, for code that does not care which.
+pub(super) trait Visit {
+    /// Sees an entry; false ends the visit.
+    fn entry<A>(&mut self, table: &Table, key: &FlowKey<A>, flow: &Flow<A>) -> io::Result<bool>
+    where
+        A: lb_common::abi::Address,
+        FlowKey<A>: lb_common::abi::Abi,
+        Flow<A>: lb_common::abi::Abi;
+}
+
+impl Table {
+    /// Shows every entry to `visitor`, until it has enough; the number of entries shown.
+    pub(super) fn visit(&self, visitor: &mut impl Visit) -> io::Result<u64> {
+        if self.is_v6 { self.visit_family::<[u32; 4]>(visitor) } else { self.visit_family::<u32>(visitor) }
+    }
+
+    fn visit_family<A>(&self, visitor: &mut impl Visit) -> io::Result<u64>
+    where
+        A: lb_common::abi::Address,
+        FlowKey<A>: lb_common::abi::Abi,
+        Flow<A>: lb_common::abi::Abi,
+    {
+        use std::ops::ControlFlow::{Break, Continue};
+        let (mut seen, mut outcome) = (0, Ok(()));
+        self.map.scan::<FlowKey<A>, Flow<A>>(|chunk| {
+            for (key, flow) in chunk.iter::<FlowKey<A>, Flow<A>>() {
+                seen += 1;
+                match visitor.entry(self, &key, &flow) {
+                    Ok(true) => {}
+                    Ok(false) => return Break(()),
+                    Err(error) => {
+                        outcome = Err(error);
+                        return Break(());
+                    }
+                }
+            }
+            Continue(())
+        })?;
+        outcome.map(|()| seen)
+    }
+}
+
+/// The values of an array map in the order of their indexes.
+fn values<V: lb_common::abi::Abi + Default>(map: &Map) -> io::Result<Vec<V>> {
+    let mut values = vec![V::default(); map.info().shape.max_entries as usize];
+    for (index, value) in map.entries::<u32, V>()? {
+        if let Some(slot) = values.get_mut(index as usize) {
+            *slot = value;
+        }
+    }
+    Ok(values)
+}

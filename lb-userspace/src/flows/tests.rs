@@ -1,0 +1,219 @@
+//! Cases of the decisions, and of the scan against the running kernel.
+
+use std::{
+    collections::HashMap,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use lb_common::{
+    abi::{Backend, BackendState, Flow, FlowFlags, FlowKey, FlowState, Mode, Service},
+    maps::PORT_WORDS,
+};
+
+use super::{
+    Census, Counts, PortPools, Rules, Tier,
+    list::{passes, record},
+    pools::Stale,
+};
+use crate::{
+    api::FlowFilter,
+    plan::{NO_POOL, PortRange, address_words},
+};
+
+const NOW: u32 = 1000;
+const TIMEOUT: u32 = 10;
+const RANGE: PortRange = PortRange { min: 1024, max: 32_767 };
+
+fn backend(state: BackendState) -> Backend {
+    Backend { state: state as u8, family: 4, service: 1, pool_base: NO_POOL, ..Backend::default() }
+}
+
+/// Backend 1 is active, 2 was removed, 3 never existed.
+fn rules() -> Rules {
+    let backends = vec![
+        Backend::default(),
+        backend(BackendState::Active),
+        backend(BackendState::Unused),
+        Backend::default(),
+    ];
+    Rules { now: NOW, timeouts: [TIMEOUT; 16], backends }
+}
+
+fn flow(backend: u32, last_seen: u32) -> Flow<u32> {
+    Flow { backend, last_seen, service: 1, state: FlowState::Established as u8, ..Flow::default() }
+}
+
+#[test]
+fn a_flow_dies_when_it_was_idle_for_longer_than_its_timeout() {
+    let rules = rules();
+    assert!(!rules.is_dead(&flow(1, NOW - TIMEOUT)));
+    assert!(rules.is_dead(&flow(1, NOW - TIMEOUT - 1)));
+    assert!(!rules.is_dead(&flow(1, NOW + 1)), "touched since the scan began");
+}
+
+#[test]
+fn the_timeout_is_that_of_the_state() {
+    let mut rules = rules();
+    rules.timeouts[FlowState::Closed as usize] = 1;
+    let closed = Flow { state: FlowState::Closed as u8, ..flow(1, NOW - 2) };
+    assert!(rules.is_dead(&closed));
+    assert!(!rules.is_dead(&flow(1, NOW - 2)));
+}
+
+#[test]
+fn flows_of_a_removed_backend_are_dead_at_once() {
+    for removed in [0, 2, 3, 4, u32::MAX] {
+        assert!(rules().is_dead(&flow(removed, NOW)), "{removed}");
+    }
+}
+
+#[test]
+fn a_flow_counts_once_though_it_has_two_entries() {
+    let (rules, mut census) = (rules(), Census::default());
+    let forward = flow(1, NOW);
+    let reverse = Flow { flags: FlowFlags::REVERSE, ..forward };
+    assert!(census.add(&rules, Tier::Established, &forward));
+    assert!(census.add(&rules, Tier::Established, &reverse));
+    assert!(census.add(&rules, Tier::Embryonic, &forward));
+    assert!(!census.add(&rules, Tier::Established, &flow(1, 0)));
+    assert_eq!(census.flows, [((1, 1), Counts { established: 1, embryonic: 1 })].into());
+    assert_eq!(census.by_backend(&rules), [(1, 2), (2, 0)].into());
+}
+
+#[test]
+fn a_removed_backends_id_is_released_by_a_scan_that_saw_none_of_its_flows() {
+    let rules = rules();
+    let mut census = Census::default();
+    census.add(&rules, Tier::Established, &flow(2, NOW));
+    assert_eq!(census.released(&rules), [0; 0]);
+    assert_eq!(Census::default().released(&rules), [2]);
+}
+
+/// Backend 1 of a full-NAT service with two SNAT addresses, pools 3 and 4.
+fn pools() -> PortPools {
+    let backends = [Backend::default(), Backend { pool_base: 3, ..backend(BackendState::Active) }];
+    let service =
+        Service { id: 1, mode: Mode::FullNat as u8, snat_base: 1, snat_count: 2, ..Service::default() };
+    let addresses = [[0; 4], [11, 0, 0, 0], [12, 0, 0, 0]];
+    PortPools::new(RANGE, &backends, &HashMap::from([(1, service)]), &addresses, &words())
+}
+
+fn words() -> Vec<AtomicU64> {
+    (0..5 * PORT_WORDS).map(|index| AtomicU64::new(RANGE.initial_word(index % PORT_WORDS))).collect()
+}
+
+fn bit(words: &[AtomicU64], pool: usize, port: usize) -> bool {
+    words[pool * PORT_WORDS as usize + port / 64].load(Ordering::Relaxed) >> (port % 64) & 1 == 1
+}
+
+fn set(words: &[AtomicU64], pool: usize, port: usize) {
+    words[pool * PORT_WORDS as usize + port / 64].fetch_or(1 << (port % 64), Ordering::Relaxed);
+}
+
+/// The two entries of a flow of backend 1 from `address`:`port`.
+fn entries(address: u32, port: u16) -> [(FlowKey<u32>, Flow<u32>); 2] {
+    let allocated = Flow { flags: FlowFlags::PORT_ALLOCATED, ..flow(1, NOW) };
+    let forward = (FlowKey::default(), Flow { src: address, sport: port.to_be(), ..allocated });
+    let reverse = (
+        FlowKey { dst: address, dport: port.to_be(), ..FlowKey::default() },
+        Flow { flags: FlowFlags::PORT_ALLOCATED | FlowFlags::REVERSE, ..allocated },
+    );
+    [forward, reverse]
+}
+
+fn scan(words: &[AtomicU64], flows: &[(FlowKey<u32>, Flow<u32>)], last: &Stale) -> (Vec<u32>, Stale) {
+    let mut pools = pools();
+    pools.read(words);
+    for (key, flow) in flows {
+        pools.add(key, flow);
+    }
+    let (uses, stale) = pools.settle(words, last);
+    (uses.iter().map(|pool| pool.in_use).collect(), stale)
+}
+
+#[test]
+fn a_port_without_a_flow_is_given_back_by_the_second_scan() {
+    let words = words();
+    set(&words, 3, 2000);
+    set(&words, 4, 2000);
+    set(&words, 2, 2000);
+    let (uses, stale) = scan(&words, &[], &Stale::default());
+    assert_eq!(uses, [1, 1]);
+    assert!(bit(&words, 3, 2000));
+    let (uses, _) = scan(&words, &[], &stale);
+    assert_eq!(uses, [0, 0]);
+    assert!(!bit(&words, 3, 2000) && !bit(&words, 4, 2000));
+    assert!(bit(&words, 2, 2000), "a pool that nobody uses is left alone");
+}
+
+#[test]
+fn either_entry_of_a_flow_keeps_its_port() {
+    for entry in entries(12, 2000) {
+        let words = words();
+        set(&words, 4, 2000);
+        let (_, stale) = scan(&words, &[entry], &Stale::default());
+        let (uses, stale) = scan(&words, &[entry], &stale);
+        assert_eq!(uses, [0, 1]);
+        assert!(bit(&words, 4, 2000));
+        let (_, stale) = scan(&words, &[], &stale);
+        assert!(bit(&words, 4, 2000), "it was live a scan ago");
+        let _ = scan(&words, &[], &stale);
+        assert!(!bit(&words, 4, 2000));
+    }
+}
+
+#[test]
+fn a_live_flow_without_a_bit_gets_it_back() {
+    let words = words();
+    assert_eq!(scan(&words, &entries(11, 2000), &Stale::default()).0, [1, 0]);
+    assert!(bit(&words, 3, 2000));
+}
+
+#[test]
+fn ports_outside_the_range_stay_taken() {
+    let words: Vec<AtomicU64> = (0..5 * PORT_WORDS).map(|_| AtomicU64::new(0)).collect();
+    let mut stale = Stale::default();
+    for _ in 0..3 {
+        let (uses, next) = scan(&words, &[], &stale);
+        assert_eq!(uses, [0, 0]);
+        stale = next;
+        for port in [0, 1023, 32_768, 65_535] {
+            assert!(bit(&words, 3, port), "{port}");
+        }
+        assert!(!bit(&words, 3, 1024) && !bit(&words, 3, 32_767));
+    }
+}
+
+#[test]
+fn a_record_shows_both_sides_and_the_filter_picks() {
+    let word = |text: &str| address_words(text.parse().unwrap())[0];
+    let key = FlowKey {
+        src: word("198.51.100.7"),
+        dst: word("203.0.113.10"),
+        sport: 40_000_u16.to_be(),
+        dport: 80_u16.to_be(),
+        proto: 6,
+        pad: [0; 3],
+    };
+    let forward = Flow {
+        src: word("192.0.2.1"),
+        dst: word("10.0.0.1"),
+        sport: 1025_u16.to_be(),
+        dport: 8080_u16.to_be(),
+        ..flow(1, NOW - 7)
+    };
+    let record = record(&rules(), &key, &forward);
+    assert_eq!(record.client.to_string(), "198.51.100.7:40000");
+    assert_eq!(record.vip.to_string(), "203.0.113.10:80");
+    assert_eq!(record.source.to_string(), "192.0.2.1:1025");
+    assert_eq!(record.destination.to_string(), "10.0.0.1:8080");
+    assert_eq!(record.idle_seconds, 7);
+
+    let all = FlowFilter { limit: 1, ..FlowFilter::default() };
+    assert!(passes(&all, &record));
+    assert!(passes(&FlowFilter { service: Some(1), backends: Some(vec![1]), ..all.clone() }, &record));
+    assert!(!passes(&FlowFilter { service: Some(2), ..all.clone() }, &record));
+    assert!(!passes(&FlowFilter { backends: Some(vec![]), ..all.clone() }, &record));
+    assert!(passes(&FlowFilter { client: Some("198.51.100.7".parse().unwrap()), ..all.clone() }, &record));
+    assert!(!passes(&FlowFilter { client: Some("198.51.100.8".parse().unwrap()), ..all }, &record));
+}
