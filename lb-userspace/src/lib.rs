@@ -7,6 +7,7 @@ pub mod flows;
 pub mod health;
 pub mod loader;
 pub mod maps;
+pub mod metrics;
 pub mod model;
 pub mod net;
 pub mod plan;

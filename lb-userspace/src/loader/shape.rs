@@ -25,26 +25,25 @@ pub(super) enum Fate {
     Refuse,
 }
 
-/// Maps that `lbd` fills from the configuration and the system, or that only count.
-const DERIVED: &[&str] = &[
-    maps::FRAGMENTS_V4,
-    maps::FRAGMENTS_V6,
-    maps::SLOTS,
-    maps::ROTATION,
-    maps::BACKEND_FLOWS,
-    maps::INTERFACES,
-    maps::SERVICE_COUNTERS,
-    maps::BACKEND_COUNTERS,
-    maps::INTERFACE_COUNTERS,
-    maps::DROPS,
-    maps::EVENTS,
+/// Maps whose contents must not be lost. The others only count, or are filled from the configuration and the system.
+const KEPT: &[&str] = &[
+    maps::FLOWS_V4,
+    maps::FLOWS_V6,
+    maps::EMBRYONIC_V4,
+    maps::EMBRYONIC_V6,
+    maps::SERVICES_V4,
+    maps::SERVICES_V6,
+    maps::BACKENDS,
+    maps::SNAT_ADDRESSES,
+    maps::PORTS,
+    maps::SETTINGS,
 ];
 
 /// What becomes of the map `name` that is pinned as `pinned` and defined as `defined`.
 pub(super) fn fate(name: &str, pinned: MapShape, defined: MapShape) -> Fate {
     if pinned == defined {
         Fate::Reuse
-    } else if DERIVED.contains(&name) {
+    } else if !KEPT.contains(&name) {
         Fate::Remake
     } else if (MapShape { max_entries: defined.max_entries, flags: defined.flags, ..pinned }) == defined {
         Fate::Move

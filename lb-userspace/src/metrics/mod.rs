@@ -1,0 +1,14 @@
+//! Prometheus metrics: `GET /metrics` of a small HTTP server.
+//!
+//! Nothing is counted here: at each scrape an [`Observation`] is taken of the maps and of control, and printed.
+
+mod families;
+mod observation;
+mod server;
+#[cfg(test)]
+mod tests;
+
+pub use observation::{
+    BackendSample, InterfaceSample, Observation, PoolSample, ServiceSample, TableSample, text,
+};
+pub use server::{Source, serve};

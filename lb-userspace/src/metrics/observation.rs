@@ -1,0 +1,126 @@
+//! What is shown, as plain data.
+
+use lb_common::abi::{InterfaceCounters, TrafficCounters};
+use prometheus::{
+    Encoder, Registry, TextEncoder,
+    core::{Collector, Desc},
+    proto::MetricFamily,
+};
+
+use super::families::Families;
+
+/// All that a scrape shows.
+#[derive(Clone, Debug, Default)]
+pub struct Observation {
+    /// Version of `lbd`.
+    pub version: &'static str,
+    /// Services with their backends.
+    pub services: Vec<ServiceSample>,
+    /// Interfaces the program is attached to.
+    pub interfaces: Vec<InterfaceSample>,
+    /// Packets dropped, by [`lb_common::abi::DropReason`].
+    pub drops: Vec<u64>,
+    /// Flow tables.
+    pub tables: Vec<TableSample>,
+    /// Port pools.
+    pub pools: Vec<PoolSample>,
+    /// How often the maps could not be brought to the desired state.
+    pub reconcile_errors: u64,
+}
+
+/// A service.
+#[derive(Clone, Debug, Default)]
+pub struct ServiceSample {
+    /// Its name.
+    pub name: String,
+    /// Its traffic.
+    pub traffic: TrafficCounters,
+    /// Its live flows.
+    pub active_flows: u64,
+    /// Its backends.
+    pub backends: Vec<BackendSample>,
+}
+
+/// A backend.
+#[derive(Clone, Debug, Default)]
+pub struct BackendSample {
+    /// Its name.
+    pub name: String,
+    /// Its traffic.
+    pub traffic: TrafficCounters,
+    /// Its live flows.
+    pub active_flows: u64,
+    /// Whether its health lets it take flows.
+    pub up: bool,
+    /// Its configured weight.
+    pub weight: u16,
+}
+
+/// An interface.
+#[derive(Clone, Debug, Default)]
+pub struct InterfaceSample {
+    /// Its name.
+    pub name: String,
+    /// `native` or `generic`.
+    pub mode: &'static str,
+    /// Its traffic.
+    pub traffic: InterfaceCounters,
+}
+
+/// A flow table.
+#[derive(Clone, Debug, Default)]
+pub struct TableSample {
+    /// The map's name in lower case.
+    pub name: String,
+    /// Entries, two for a flow.
+    pub entries: u64,
+    /// Most entries.
+    pub capacity: u64,
+}
+
+/// A port pool.
+#[derive(Clone, Debug, Default)]
+pub struct PoolSample {
+    /// Name of the service.
+    pub service: String,
+    /// Name of the backend.
+    pub backend: String,
+    /// SNAT address.
+    pub address: String,
+    /// Ports taken.
+    pub in_use: u64,
+    /// Ports there are.
+    pub capacity: u64,
+}
+
+/// The observation in Prometheus' text format.
+///
+/// # Errors
+/// Two samples have the same labels, which would be a defect.
+pub fn text(observation: Observation) -> Result<String, prometheus::Error> {
+    let registry = Registry::new();
+    registry.register(Box::new(Snapshot(observation)))?;
+    let mut text = Vec::new();
+    TextEncoder::new().encode(&registry.gather(), &mut text)?;
+    String::from_utf8(text).map_err(|error| prometheus::Error::Msg(error.to_string()))
+}
+
+/// Shows an observation to the registry.
+struct Snapshot(Observation);
+
+impl Collector for Snapshot {
+    fn desc(&self) -> Vec<&Desc> {
+        // The registry only compares these with those of other collectors, of which there are none.
+        Vec::new()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        Families::new()
+            .and_then(|families| {
+                families.fill(&self.0)?;
+                Ok(families.collect())
+            })
+            .inspect_err(|error| tracing::error!(%error, "metrics"))
+            .unwrap_or_default()
+    }
+}

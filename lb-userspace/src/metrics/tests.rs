@@ -1,0 +1,114 @@
+//! What is printed, and how the server behaves.
+
+use std::{sync::Arc, time::Duration};
+
+use lb_common::abi::{DropReason, TrafficCounters};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+use super::*;
+
+fn observation() -> Observation {
+    let traffic = TrafficCounters { packets_in: 3, bytes_in: 300, packets_out: 2, bytes_out: 200, flows: 1 };
+    let backend = BackendSample { name: "b1".into(), traffic, active_flows: 1, up: true, weight: 100 };
+    let down = BackendSample { name: "b2".into(), ..BackendSample::default() };
+    let services =
+        vec![ServiceSample { name: "web".into(), traffic, active_flows: 1, backends: vec![backend, down] }];
+    Observation {
+        version: "1.2.3",
+        services,
+        interfaces: vec![InterfaceSample {
+            name: "eth0".into(),
+            mode: "native",
+            ..InterfaceSample::default()
+        }],
+        drops: vec![7],
+        tables: vec![TableSample { name: "flows_v4".into(), entries: 2, capacity: 1024 }],
+        pools: vec![PoolSample {
+            service: "web".into(),
+            backend: "b1".into(),
+            address: "192.0.2.1".into(),
+            in_use: 5,
+            capacity: 31_744,
+        }],
+        reconcile_errors: 4,
+    }
+}
+
+#[test]
+fn every_figure_is_printed_with_its_labels() {
+    let text = text(observation()).unwrap();
+    for line in [
+        r#"lb_service_packets_total{direction="in",service="web"} 3"#,
+        r#"lb_service_bytes_total{direction="out",service="web"} 200"#,
+        r#"lb_service_flows_total{service="web"} 1"#,
+        r#"lb_service_active_flows{service="web"} 1"#,
+        r#"lb_backend_packets_total{backend="b1",direction="out",service="web"} 2"#,
+        r#"lb_backend_active_flows{backend="b1",service="web"} 1"#,
+        r#"lb_backend_up{backend="b1",service="web"} 1"#,
+        r#"lb_backend_up{backend="b2",service="web"} 0"#,
+        r#"lb_backend_weight{backend="b1",service="web"} 100"#,
+        r#"lb_interface_packets_total{direction="rx",interface="eth0"} 0"#,
+        r#"lb_interface_passed_packets_total{interface="eth0"} 0"#,
+        r#"lb_xdp_mode{interface="eth0",mode="native"} 1"#,
+        r#"lb_flow_table_entries{table="flows_v4"} 2"#,
+        r#"lb_flow_table_capacity{table="flows_v4"} 1024"#,
+        r#"lb_snat_ports_in_use{address="192.0.2.1",backend="b1",service="web"} 5"#,
+        r#"lb_snat_ports_capacity{address="192.0.2.1",backend="b1",service="web"} 31744"#,
+        "lb_reconcile_errors_total 4",
+        r#"lb_build_info{version="1.2.3"} 1"#,
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} is missing in:\n{text}");
+    }
+}
+
+#[test]
+fn every_drop_reason_is_there_even_if_nothing_was_dropped() {
+    let text = text(observation()).unwrap();
+    for reason in DropReason::ALL {
+        let count = if *reason as u32 == 0 { 7 } else { 0 };
+        let line = format!("lb_drops_total{{reason=\"{}\"}} {count}", reason.as_str());
+        assert!(text.lines().any(|found| found == line), "{line}");
+    }
+}
+
+#[test]
+fn names_follow_the_conventions() {
+    for line in text(observation()).unwrap().lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+        let (name, kind) = line.split_once(' ').unwrap();
+        assert!(name.starts_with("lb_"), "{name}");
+        assert_eq!(name.ends_with("_total"), kind == "counter", "{name}");
+    }
+}
+
+/// A server that is asked once.
+async fn ask(request: &str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let source: Source = Arc::new(|| text(observation()).map_err(|error| error.to_string()));
+    let server = tokio::spawn(serve(listener, source, std::future::pending()));
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).await.unwrap();
+    server.abort();
+    reply
+}
+
+#[tokio::test]
+async fn metrics_are_served_and_nothing_else_is() {
+    let reply = ask("GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+    assert!(reply.starts_with("HTTP/1.1 200") && reply.contains("lb_build_info"), "{reply}");
+    let reply = ask("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+    assert!(reply.starts_with("HTTP/1.1 404"), "{reply}");
+    let reply = ask("POST /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+    assert!(reply.starts_with("HTTP/1.1 405"), "{reply}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_does_not_end_is_given_up() {
+    let reply = tokio::time::timeout(Duration::from_secs(10), ask("GET /metrics HTTP/1.1\r\n")).await;
+    assert!(!reply.expect("the server closes the connection").contains("lb_build_info"));
+}
