@@ -1,5 +1,9 @@
 //! What control reacts to.
 
+use std::collections::BTreeMap;
+
+use lb_common::abi::Interface;
+
 use super::Edit;
 use crate::model::{BackendName, ServiceName};
 
@@ -22,6 +26,10 @@ pub enum Event {
         /// Whether it is healthy.
         up: bool,
     },
+    /// The interfaces the program is attached to, by ifindex: all of them, whenever something of one changed.
+    Interfaces(BTreeMap<u32, Interface>),
+    /// A route, a neighbour, a link or an address changed: next hops are to be looked up again.
+    RoutesChanged,
     /// The flows of a removed backend are gone: its id may be given to another.
     BackendReleased {
         /// The id.

@@ -103,19 +103,40 @@ fn run(
     mut inbox: mpsc::Receiver<Envelope>,
     publish: &watch::Sender<Arc<Snapshot>>,
 ) {
-    while let Some(Envelope { event, reply }) = inbox.blocking_recv() {
-        let outcome = control.handle(event, clock());
-        publish.send_if_modified(|published| {
-            let current = control.snapshot();
-            let changed = current.generation != published.generation;
-            *published = current;
-            changed
-        });
-        match (reply, outcome) {
-            // Whoever asked may have gone away; the change stands all the same.
-            (Some(reply), outcome) => drop(reply.send(outcome.map(|()| control.snapshot()))),
-            (None, Err(error)) => tracing::warn!(%error, "control"),
-            (None, Ok(())) => {}
+    while let Some(first) = inbox.blocking_recv() {
+        process(&mut control, first, &clock, publish);
+        // What came meanwhile is taken in before the maps are written once for all of it; not without end, though.
+        for _ in 0..QUEUE {
+            let Ok(next) = inbox.try_recv() else { break };
+            process(&mut control, next, &clock, publish);
         }
+        control.settle(clock());
+        announce(&control, publish);
     }
+}
+
+fn process(
+    control: &mut Control,
+    Envelope { event, reply }: Envelope,
+    clock: &impl Fn() -> Instant,
+    publish: &watch::Sender<Arc<Snapshot>>,
+) {
+    let outcome = control.handle(event, clock());
+    // Whoever asked is to see its change in the snapshot.
+    announce(control, publish);
+    match (reply, outcome) {
+        // Whoever asked may have gone away; the change stands all the same.
+        (Some(reply), outcome) => drop(reply.send(outcome.map(|()| control.snapshot()))),
+        (None, Err(error)) => tracing::warn!(%error, "control"),
+        (None, Ok(())) => {}
+    }
+}
+
+fn announce(control: &Control, publish: &watch::Sender<Arc<Snapshot>>) {
+    publish.send_if_modified(|published| {
+        let current = control.snapshot();
+        let changed = current.generation != published.generation;
+        *published = current;
+        changed
+    });
 }

@@ -6,10 +6,17 @@
 mod edit;
 mod error;
 mod event;
+#[cfg(test)]
+pub(crate) mod fixture;
 mod handle;
+mod invalid;
 mod owner;
 mod snapshot;
 mod store;
+mod target;
+#[cfg(test)]
+mod tests;
+mod view;
 
 pub use edit::{BackendChange, Edit, HealthChange, ServiceChange};
 pub use error::{Error, ErrorKind};

@@ -1,12 +1,28 @@
 //! The state machine.
 
-use std::{sync::Arc, time::Instant};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
-use super::{Error, Event, Snapshot, Store};
+use lb_common::abi::Interface;
+
+use super::{Edit, Error, Event, Persist, Request, Snapshot, Staged, Store, invalid, target::Target, view};
+use crate::{
+    maps::LbMaps,
+    model::{Config, Health, HealthView},
+};
 
 /// The owner of the model, the maps and the file.
 pub struct Control {
     store: Box<dyn Store>,
+    target: Target,
+    /// What the file holds.
+    saved: Config,
+    /// What the maps are to hold; not `saved` if changes were not to be written.
+    current: Config,
+    health: HealthView,
+    /// Something was noted that is not planned yet.
+    dirty: bool,
+    /// Why the maps do not hold what they should.
+    problem: Option<String>,
     snapshot: Arc<Snapshot>,
 }
 
@@ -17,18 +33,164 @@ impl std::fmt::Debug for Control {
 }
 
 impl Control {
+    /// Reads the file and brings the maps to it; what they hold already keeps its ids. `interfaces` are those the program is
+    /// attached to, by ifindex; `random` becomes the key of the flow hash if neither the file nor the maps have one.
+    ///
+    /// # Errors
+    /// The file is invalid, or the maps cannot be read or written. What was forwarded before still is.
+    pub fn start(
+        store: Box<dyn Store>,
+        maps: Box<dyn LbMaps>,
+        interfaces: BTreeMap<u32, Interface>,
+        random: u64,
+        now: Instant,
+    ) -> Result<Self, Error> {
+        let config = store.load()?;
+        let health = HealthView::default();
+        let mut target = Target::adopt(maps, interfaces, random)?;
+        target.apply(&config, &health, now)?;
+        let snapshot = Arc::new(view::snapshot(0, &config, &config, &health, None, &target));
+        let saved = config.clone();
+        Ok(Self { store, target, saved, current: config, health, dirty: false, problem: None, snapshot })
+    }
+
     /// The current state.
     #[must_use]
     pub fn snapshot(&self) -> Arc<Snapshot> {
         Arc::clone(&self.snapshot)
     }
 
-    /// Takes an event in.
+    /// Takes an event in. All but requests and reloads are only noted: [`Control::settle`] brings the maps to them, once for all
+    /// that came together.
     ///
     /// # Errors
     /// It was refused, and nothing changed.
     pub fn handle(&mut self, event: Event, now: Instant) -> Result<(), Error> {
-        let _ = (event, now, self.store.load()?);
+        match event {
+            Event::Request(request) => return self.request(&request, now),
+            Event::Reload => return self.reload(now),
+            Event::Health { service, backend, id, up } => {
+                let view =
+                    self.snapshot.service(service.as_str()).and_then(|view| view.backend(backend.as_str()));
+                if view.is_some_and(|view| view.id == id) {
+                    let health = if up { Health::Up } else { Health::Down };
+                    self.dirty |= self.health.set(&service, &backend, health);
+                }
+            }
+            Event::Interfaces(interfaces) => self.dirty |= self.target.set_interfaces(interfaces),
+            Event::RoutesChanged => self.target.forget_next_hops(),
+            Event::BackendReleased { id } => self.dirty |= self.target.release(id),
+            Event::Tick => {}
+        }
         Ok(())
     }
+
+    /// Brings the maps to what was noted, and tries again what failed before. To be called when no event waits.
+    pub fn settle(&mut self, now: Instant) {
+        let planned = if self.dirty { self.target.plan(&self.current, &self.health) } else { Ok(()) };
+        self.dirty = planned.is_err();
+        let done = planned.and_then(|()| self.target.run(now));
+        self.settled(&done);
+    }
+
+    fn request(&mut self, request: &Request, now: Instant) -> Result<(), Error> {
+        let (current, saved) = self.next(request)?;
+        let staged = match request.persist {
+            Persist::File => Some(self.store.stage(&self.saved, &saved)?),
+            Persist::Runtime => None,
+        };
+        let commit = || staged.map_or(Ok(()), Staged::commit);
+        self.adopt(current, saved, commit, now)?;
+        tracing::info!(edit = ?request.edit, persist = ?request.persist, "changed");
+        Ok(())
+    }
+
+    fn reload(&mut self, now: Instant) -> Result<(), Error> {
+        let config = self.store.load()?;
+        self.adopt(config.clone(), config, || Ok(()), now)?;
+        tracing::info!(services = self.current.services.len(), "configuration loaded");
+        Ok(())
+    }
+
+    /// The desired state and the file's after a request.
+    fn next(&self, request: &Request) -> Result<(Config, Config), Error> {
+        let current = edited(&self.current, &request.edit)?;
+        if request.persist == Persist::Runtime {
+            return Ok((current, self.saved.clone()));
+        }
+        if self.saved == self.current {
+            return Ok((current.clone(), current));
+        }
+        let saved = edited(&self.saved, &request.edit).map_err(|error| {
+            let message = format!(
+                "the file differs from the running state, and there: {}; add --runtime, or undo the earlier changes that were \
+                 made with --runtime (`lbctl config reload` undoes all)",
+                error.message
+            );
+            Error::conflict(error.path, message)
+        })?;
+        Ok((current, saved))
+    }
+
+    /// Makes a state the current one: maps first, then `commit`, then the model. If one fails, all are as before.
+    fn adopt(
+        &mut self,
+        current: Config,
+        saved: Config,
+        commit: impl FnOnce() -> Result<(), Error>,
+        now: Instant,
+    ) -> Result<(), Error> {
+        let mut health = self.health.clone();
+        health.retain(|service, backend| view::is_same_check(&self.current, &current, service, backend));
+        let done = self.target.apply(&current, &health, now).and_then(|()| commit());
+        if done.is_err() {
+            let back = self.target.apply(&self.current, &self.health, now);
+            self.settled(&back);
+            return done;
+        }
+        self.current = current;
+        self.saved = saved;
+        self.health = health;
+        self.dirty = false;
+        self.settled(&done);
+        Ok(())
+    }
+
+    /// Notes how the maps are after an attempt to bring them to `current` and `health`.
+    fn settled(&mut self, outcome: &Result<(), Error>) {
+        match outcome {
+            // Without an error, and yet not there: it is not yet time to try again.
+            Ok(()) if !self.target.is_converged() => {}
+            Ok(()) => {
+                if self.problem.take().is_some() {
+                    tracing::info!("the maps hold the desired state again");
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, "the maps do not hold the desired state");
+                self.problem = Some(error.to_string());
+            }
+        }
+        self.publish();
+    }
+
+    fn publish(&mut self) {
+        let problem = self.problem.clone();
+        let generation = self.snapshot.generation + 1;
+        let next =
+            view::snapshot(generation, &self.current, &self.saved, &self.health, problem, &self.target);
+        if !next.is_like(&self.snapshot) {
+            self.snapshot = Arc::new(next);
+        } else if next.reconciled != self.snapshot.reconciled {
+            let generation = self.snapshot.generation;
+            self.snapshot = Arc::new(Snapshot { generation, ..next });
+        }
+    }
+}
+
+/// A configuration after an edit.
+fn edited(config: &Config, edit: &Edit) -> Result<Config, Error> {
+    let mut draft = config.draft();
+    edit.apply(&mut draft)?;
+    draft.clone().check().map_err(|found| invalid::error(&found, &draft))
 }

@@ -2,7 +2,10 @@
 
 use lb_common::abi::BackendState;
 
-use crate::model::{Backend, Config, Health, Service};
+use crate::{
+    model::{Backend, Config, Health, Service},
+    reconcile::Statistics,
+};
 
 /// The state after an event. A new one is published whenever something in it changed.
 #[derive(Clone, Debug)]
@@ -17,6 +20,10 @@ pub struct Snapshot {
     pub problem: Option<String>,
     /// The services of `config`, in its order.
     pub services: Vec<ServiceView>,
+    /// Ids of removed backends whose flows are to be deleted; then [`super::Event::BackendReleased`] frees them.
+    pub releasing: Vec<u32>,
+    /// What reconciliation did so far; a change of this alone is not announced.
+    pub reconciled: Statistics,
 }
 
 /// A service with what it is in the maps.
@@ -44,6 +51,16 @@ pub struct BackendView {
 }
 
 impl Snapshot {
+    /// Whether all that others act upon is the same.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        let Self { generation: _, config, unsaved, problem, services, releasing, reconciled: _ } = self;
+        *config == other.config
+            && *unsaved == other.unsaved
+            && *problem == other.problem
+            && *services == other.services
+            && *releasing == other.releasing
+    }
+
     /// The service of a name.
     #[must_use]
     pub fn service(&self, name: &str) -> Option<&ServiceView> {

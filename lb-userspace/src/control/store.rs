@@ -5,17 +5,17 @@ use crate::model::Config;
 
 /// The place of the desired state: the configuration file.
 pub trait Store: Send {
-    /// Reads and checks it, and remembers what it read.
+    /// Reads and checks it.
     ///
     /// # Errors
     /// It cannot be read, or is invalid.
-    fn load(&mut self) -> Result<Config, Error>;
+    fn load(&self) -> Result<Config, Error>;
 
-    /// Prepares to replace what was read last by `config`: all that can fail is done, nothing of it is visible yet.
+    /// Prepares to change it from `from` to `to`: all that can fail is done, nothing of it is visible yet.
     ///
     /// # Errors
-    /// It cannot be written, or was changed by somebody else since it was read.
-    fn stage(&mut self, config: &Config) -> Result<Box<dyn Staged + '_>, Error>;
+    /// It cannot be written, or is not `from` any more.
+    fn stage(&self, from: &Config, to: &Config) -> Result<Box<dyn Staged>, Error>;
 }
 
 /// A prepared change. Dropped, it leaves no trace.

@@ -1,0 +1,124 @@
+//! The maps, as control sees them: a desired state goes in, ids and states come out.
+
+use std::{collections::BTreeMap, time::Instant};
+
+use lb_common::abi::{BackendState, Interface};
+
+use super::{Error, ErrorKind, view};
+use crate::{
+    maps::{LbMaps, MapError},
+    model::{Backend, Config, HealthView, Service},
+    plan::{BackendAt, Inputs, MapImage, PlanError, Planner},
+    reconcile::{Policy, Reconciler, Statistics},
+};
+
+/// The maps with the plan for them.
+pub(super) struct Target {
+    maps: Box<dyn LbMaps>,
+    planner: Planner,
+    reconciler: Reconciler,
+    /// What was planned last.
+    image: MapImage,
+    interfaces: BTreeMap<u32, Interface>,
+    /// Key of the flow hash if the configuration names none.
+    seed: u64,
+}
+
+impl Target {
+    /// Learns from the maps which ids are in use, and their seed; `random` is the seed if they have none. `interfaces` are those
+    /// the program is attached to, by ifindex.
+    pub(super) fn adopt(
+        mut maps: Box<dyn LbMaps>,
+        interfaces: BTreeMap<u32, Interface>,
+        random: u64,
+    ) -> Result<Self, Error> {
+        let dump = maps.dump().map_err(|error| from_maps(&error))?;
+        Ok(Self {
+            maps,
+            planner: Planner::restore(&dump),
+            reconciler: Reconciler::new(Policy::default()),
+            image: MapImage::default(),
+            interfaces,
+            seed: dump.seed().unwrap_or(random),
+        })
+    }
+
+    /// Plans for a desired state and brings the maps to it. After an error of the maps they may hold a part of it.
+    pub(super) fn apply(&mut self, config: &Config, health: &HealthView, now: Instant) -> Result<(), Error> {
+        self.plan(config, health)?;
+        self.run(now)
+    }
+
+    /// Plans for a desired state, to which [`Target::run`] brings the maps.
+    pub(super) fn plan(&mut self, config: &Config, health: &HealthView) -> Result<(), Error> {
+        let inputs =
+            Inputs { config, health, interfaces: &self.interfaces, seed: config.seed.unwrap_or(self.seed) };
+        let image = self.planner.plan(&inputs).map_err(|error| from_plan(&error))?;
+        self.image = image.clone();
+        self.reconciler.desire(image, true);
+        Ok(())
+    }
+
+    /// Does what is due: another try, or a look whether somebody else changed the maps.
+    pub(super) fn run(&mut self, now: Instant) -> Result<(), Error> {
+        let round = self.reconciler.run(self.maps.as_mut(), now);
+        if round.drift > 0 {
+            tracing::warn!(operations = round.drift, "somebody else changed the maps; repaired");
+        }
+        round.error.map_or(Ok(()), |error| Err(from_maps(&error)))
+    }
+
+    /// Whether the maps hold what was planned last, as far as is known.
+    pub(super) fn is_converged(&self) -> bool {
+        self.reconciler.is_converged()
+    }
+
+    /// What was done and what failed so far.
+    pub(super) fn statistics(&self) -> Statistics {
+        self.reconciler.statistics()
+    }
+
+    /// Takes the interfaces that the program is attached to; whether they are others than before.
+    pub(super) fn set_interfaces(&mut self, interfaces: BTreeMap<u32, Interface>) -> bool {
+        let changed = self.interfaces != interfaces;
+        self.interfaces = interfaces;
+        changed
+    }
+
+    /// Makes the data path forget the next hops it knows, with the next [`Target::run`].
+    pub(super) fn forget_next_hops(&mut self) {
+        self.reconciler.raise_fib_generation();
+    }
+
+    /// Frees the id of a removed backend; whether it was waiting for that.
+    pub(super) fn release(&mut self, backend: u32) -> bool {
+        self.planner.release(backend)
+    }
+
+    /// Ids of removed backends that wait for [`Target::release`].
+    pub(super) fn releasing(&self) -> Vec<u32> {
+        self.planner.ids().releasing().collect()
+    }
+
+    /// Id of a service in the maps; 0: none.
+    pub(super) fn service(&self, service: &Service) -> u16 {
+        self.planner.ids().service(service.at()).unwrap_or_default()
+    }
+
+    /// Id and state of a backend in the maps; 0 and `Unused`: none.
+    pub(super) fn backend(&self, service: &Service, backend: &Backend) -> (u32, BackendState) {
+        let at = BackendAt { service: service.at(), address: backend.address, port: backend.port };
+        let id = self.planner.ids().backend(&at).unwrap_or_default();
+        let state =
+            self.image.backends.get(&id).map_or(BackendState::Unused, |element| view::state(element.state));
+        (id, state)
+    }
+}
+
+fn from_maps(error: &MapError) -> Error {
+    Error::new(ErrorKind::Maps, "", error.to_string())
+}
+
+fn from_plan(error: &PlanError) -> Error {
+    Error::new(ErrorKind::Conflict, "", error.to_string())
+}
