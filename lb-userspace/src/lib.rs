@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod balance;
+pub mod config;
 pub mod control;
 pub mod flows;
 pub mod health;

@@ -42,7 +42,7 @@ impl<M> FaultyMaps<M> {
         let number = (self.random)();
         let fail = number % 100 < self.percent;
         self.failures += u64::from(fail);
-        (fail, number / 100 % 2 == 0)
+        (fail, (number / 100).is_multiple_of(2))
     }
 }
 

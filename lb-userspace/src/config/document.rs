@@ -1,0 +1,77 @@
+//! The text of a configuration file.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::ConfigError;
+use super::parse::parse;
+use crate::model::Config;
+
+/// The text of a configuration file, as it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Document {
+    pub(super) path: PathBuf,
+    pub(super) text: String,
+}
+
+impl Document {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// [`ConfigError::Read`], [`ConfigError::NotUtf8`].
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let failed = |source| ConfigError::Read { path: path.to_owned(), source };
+        let kind = fs::metadata(path).map_err(failed)?.file_type();
+        if kind.is_dir() {
+            return Err(failed(io::ErrorKind::IsADirectory.into()));
+        }
+        let bytes = fs::read(path).map_err(failed)?;
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+            let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
+            ConfigError::NotUtf8 { path: path.to_owned(), line }
+        })?;
+        Ok(Self::new(path, text))
+    }
+
+    /// A text that was not read from a file; `path` is what messages call it.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>, text: impl Into<String>) -> Self {
+        Self { path: path.into(), text: text.into() }
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The configuration that the text means.
+    ///
+    /// # Errors
+    /// [`ConfigError::Syntax`], [`ConfigError::Invalid`] with everything that is wrong.
+    pub fn config(&self) -> Result<Config, ConfigError> {
+        let document = self.parsed()?;
+        parse(&self.text, &document)
+            .map_err(|findings| ConfigError::Invalid { path: self.path.clone(), findings })
+    }
+
+    pub(super) fn parsed(&self) -> Result<toml_edit::Document<&str>, ConfigError> {
+        toml_edit::Document::parse(self.text.as_str()).map_err(|error| {
+            let at = error.span().map_or(0, |span| span.start).min(self.text.len());
+            let before = self.text.get(..at).unwrap_or_default();
+            let line = before.matches('\n').count() + 1;
+            let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+            // The parser's messages may span lines.
+            let message = error.message().trim().replace('\n', ", ");
+            ConfigError::Syntax { path: self.path.clone(), line, column, message }
+        })
+    }
+}

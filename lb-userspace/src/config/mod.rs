@@ -1,0 +1,25 @@
+//! The configuration file: TOML to the model and back (`docs/configuration.md`).
+//!
+//! [`Document`] is the text of a file. [`Document::config`] makes a checked [`crate::model::Config`] of it, or says all that is wrong with
+//! line and path; [`Document::stage`] writes a changed configuration back, touching nothing of the text that did not change.
+
+mod document;
+mod duration;
+mod edit;
+mod error;
+mod node;
+mod parse;
+mod parse_service;
+mod reader;
+mod render;
+mod save;
+mod scalar;
+mod suggest;
+#[cfg(test)]
+mod tests;
+
+pub use document::Document;
+pub use duration::{format_duration, parse_duration};
+pub use error::{ConfigError, Finding, WriteError};
+pub use save::Staged;
+pub use suggest::nearest;

@@ -1,0 +1,66 @@
+//! Services and backends.
+
+use super::parse::set;
+use super::reader::TableReader;
+use super::scalar;
+use crate::model::{Backend, DEFAULT_WEIGHT, HealthCheck, Service, ServiceAddress};
+
+/// A service without mistakes.
+pub(super) fn service(table: TableReader<'_>) -> Option<Service> {
+    let mistakes = table.report.count();
+    let name = table.required("name", &scalar::service_name());
+    let address = table.required("address", &scalar::address());
+    let protocol = table.required("protocol", &scalar::keyword("a protocol"));
+    let port = table.required("port", &scalar::any_port());
+    let at = address.zip(protocol).zip(port);
+    let at = at.map(|((address, protocol), port)| ServiceAddress { address, protocol, port });
+    let mut service = name.zip(at).map(|(name, at)| Service::new(name, at));
+
+    let mode = table.value("mode", &scalar::keyword("a mode"));
+    let algorithm = table.value("algorithm", &scalar::keyword("an algorithm"));
+    let slots = table.value("slots", &scalar::number());
+    let affinity_prefix = table.value("affinity_prefix", &scalar::prefix());
+    let snat_addresses = table.list("snat_addresses", &scalar::address());
+    let health = table.table("health").map(health);
+    let backends: Vec<Option<Backend>> = table
+        .tables("backends", "[[services.backends]]")
+        .into_iter()
+        .map(|(_, table)| backend(table, port.unwrap_or_default()))
+        .collect();
+    let report = table.report;
+    table.end();
+
+    if let Some(service) = &mut service {
+        set(&mut service.mode, mode);
+        set(&mut service.algorithm, algorithm);
+        set(&mut service.slots, slots);
+        set(&mut service.snat_addresses, snat_addresses);
+        service.affinity_prefix = affinity_prefix;
+        service.health = health;
+        service.backends = backends.into_iter().flatten().collect();
+    }
+    service.filter(|_| report.count() == mistakes)
+}
+
+fn health(table: TableReader<'_>) -> HealthCheck {
+    let mut check = HealthCheck::default();
+    set(&mut check.interval, table.value("interval", &scalar::duration()));
+    set(&mut check.timeout, table.value("timeout", &scalar::duration()));
+    set(&mut check.rise, table.value("rise", &scalar::number()));
+    set(&mut check.fall, table.value("fall", &scalar::number()));
+    check.port = table.value("port", &scalar::port());
+    table.end();
+    check
+}
+
+fn backend(table: TableReader<'_>, service_port: u16) -> Option<Backend> {
+    let name = table.required("name", &scalar::backend_name());
+    let address = table.required("address", &scalar::address());
+    // 0 is for services of all ports; the check of the whole service says so.
+    let kind = if service_port == 0 { scalar::any_port() } else { scalar::port() };
+    let port = table.value("port", &kind).unwrap_or(service_port);
+    let weight = table.value("weight", &scalar::weight()).unwrap_or(DEFAULT_WEIGHT);
+    let state = table.value("state", &scalar::keyword("a state")).unwrap_or_default();
+    table.end();
+    Some(Backend { name: name?, address: address?, port, weight, state })
+}

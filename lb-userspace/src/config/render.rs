@@ -1,0 +1,116 @@
+//! From the model to keys and values.
+
+use std::net::SocketAddr;
+
+use toml_edit::{Array, Value};
+
+use super::duration::format_duration;
+use crate::model::{AdminState, Backend, DEFAULT_WEIGHT, Draft, HealthCheck, Keyword as _, Service};
+
+/// A key below a table (one or two steps) and its value; `None`: the key is not there.
+pub(super) type Entry = (&'static [&'static str], Option<Value>);
+
+/// The keys outside the services.
+pub(super) fn top(draft: &Draft) -> Vec<Entry> {
+    let (limits, timeouts) = (&draft.limits, &draft.timeouts);
+    let duration = |duration| Some(Value::from(format_duration(duration)));
+    let number = |number: u32| Some(Value::from(i64::from(number)));
+    let listen = draft.metrics_listen.as_ref().map(SocketAddr::to_string).unwrap_or_default();
+    vec![
+        (&["interfaces"], Some(list(&draft.interfaces))),
+        (&["xdp_mode"], Some(draft.xdp_mode.as_str().into())),
+        (&["pin_directory"], Some(draft.pin_directory.to_string_lossy().into_owned().into())),
+        (&["seed"], draft.seed.map(|seed| Value::from(seed.cast_signed()))),
+        (&["api", "socket"], Some(draft.api_socket.to_string_lossy().into_owned().into())),
+        (&["metrics", "listen"], Some(listen.into())),
+        (&["limits", "connections_v4"], number(limits.connections_v4)),
+        (&["limits", "connections_v6"], number(limits.connections_v6)),
+        (&["limits", "embryonic"], number(limits.embryonic)),
+        (&["limits", "services"], number(limits.services)),
+        (&["limits", "backends"], number(limits.backends)),
+        (&["limits", "port_pools"], number(limits.port_pools)),
+        (&["timeouts", "tcp_handshake"], duration(timeouts.tcp_handshake)),
+        (&["timeouts", "tcp_established"], duration(timeouts.tcp_established)),
+        (&["timeouts", "tcp_half_closed"], duration(timeouts.tcp_half_closed)),
+        (&["timeouts", "tcp_closing"], duration(timeouts.tcp_closing)),
+        (&["timeouts", "tcp_closed"], duration(timeouts.tcp_closed)),
+        (&["timeouts", "udp_new"], duration(timeouts.udp_new)),
+        (&["timeouts", "udp_established"], duration(timeouts.udp_established)),
+        (&["snat", "ports"], Some(format!("{}-{}", draft.snat_ports.min, draft.snat_ports.max).into())),
+    ]
+}
+
+/// The keys of a service outside its health check and backends.
+pub(super) fn service(service: &Service) -> Vec<Entry> {
+    let snat = Some(&service.snat_addresses).filter(|list| !list.is_empty());
+    vec![
+        (&["name"], Some(service.name.as_str().into())),
+        (&["address"], Some(service.address.to_string().into())),
+        (&["protocol"], Some(service.protocol.as_str().into())),
+        (&["port"], Some(i64::from(service.port).into())),
+        (&["mode"], Some(service.mode.as_str().into())),
+        (&["algorithm"], Some(service.algorithm.as_str().into())),
+        (&["slots"], Some(i64::from(service.slots).into())),
+        (&["affinity_prefix"], service.affinity_prefix.map(|bits| i64::from(bits).into())),
+        (&["snat_addresses"], snat.map(|addresses| list(addresses))),
+    ]
+}
+
+/// The keys of a health check.
+pub(super) fn health(check: &HealthCheck) -> Vec<Entry> {
+    vec![
+        (&["interval"], Some(format_duration(check.interval).into())),
+        (&["timeout"], Some(format_duration(check.timeout).into())),
+        (&["rise"], Some(i64::from(check.rise).into())),
+        (&["fall"], Some(i64::from(check.fall).into())),
+        (&["port"], check.port.map(|port| i64::from(port).into())),
+    ]
+}
+
+/// The keys of a backend.
+pub(super) fn backend(backend: &Backend) -> Vec<Entry> {
+    vec![
+        (&["name"], Some(backend.name.as_str().into())),
+        (&["address"], Some(backend.address.to_string().into())),
+        (&["port"], Some(i64::from(backend.port).into())),
+        (&["weight"], Some(i64::from(backend.weight).into())),
+        (&["state"], Some(backend.state.as_str().into())),
+    ]
+}
+
+/// The keys of a new service: those that are needed, or differ from the default.
+pub(super) fn new_service(wanted: &Service) -> Vec<Entry> {
+    let default = Service::new(wanted.name.clone(), wanted.at());
+    unlike(service(wanted), &service(&default), &["name", "address", "protocol", "port"])
+}
+
+/// The keys of a new health check.
+pub(super) fn new_health(check: &HealthCheck) -> Vec<Entry> {
+    unlike(health(check), &health(&HealthCheck::default()), &["interval"])
+}
+
+/// The keys of a new backend.
+pub(super) fn new_backend(wanted: &Backend, service_port: u16) -> Vec<Entry> {
+    let default = Backend {
+        port: service_port,
+        weight: DEFAULT_WEIGHT,
+        state: AdminState::default(),
+        ..wanted.clone()
+    };
+    unlike(backend(wanted), &backend(&default), &["name", "address"])
+}
+
+fn unlike(entries: Vec<Entry>, defaults: &[Entry], always: &[&str]) -> Vec<Entry> {
+    let keep =
+        |(entry, default): &(Entry, &Entry)| always.contains(&entry.0[0]) || !same(&entry.1, &default.1);
+    entries.into_iter().zip(defaults).filter(keep).map(|(entry, _)| entry).collect()
+}
+
+/// Whether two values mean the same.
+pub(super) fn same(a: &Option<Value>, b: &Option<Value>) -> bool {
+    a.as_ref().map(ToString::to_string) == b.as_ref().map(ToString::to_string)
+}
+
+fn list(values: &[impl ToString]) -> Value {
+    Value::Array(values.iter().map(ToString::to_string).collect::<Array>())
+}

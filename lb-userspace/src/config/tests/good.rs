@@ -1,0 +1,83 @@
+//! What a file means.
+
+use std::time::Duration;
+
+use super::{EXAMPLE, config};
+use crate::model::{AdminState, Algorithm, Draft, HealthCheck, Mode, Protocol, SnatPorts, XdpMode};
+
+#[test]
+fn the_example_of_the_documentation_is_valid_and_in_it() {
+    let documentation = include_str!("../../../../docs/configuration.md");
+    assert!(documentation.contains(EXAMPLE), "docs/configuration.md has another example");
+    let config = config(EXAMPLE);
+    assert_eq!(config.interfaces.len(), 2);
+    let web = &config.services[0];
+    assert_eq!((web.at().to_string(), web.slots), ("tcp 203.0.113.10:80".to_owned(), 65_537));
+    assert_eq!(web.health, Some(HealthCheck::default()));
+    assert_eq!((web.backends[0].port, web.backends[0].weight), (8080, 100));
+}
+
+#[test]
+fn everything_but_the_interfaces_has_a_default() {
+    let found = config("interfaces = ['eth0']").draft();
+    assert_eq!(found, Draft { interfaces: found.interfaces.clone(), ..Draft::default() });
+}
+
+#[test]
+fn every_key_is_read() {
+    let config = config(
+        r#"
+        interfaces = ["eth0"]
+        xdp_mode = "generic"
+        pin_directory = "/sys/fs/bpf/other"
+        seed = -1
+        api.socket = "/tmp/lbd.sock"
+        metrics = { listen = "" }
+        limits = { connections_v4 = 1, connections_v6 = 2, embryonic = 3, services = 4, backends = 5, port_pools = 6 }
+        snat.ports = "2000-3000"
+        [timeouts]
+        tcp_handshake = "1s"
+        tcp_established = "2m"
+        tcp_half_closed = "3h"
+        tcp_closing = "4000ms"
+        tcp_closed = "5s"
+        udp_new = "6s"
+        udp_established = "7s"
+        [[services]]
+        name = "dns"
+        address = "2001:db8::53"
+        protocol = "udp"
+        port = 0
+        mode = "full-nat"
+        algorithm = "source-hash"
+        slots = 100
+        affinity_prefix = 64
+        snat_addresses = ["2001:db8::1", "2001:db8::2"]
+        health = { interval = "2s", timeout = "1s", rise = 4, fall = 5, port = 53 }
+        backends = [
+            { name = "a", address = "fd00::1" },
+            { name = "b", address = "fd00::2", port = 5353, weight = 0, state = "draining" },
+        ]
+        "#,
+    );
+    assert_eq!((config.xdp_mode, config.seed), (XdpMode::Generic, Some(u64::MAX)));
+    assert_eq!(config.metrics_listen, None);
+    assert_eq!(config.limits.port_pools, 6);
+    assert_eq!(config.snat_ports, SnatPorts { min: 2000, max: 3000 });
+    assert_eq!(config.timeouts.tcp_half_closed, Duration::from_secs(3 * 3600));
+    let dns = &config.services[0];
+    assert_eq!(
+        (dns.protocol, dns.mode, dns.algorithm),
+        (Protocol::Udp, Mode::FullNat, Algorithm::SourceHash)
+    );
+    assert_eq!((dns.slots, dns.affinity_prefix, dns.snat_addresses.len()), (100, Some(64), 2));
+    assert_eq!(dns.health.and_then(|check| check.port), Some(53));
+    assert_eq!((dns.backends[0].port, dns.backends[0].state), (0, AdminState::Enabled));
+    assert_eq!((dns.backends[1].weight, dns.backends[1].state), (0, AdminState::Draining));
+}
+
+#[test]
+fn a_backends_port_is_the_services_unless_given() {
+    let text = EXAMPLE.replace("port = 8080\n", "");
+    assert_eq!(config(&text).services[0].backends[0].port, 80);
+}
