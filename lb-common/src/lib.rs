@@ -14,8 +14,10 @@ pub mod maps;
 pub mod packet;
 pub mod pipeline;
 pub mod tables;
+mod verdict;
 pub mod wire;
 
 pub use packet::Packet;
-pub use pipeline::Verdict;
+pub use pipeline::{Workspace, process};
 pub use tables::{AddressTables, Tables};
+pub use verdict::{Action, Verdict};

@@ -40,6 +40,8 @@ pub const BACKEND_COUNTERS: &str = "BACKEND_COUNTERS";
 pub const INTERFACE_COUNTERS: &str = "INTERFACE_COUNTERS";
 /// `PERCPU_ARRAY` of u64 by [`crate::abi::DropReason`].
 pub const DROPS: &str = "DROPS";
+/// `PERCPU_ARRAY` of one element: memory of the program within a packet.
+pub const SCRATCH: &str = "SCRATCH";
 /// `RINGBUF` of [`crate::abi::Event`].
 pub const EVENTS: &str = "EVENTS";
 
@@ -65,6 +67,7 @@ pub const ALL: &[&str] = &[
     BACKEND_COUNTERS,
     INTERFACE_COUNTERS,
     DROPS,
+    SCRATCH,
     EVENTS,
 ];
 

@@ -1,8 +1,11 @@
 //! The maps, as the pipeline sees them.
 
-use crate::abi::{
-    Address, Backend, DropReason, Event, Flow, FlowKey, FragmentKey, FragmentPorts, Interface, NextHop,
-    Service, ServiceKey,
+use crate::{
+    Action,
+    abi::{
+        Address, Backend, Event, Flow, FlowKey, FragmentKey, FragmentPorts, Interface, NextHop, Service,
+        ServiceKey,
+    },
 };
 
 /// Which of the two tiers of the flow table.
@@ -56,15 +59,14 @@ pub trait AddressTables<A: Address> {
     fn fib_lookup(&self, query: &FibQuery<A>) -> FibResult;
 }
 
-/// A question to the routing table: where does a packet like this go?
+/// A question to the routing table: where would this host send a packet of its own like this? (So that no forwarding sysctl
+/// has to be set on the interfaces.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FibQuery<A> {
     /// Source address, wire order.
     pub src: A,
     /// Destination address, wire order.
     pub dst: A,
-    /// Interface the packet is taken to have arrived at.
-    pub ingress: u32,
     /// IP protocol number.
     pub proto: u8,
 }
@@ -105,6 +107,10 @@ pub trait Tables: AddressTables<u32> + AddressTables<[u32; 4]> {
     /// A random number.
     fn random(&self) -> u32;
 
+    /// `value` itself, but of a value that the verifier knows nothing of: else it would follow the rest of the packet's way once
+    /// for every value that it can tell apart.
+    fn opaque(&self, value: usize) -> usize;
+
     /// Generation of the routing state, see [`crate::abi::Settings::fib_generation`].
     fn fib_generation(&self) -> u32;
     /// Key of the flow hash.
@@ -125,38 +131,24 @@ pub trait Tables: AddressTables<u32> + AddressTables<[u32; 4]> {
 
     /// A SNAT address in wire order.
     fn snat_address(&self, index: u32) -> Option<[u32; 4]>;
+    /// Lowest and highest port that may be allocated.
+    fn port_range(&self) -> (u16, u16);
     /// A word of the port pools.
     fn port_word(&self, index: u32) -> Option<u64>;
     /// Sets bits of a word atomically; the word as it was before.
     fn port_word_set(&self, index: u32, bits: u64) -> Option<u64>;
-    /// Clears bits of a word atomically.
-    fn port_word_clear(&self, index: u32, bits: u64);
 
     /// An interface; `None` beyond the table.
     fn interface(&self, ifindex: u32) -> Option<Interface>;
 
     /// Counts a packet of a flow.
     fn count_traffic(&self, traffic: &Traffic);
-    /// Counts a drop.
-    fn count_drop(&self, reason: DropReason);
-    /// Counts a frame that arrived, and one that was sent if `egress` is given.
-    fn count_interface(&self, ingress: u32, bytes: u32, outcome: Outcome);
+    /// Counts a drop, by the number of its [`crate::abi::DropReason`].
+    fn count_drop(&self, reason: u32);
+    /// Counts a frame that arrived, and what became of it.
+    fn count_received(&self, ifindex: u32, bytes: u32, action: Action);
+    /// Counts a frame that is sent.
+    fn count_sent(&self, ifindex: u32, bytes: u32);
     /// Tells `lbd` something; lost if the ring is full.
     fn emit(&self, event: &Event);
-}
-
-/// What became of a frame, for the interface counters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Handed to the host.
-    Passed,
-    /// Dropped.
-    Dropped,
-    /// Sent out of the interface.
-    Sent {
-        /// Egress interface.
-        ifindex: u32,
-        /// Frame length as it was sent.
-        bytes: u32,
-    },
 }

@@ -5,7 +5,6 @@ macro_rules! drop_reasons {
         /// Why a packet was dropped: index into `DROPS`, metric label and CLI text in one.
         #[repr(u32)]
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        #[expect(clippy::doc_markdown, reason = "the sentences are also shown to operators")]
         pub enum DropReason {
             $($(#[doc = $doc])+ $name),+
         }
@@ -50,6 +49,8 @@ drop_reasons! {
     NoBackend = "no-backend",
     /// A RST for a connection that is not known.
     RstWithoutFlow = "rst-without-flow",
+    /// A SYN-ACK for a VIP that answers no SYN.
+    SynAckWithoutFlow = "syn-ack-without-flow",
     /// An ICMP error for a VIP about a connection that is not known.
     IcmpWithoutFlow = "icmp-without-flow",
     /// An ICMP message for a VIP that quotes no usable packet, or of a type that is not answered.

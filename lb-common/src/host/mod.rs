@@ -1,1 +1,17 @@
-//! The host model: a packet in a Vec and tables in HashMaps.
+//! The host model: a packet in a `Vec` and tables in `HashMap`s, for tests, properties, fuzzing and `lbctl explain`.
+
+mod frame;
+mod tables;
+
+pub use frame::HostFrame;
+pub use tables::{Family, HostEntry, HostTables};
+
+use crate::{Verdict, Workspace, process};
+
+/// Runs the pipeline on a frame that arrived at `ingress`: the verdict, and the frame as it leaves.
+#[must_use]
+pub fn run(frame: &[u8], ingress: u32, tables: &HostTables) -> (Verdict, Vec<u8>) {
+    let mut packet = HostFrame::new(frame.to_vec(), ingress);
+    let verdict = process(&mut packet, tables, &mut Workspace::default());
+    (verdict, packet.into_bytes())
+}

@@ -1,16 +1,201 @@
-//! The packet pipeline.
+//! The way of a packet: parse -> flow -> service -> admit -> select -> establish -> rewrite -> forward.
+//!
+//! One file per stage. A stage returns a value, or `Err` with the [`Verdict`] that ends the packet's way; what the verdict means
+//! to the kernel is the business of `lb-ebpf`'s entry point. What an established packet needs is inlined; the slow paths are
+//! functions of their own (`inline(never)`), because all frames of a chain of calls share BPF's 512 bytes of stack.
 
-use crate::abi::DropReason;
+mod admit;
+mod establish;
+mod family;
+mod flow;
+mod forward;
+mod fragment;
+mod icmp;
+mod parse;
+mod reply;
+mod rewrite;
+mod select;
+mod service;
+mod snat;
 
-/// What the pipeline decides about a packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Not for us: hand it to the host, untouched.
-    Pass,
-    /// Drop it.
-    Drop(DropReason),
-    /// Send it out of the interface it came from.
-    Transmit,
-    /// Send it out of another interface.
-    Redirect(u32),
+use crate::{
+    Packet, Tables,
+    abi::{DropReason, Flow, Service},
+    tables::{AddressTables, Traffic},
+    verdict::{Action, Step, Verdict},
+};
+use family::Family;
+use forward::Refused;
+use parse::Headers;
+use select::Selected;
+
+/// Memory for what the stages hand on: BPF's stack is too small for it. What it holds between packets means nothing.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Workspace {
+    v4: Work<u32>,
+    v6: Work<[u32; 4]>,
+}
+
+/// The part of one address family.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+struct Work<A> {
+    /// The packet's headers.
+    headers: Headers<A>,
+    /// Its flow.
+    flow: Flow<A>,
+    /// The entry of the other direction, while it is made.
+    twin: Flow<A>,
+    /// The packet an ICMP error quotes.
+    quote: Headers<A>,
+    /// The service that a new flow is for.
+    service: Service,
+    /// The backend that was selected for it.
+    selected: Selected,
+}
+
+/// Decides about a packet, rewrites it if it is to be forwarded, and counts it.
+#[inline(always)]
+pub fn process<P: Packet, T: Tables>(packet: &mut P, tables: &T, workspace: &mut Workspace) -> Verdict {
+    let (ingress, length) = (packet.ingress(), packet.length());
+    let verdict = match parse::ethernet(packet, tables) {
+        Ok(frame) if frame.is_v6 => balance(packet, tables, &mut workspace.v6, frame.network),
+        Ok(frame) => balance(packet, tables, &mut workspace.v4, frame.network),
+        Err(verdict) => verdict,
+    };
+    match verdict.action() {
+        Action::Pass => {}
+        Action::Drop => tables.count_drop(verdict.argument()),
+        Action::Transmit => tables.count_sent(ingress, packet.length() as u32),
+        Action::Redirect => tables.count_sent(verdict.argument(), packet.length() as u32),
+    }
+    tables.count_received(ingress, length as u32, verdict.action());
+    verdict
+}
+
+/// The way of a packet of one address family, whose network header begins at `offset`.
+#[inline(always)]
+fn balance<A, P, T>(packet: &mut P, tables: &T, work: &mut Work<A>, offset: usize) -> Verdict
+where
+    A: Family,
+    P: Packet,
+    T: Tables + AddressTables<A>,
+{
+    let mut step = established(packet, tables, work, offset);
+    if step == Step::ICMP {
+        step = icmp::handle(packet, tables, work);
+    } else if step == Step::ABSENT {
+        step = flow::find_embryonic(tables, work);
+        if step == Step::ABSENT {
+            step = choose(tables, work);
+            if step == Step::DONE {
+                step = establish::flow(packet, tables, work);
+            }
+        }
+        if step == Step::DONE {
+            step = deliver_unanswered(packet, tables, work);
+        }
+    }
+    if step == Step::TIME_EXCEEDED {
+        reply::time_exceeded(packet, tables, &work.headers)
+    } else if let Some(mtu) = step.exceeded_mtu() {
+        reply::too_big(packet, tables, &work.headers, mtu)
+    } else {
+        step.verdict()
+    }
+}
+
+/// The stages of an established packet; `ABSENT` if it is none.
+#[inline(never)]
+fn established<A, P, T>(packet: &mut P, tables: &T, work: &mut Work<A>, offset: usize) -> Step
+where
+    A: Family,
+    P: Packet,
+    T: Tables + AddressTables<A>,
+{
+    let mut stages = || {
+        A::parse(packet, tables.opaque(offset), &mut work.headers)?;
+        work.headers.transport = tables.opaque(work.headers.transport);
+        if work.headers.key.proto == A::ICMP {
+            return Ok(Step::ICMP);
+        }
+        parse::transport(packet, tables, &mut work.headers)?;
+        if !flow::find(tables, work)? {
+            return Ok(Step::ABSENT);
+        }
+        deliver(packet, tables, work)
+    };
+    stages().unwrap_or_else(Step::end)
+}
+
+/// The stages that only a packet without a flow goes through, up to the choice of a backend.
+#[inline(never)]
+fn choose<A, T>(tables: &T, work: &mut Work<A>) -> Step
+where
+    A: Family,
+    T: Tables + AddressTables<A>,
+{
+    let Work { headers, service, selected, .. } = work;
+    let mut stages = || {
+        *service = service::find(tables, headers)?;
+        admit::new_flow(headers)?;
+        if headers.hop_limit <= 1 {
+            return Ok(Step::TIME_EXCEEDED);
+        }
+        *selected = select::backend(tables, service, &headers.key)?;
+        Ok(Step::DONE)
+    };
+    stages().unwrap_or_else(Step::end)
+}
+
+/// [`deliver`] as a function of its own, for flows that were not answered yet.
+#[inline(never)]
+fn deliver_unanswered<A, P, T>(packet: &mut P, tables: &T, work: &mut Work<A>) -> Step
+where
+    A: Family,
+    P: Packet,
+    T: Tables + AddressTables<A>,
+{
+    deliver(packet, tables, work).unwrap_or_else(Step::end)
+}
+
+/// The last stages, when the flow is known: check the egress, rewrite, forward.
+#[inline(always)]
+fn deliver<A, P, T>(packet: &mut P, tables: &T, work: &mut Work<A>) -> Result<Step, Verdict>
+where
+    A: Family,
+    P: Packet,
+    T: Tables + AddressTables<A>,
+{
+    let (headers, flow) = (&work.headers, &work.flow);
+    if headers.hop_limit <= 1 {
+        return Ok(Step::TIME_EXCEEDED);
+    }
+    match forward::check_egress(tables, &flow.next_hop, headers.length) {
+        Ok(()) => {}
+        Err(Refused::TooBig { mtu }) => return Ok(Step::too_big(mtu)),
+        Err(Refused::NotAttached) => return drop(DropReason::EgressNotAttached),
+    }
+    fragment::remember(tables, headers);
+    rewrite::packet(packet, headers, flow).ok_or(Verdict::drop(DropReason::WriteFailed))?;
+    tables.count_traffic(&Traffic {
+        service: flow.service,
+        backend: flow.backend,
+        reverse: flow.is_reverse(),
+        bytes: headers.length as u32,
+    });
+    Ok(Step::end(forward::send(packet, &flow.next_hop)))
+}
+
+/// Ends a packet's way because it is not for us.
+#[inline(always)]
+fn pass<V>() -> Result<V, Verdict> {
+    Err(Verdict::PASS)
+}
+
+/// Ends a packet's way with a reason.
+#[inline(always)]
+fn drop<V>(reason: DropReason) -> Result<V, Verdict> {
+    Err(Verdict::drop(reason))
 }

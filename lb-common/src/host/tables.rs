@@ -1,0 +1,290 @@
+//! Tables in `HashMap`s. Time, chance and routes are what the test says.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    rc::Rc,
+};
+
+use crate::{
+    Action, AddressTables, Tables,
+    abi::{
+        Address, Backend, Event, Flow, FlowKey, FragmentKey, FragmentPorts, Interface, InterfaceCounters,
+        NextHop, Service, ServiceKey, Settings, TrafficCounters,
+    },
+    tables::{FibQuery, FibResult, FlowEntry, Insert, Tier, Traffic},
+};
+
+/// The tables of one address family.
+#[derive(Debug, Default)]
+pub struct Family<A> {
+    /// `FLOWS`.
+    pub flows: RefCell<HashMap<FlowKey<A>, HostEntry<A>>>,
+    /// `EMBRYONIC`.
+    pub embryonic: RefCell<HashMap<FlowKey<A>, HostEntry<A>>>,
+    /// `SERVICES`.
+    pub services: RefCell<HashMap<ServiceKey<A>, Service>>,
+    /// `FRAGMENTS`.
+    pub fragments: RefCell<HashMap<FragmentKey<A>, FragmentPorts>>,
+    /// Routes by destination; others are [`FibResult::NoRoute`].
+    pub routes: RefCell<HashMap<A, FibResult>>,
+}
+
+/// All tables.
+#[derive(Debug, Default)]
+pub struct HostTables {
+    /// IPv4.
+    pub v4: Family<u32>,
+    /// IPv6.
+    pub v6: Family<[u32; 4]>,
+    /// The current tick.
+    pub now: Cell<u32>,
+    /// State of the random numbers: a fixed sequence (xorshift) from this on.
+    pub random: Cell<u32>,
+    /// `SETTINGS`.
+    pub settings: Cell<Settings>,
+    /// `SLOTS`: elements by service.
+    pub slots: RefCell<HashMap<u16, Vec<[u32; 2]>>>,
+    /// `ROTATION`.
+    pub rotation: RefCell<HashMap<u16, u32>>,
+    /// `BACKENDS`.
+    pub backends: RefCell<HashMap<u32, Backend>>,
+    /// `BACKEND_FLOWS`.
+    pub backend_flows: RefCell<HashMap<u32, u64>>,
+    /// `SNAT_ADDRESSES`.
+    pub snat_addresses: RefCell<Vec<[u32; 4]>>,
+    /// `PORTS`.
+    pub ports: RefCell<HashMap<u32, u64>>,
+    /// Number of words of `PORTS`.
+    pub port_words: Cell<u32>,
+    /// `INTERFACES`.
+    pub interfaces: RefCell<HashMap<u32, Interface>>,
+    /// `SERVICE_COUNTERS`.
+    pub service_counters: RefCell<HashMap<u16, TrafficCounters>>,
+    /// `BACKEND_COUNTERS`.
+    pub backend_counters: RefCell<HashMap<u32, TrafficCounters>>,
+    /// `INTERFACE_COUNTERS`.
+    pub interface_counters: RefCell<HashMap<u32, InterfaceCounters>>,
+    /// `DROPS` by number of the reason.
+    pub drops: RefCell<HashMap<u32, u64>>,
+    /// `EVENTS`.
+    pub events: RefCell<Vec<Event>>,
+    /// Flow insertions to refuse before the next one succeeds.
+    pub refusals: Cell<u32>,
+}
+
+/// A handle of a flow entry.
+#[derive(Clone, Debug)]
+pub struct HostEntry<A>(pub Rc<Cell<Flow<A>>>);
+
+impl<A: Address> HostEntry<A> {
+    /// A new entry.
+    #[must_use]
+    pub fn new(flow: Flow<A>) -> Self {
+        Self(Rc::new(Cell::new(flow)))
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Flow<A>)) {
+        let mut flow = self.0.get();
+        change(&mut flow);
+        self.0.set(flow);
+    }
+}
+
+impl<A: Address> FlowEntry<A> for HostEntry<A> {
+    fn load(&self) -> Flow<A> {
+        self.0.get()
+    }
+
+    fn set_last_seen(&self, tick: u32) {
+        self.change(|flow| flow.last_seen = tick);
+    }
+
+    fn set_state(&self, state: u8) {
+        self.change(|flow| flow.state = state);
+    }
+
+    fn set_next_hop(&self, next_hop: NextHop) {
+        self.change(|flow| flow.next_hop = next_hop);
+    }
+}
+
+impl<A: Address> Family<A> {
+    fn tier(&self, tier: Tier) -> &RefCell<HashMap<FlowKey<A>, HostEntry<A>>> {
+        match tier {
+            Tier::Established => &self.flows,
+            Tier::Embryonic => &self.embryonic,
+        }
+    }
+}
+
+macro_rules! address_tables {
+    ($address:ty, $family:ident) => {
+        impl AddressTables<$address> for HostTables {
+            type Entry = HostEntry<$address>;
+
+            fn flow(&self, tier: Tier, key: &FlowKey<$address>) -> Option<HostEntry<$address>> {
+                self.$family.tier(tier).borrow().get(key).cloned()
+            }
+
+            fn insert_flow(
+                &self,
+                tier: Tier,
+                key: &FlowKey<$address>,
+                flow: &Flow<$address>,
+                how: Insert,
+            ) -> bool {
+                if self.refusals.get() > 0 {
+                    self.refusals.set(self.refusals.get() - 1);
+                    return false;
+                }
+                let mut flows = self.$family.tier(tier).borrow_mut();
+                if how == Insert::IfAbsent && flows.contains_key(key) {
+                    return false;
+                }
+                flows.insert(*key, HostEntry::new(*flow));
+                true
+            }
+
+            fn remove_flow(&self, tier: Tier, key: &FlowKey<$address>) {
+                self.$family.tier(tier).borrow_mut().remove(key);
+            }
+
+            fn service(&self, key: &ServiceKey<$address>) -> Option<Service> {
+                self.$family.services.borrow().get(key).copied()
+            }
+
+            fn fragment(&self, key: &FragmentKey<$address>) -> Option<FragmentPorts> {
+                self.$family.fragments.borrow().get(key).copied()
+            }
+
+            fn insert_fragment(&self, key: &FragmentKey<$address>, ports: &FragmentPorts) {
+                self.$family.fragments.borrow_mut().insert(*key, *ports);
+            }
+
+            fn fib_lookup(&self, query: &FibQuery<$address>) -> FibResult {
+                self.$family.routes.borrow().get(&query.dst).copied().unwrap_or(FibResult::NoRoute)
+            }
+        }
+    };
+}
+
+address_tables!(u32, v4);
+address_tables!([u32; 4], v6);
+
+impl Tables for HostTables {
+    fn now(&self) -> u32 {
+        self.now.get()
+    }
+
+    fn random(&self) -> u32 {
+        let mut state = self.random.get().max(1);
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        self.random.set(state);
+        state
+    }
+
+    fn opaque(&self, value: usize) -> usize {
+        value
+    }
+
+    fn fib_generation(&self) -> u32 {
+        self.settings.get().fib_generation
+    }
+
+    fn seed(&self) -> [u32; 2] {
+        self.settings.get().seed
+    }
+
+    fn timeout(&self, state: u8) -> u32 {
+        self.settings.get().timeouts[usize::from(state & 15)]
+    }
+
+    fn backend(&self, id: u32) -> Option<Backend> {
+        // An element of the kernel's array is there, and all 0, before it is used.
+        Some(self.backends.borrow().get(&id).copied().unwrap_or_default())
+    }
+
+    fn backend_flows(&self, id: u32) -> u64 {
+        self.backend_flows.borrow().get(&id).copied().unwrap_or(0)
+    }
+
+    fn count_flow(&self, service: u16, backend: u32) {
+        *self.backend_flows.borrow_mut().entry(backend).or_default() += 1;
+        self.service_counters.borrow_mut().entry(service).or_default().flows += 1;
+        self.backend_counters.borrow_mut().entry(backend).or_default().flows += 1;
+    }
+
+    fn slot_element(&self, service: u16, index: u32) -> Option<[u32; 2]> {
+        self.slots.borrow().get(&service)?.get(index as usize).copied()
+    }
+
+    fn rotate(&self, service: u16) -> u32 {
+        let mut rotation = self.rotation.borrow_mut();
+        let counter = rotation.entry(service).or_default();
+        *counter = counter.wrapping_add(1);
+        counter.wrapping_sub(1)
+    }
+
+    fn snat_address(&self, index: u32) -> Option<[u32; 4]> {
+        self.snat_addresses.borrow().get(index as usize).copied()
+    }
+
+    fn port_range(&self) -> (u16, u16) {
+        (self.settings.get().port_min, self.settings.get().port_max)
+    }
+
+    fn port_word(&self, index: u32) -> Option<u64> {
+        (index < self.port_words.get()).then(|| self.ports.borrow().get(&index).copied().unwrap_or(0))
+    }
+
+    fn port_word_set(&self, index: u32, bits: u64) -> Option<u64> {
+        let before = self.port_word(index)?;
+        self.ports.borrow_mut().insert(index, before | bits);
+        Some(before)
+    }
+
+    fn interface(&self, ifindex: u32) -> Option<Interface> {
+        self.interfaces.borrow().get(&ifindex).copied()
+    }
+
+    fn count_traffic(&self, traffic: &Traffic) {
+        let add = |counters: &mut TrafficCounters| {
+            let (packets, bytes) = if traffic.reverse {
+                (&mut counters.packets_out, &mut counters.bytes_out)
+            } else {
+                (&mut counters.packets_in, &mut counters.bytes_in)
+            };
+            *packets += 1;
+            *bytes += u64::from(traffic.bytes);
+        };
+        add(self.service_counters.borrow_mut().entry(traffic.service).or_default());
+        add(self.backend_counters.borrow_mut().entry(traffic.backend).or_default());
+    }
+
+    fn count_drop(&self, reason: u32) {
+        *self.drops.borrow_mut().entry(reason).or_default() += 1;
+    }
+
+    fn count_received(&self, ifindex: u32, bytes: u32, action: Action) {
+        let mut counters = self.interface_counters.borrow_mut();
+        let counters = counters.entry(ifindex).or_default();
+        counters.rx_packets += 1;
+        counters.rx_bytes += u64::from(bytes);
+        counters.passed += u64::from(action == Action::Pass);
+        counters.dropped += u64::from(action == Action::Drop);
+    }
+
+    fn count_sent(&self, ifindex: u32, bytes: u32) {
+        let mut counters = self.interface_counters.borrow_mut();
+        let counters = counters.entry(ifindex).or_default();
+        counters.tx_packets += 1;
+        counters.tx_bytes += u64::from(bytes);
+    }
+
+    fn emit(&self, event: &Event) {
+        self.events.borrow_mut().push(*event);
+    }
+}

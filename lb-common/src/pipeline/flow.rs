@@ -1,0 +1,259 @@
+//! Stage 2, flow: the packet's entry in the two-tier flow table, and what the packet does to it.
+//!
+//! An established packet costs one look-up here. The slow paths (once a tick, at the handshake, at the end) also keep the other
+//! direction's entry, the twin, in step.
+
+use super::{Work, family::Family, forward};
+use crate::{
+    Tables,
+    abi::{BackendState, Flow, FlowFlags, FlowKey, FlowState, NextHop},
+    checksum,
+    tables::{AddressTables, FlowEntry, Insert, Tier},
+    verdict::{Step, Verdict},
+    wire::{ACK, FIN, RST, SYN, UDP},
+};
+
+/// Fills in the established flow of a packet, its next hop valid; false if there is none.
+#[inline(always)]
+pub(super) fn find<A, T>(tables: &T, work: &mut Work<A>) -> Result<bool, Verdict>
+where
+    A: Family,
+    T: Tables + AddressTables<A>,
+{
+    let Work { headers, flow, twin, .. } = work;
+    let Some(entry) = tables.flow(Tier::Established, &headers.key) else { return Ok(false) };
+    *flow = entry.load();
+    if !is_alive(tables, flow, headers.flags) {
+        forget(tables, &headers.key, &entry, Tier::Established);
+        return Ok(false);
+    }
+    if flow.last_seen != tables.now() {
+        touch(tables, &headers.key, &entry, Tier::Established, twin);
+    }
+    if headers.flags & (FIN | RST) != 0 {
+        close(tables, &headers.key, &entry, headers.flags);
+    }
+    forward::refresh(tables, flow, &entry, headers.key.proto)?;
+    Ok(true)
+}
+
+/// [`find`] for flows that were not answered yet. `ABSENT`: the packet may begin one.
+#[inline(never)]
+pub(super) fn find_embryonic<A, T>(tables: &T, work: &mut Work<A>) -> Step
+where
+    A: Family,
+    T: Tables + AddressTables<A>,
+{
+    let Work { headers, flow, twin, .. } = work;
+    let key = &headers.key;
+    let Some(entry) = tables.flow(Tier::Embryonic, key) else { return Step::ABSENT };
+    *flow = entry.load();
+    if !is_alive(tables, flow, headers.flags) {
+        forget(tables, key, &entry, Tier::Embryonic);
+        return Step::ABSENT;
+    }
+    if let Err(verdict) = forward::refresh(tables, flow, &entry, key.proto) {
+        return Step::end(verdict);
+    }
+    match answered(key.proto, flow, headers.flags) {
+        Answer::Complete(state) => promote(tables, key, &entry, state, twin),
+        Answer::Progress(state) => {
+            set_state(tables, key, &entry, Tier::Embryonic, state);
+            touch(tables, key, &entry, Tier::Embryonic, twin);
+        }
+        Answer::No => touch(tables, key, &entry, Tier::Embryonic, twin),
+    }
+    Step::DONE
+}
+
+/// Whether an entry still counts for a packet with these TCP flags. Not: idle for too long; a SYN for a connection that is over
+/// (port reuse, RFC 9293 §3.6.1); a client's packet for a backend that takes none.
+#[inline(always)]
+fn is_alive<A: Family, T: Tables>(tables: &T, flow: &Flow<A>, flags: u8) -> bool {
+    // A tick that another CPU wrote a moment ago may lie ahead of ours.
+    if tables.now().saturating_sub(flow.last_seen) > tables.timeout(flow.state) {
+        return false;
+    }
+    if flow.is_reverse() {
+        return true;
+    }
+    let usable = match tables.backend(flow.backend) {
+        Some(backend) => {
+            backend.state == BackendState::Active as u8 || backend.state == BackendState::Draining as u8
+        }
+        None => false,
+    };
+    usable && !(flags & (SYN | ACK) == SYN && is_over(flow))
+}
+
+/// Whether both sides are done with the connection.
+#[inline(always)]
+pub(super) fn is_over<A>(flow: &Flow<A>) -> bool {
+    flow.state == FlowState::Closing as u8 || flow.state == FlowState::Closed as u8
+}
+
+/// What a packet means to a flow that was not answered yet.
+enum Answer {
+    No,
+    Progress(FlowState),
+    Complete(FlowState),
+}
+
+#[inline(always)]
+fn answered<A: Family>(proto: u8, flow: &Flow<A>, flags: u8) -> Answer {
+    if proto == UDP {
+        return if flow.is_reverse() { Answer::Complete(FlowState::UdpEstablished) } else { Answer::No };
+    }
+    if flags & RST != 0 {
+        return Answer::Progress(FlowState::Closed);
+    }
+    if flow.is_reverse() {
+        if flow.state == FlowState::PickedUp as u8 && flags & ACK != 0 {
+            return Answer::Complete(FlowState::Established);
+        }
+        if flow.state == FlowState::SynSent as u8 && flags & (SYN | ACK) == SYN | ACK {
+            return Answer::Progress(FlowState::SynReceived);
+        }
+    } else if flow.state == FlowState::SynReceived as u8 && flags & (SYN | ACK) == ACK {
+        return Answer::Complete(if flags & FIN != 0 {
+            FlowState::FinClient
+        } else {
+            FlowState::Established
+        });
+    }
+    Answer::No
+}
+
+/// Moves both directions to `Established`, by way of `twin`. The embryonic entries go only once the others are there.
+#[inline(never)]
+fn promote<A, T, E>(tables: &T, key: &FlowKey<A>, entry: &E, state: FlowState, twin: &mut Flow<A>)
+where
+    A: Family,
+    T: Tables + AddressTables<A>,
+    E: FlowEntry<A>,
+{
+    *twin = entry.load();
+    twin.state = state as u8;
+    twin.last_seen = tables.now();
+    if !tables.insert_flow(Tier::Established, key, twin, Insert::Any) {
+        return;
+    }
+    let twin_key = twin.twin_key(key.proto);
+    turn(key, twin);
+    if let Some(entry) = tables.flow(Tier::Embryonic, &twin_key) {
+        twin.next_hop = entry.load().next_hop;
+    }
+    if tables.insert_flow(Tier::Established, &twin_key, twin, Insert::Any) {
+        tables.remove_flow(Tier::Embryonic, &twin_key);
+        tables.remove_flow(Tier::Embryonic, key);
+    }
+}
+
+/// Moves `last_seen` of both directions to now. A twin that the LRU dropped is made again: else a one-way stream would lose
+/// its way back.
+#[inline(never)]
+fn touch<A, T, E>(tables: &T, key: &FlowKey<A>, entry: &E, tier: Tier, twin: &mut Flow<A>)
+where
+    A: Family,
+    T: Tables + AddressTables<A>,
+    E: FlowEntry<A>,
+{
+    entry.set_last_seen(tables.now());
+    *twin = entry.load();
+    let twin_key = twin.twin_key(key.proto);
+    if let Some(entry) = tables.flow(tier, &twin_key) {
+        entry.set_last_seen(tables.now());
+    } else {
+        turn(key, twin);
+        tables.insert_flow(tier, &twin_key, twin, Insert::IfAbsent);
+    }
+}
+
+/// Moves both directions to the state that a FIN or RST leads to.
+#[inline(never)]
+fn close<A, T, E>(tables: &T, key: &FlowKey<A>, entry: &E, flags: u8)
+where
+    A: Family,
+    T: Tables + AddressTables<A>,
+    E: FlowEntry<A>,
+{
+    let flow = entry.load();
+    let (own, other) = if flow.is_reverse() {
+        (FlowState::FinBackend, FlowState::FinClient)
+    } else {
+        (FlowState::FinClient, FlowState::FinBackend)
+    };
+    let state = if flags & RST != 0 {
+        FlowState::Closed
+    } else if flow.state == other as u8 {
+        FlowState::Closing
+    } else if flow.state == FlowState::Established as u8 {
+        own
+    } else {
+        return;
+    };
+    set_state(tables, key, entry, Tier::Established, state);
+}
+
+#[inline(always)]
+fn set_state<A, T, E>(tables: &T, key: &FlowKey<A>, entry: &E, tier: Tier, state: FlowState)
+where
+    A: Family,
+    T: Tables + AddressTables<A>,
+    E: FlowEntry<A>,
+{
+    entry.set_state(state as u8);
+    if let Some(twin) = tables.flow(tier, &entry.load().twin_key(key.proto)) {
+        twin.set_state(state as u8);
+    }
+}
+
+/// Removes both directions of a dead flow.
+#[inline(never)]
+pub(super) fn forget<A, T, E>(tables: &T, key: &FlowKey<A>, entry: &E, tier: Tier)
+where
+    A: Family,
+    T: Tables + AddressTables<A>,
+    E: FlowEntry<A>,
+{
+    // The key is made before the element can be given away.
+    let twin_key = entry.load().twin_key(key.proto);
+    tables.remove_flow(tier, &twin_key);
+    tables.remove_flow(tier, key);
+}
+
+/// Turns an entry into that of the other direction, its next hop unknown.
+#[inline(always)]
+pub(super) fn turn<A: Family>(key: &FlowKey<A>, flow: &mut Flow<A>) {
+    let answer = flow.twin_key(key.proto);
+    flow.src = key.dst;
+    flow.dst = key.src;
+    flow.sport = key.dport;
+    flow.dport = key.sport;
+    flow.next_hop = NextHop::default();
+    flow.flags ^= FlowFlags::REVERSE;
+    set_deltas(&answer, flow);
+}
+
+/// Computes the checksum deltas of a flow from its key and its translated addresses and ports.
+#[inline(always)]
+pub(super) fn set_deltas<A: Family>(key: &FlowKey<A>, flow: &mut Flow<A>) {
+    let addresses = address_delta(key.src, key.dst, flow.src, flow.dst);
+    flow.l3_delta = checksum::combine(addresses, checksum::TTL_DECREMENT);
+    flow.l4_delta = checksum::combine(
+        addresses,
+        checksum::delta(
+            u32::from(key.sport) + u32::from(key.dport),
+            u32::from(flow.sport) + u32::from(flow.dport),
+        ),
+    );
+}
+
+/// The delta of replacing a pair of addresses by another.
+#[inline(always)]
+pub(super) fn address_delta<A: Family>(old_src: A, old_dst: A, src: A, dst: A) -> u16 {
+    checksum::delta(
+        checksum::sum_words(old_src.words()) + checksum::sum_words(old_dst.words()),
+        checksum::sum_words(src.words()) + checksum::sum_words(dst.words()),
+    )
+}

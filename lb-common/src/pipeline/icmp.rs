@@ -1,0 +1,207 @@
+//! ICMP and ICMPv6: echo to a VIP is answered; errors about a flow are translated, outer header and quote, in both directions.
+//!
+//! An error quotes a packet as it left us. The key of that packet's *answer* therefore finds the entry of the direction the error
+//! travels in, and that entry's translation is what both the outer header and (source and destination exchanged) the quote need.
+
+use super::{
+    Verdict, Work, drop,
+    family::{Family, Header},
+    flow::address_delta,
+    forward::{self, Refused},
+    parse::{Fragment, Headers},
+    pass, reply, service,
+};
+use crate::{
+    Packet, Tables,
+    abi::{DropReason, Flow, FlowKey},
+    checksum,
+    tables::{AddressTables, FlowEntry, Tier, Traffic},
+    verdict::Step,
+    wire::{Icmp, Ports, TCP, Tcp, UDP, Udp},
+};
+
+/// The verdict about an ICMP message.
+#[inline(never)]
+pub(super) fn handle<A, P, T>(packet: &mut P, tables: &T, work: &mut Work<A>) -> Step
+where
+    A: Family,
+    P: Packet,
+    T: Tables + AddressTables<A>,
+{
+    match stages(packet, tables, work) {
+        Ok(verdict) | Err(verdict) => Step::end(verdict),
+    }
+}
+
+/// The way of an ICMP message.
+#[inline(always)]
+fn stages<A, P, T>(packet: &mut P, tables: &T, work: &mut Work<A>) -> Result<Verdict, Verdict>
+where
+    A: Family,
+    P: Packet,
+    T: Tables + AddressTables<A>,
+{
+    let headers = &work.headers;
+    if headers.fragment != Fragment::Whole {
+        return pass();
+    }
+    let Some(icmp) = packet.read::<Icmp>(headers.transport) else {
+        return not_usable(tables, headers, DropReason::Truncated);
+    };
+    if icmp.kind == A::ECHO.0 && service::is_vip(tables, headers.key.dst) {
+        return Ok(reply::echo(packet, headers, &icmp));
+    }
+    if A::is_error(icmp.kind) {
+        return translate(packet, tables, work, &icmp);
+    }
+    pass()
+}
+
+/// Forwards an error to the end that sent the quoted packet.
+#[inline(always)]
+fn translate<A, P, T>(packet: &mut P, tables: &T, work: &mut Work<A>, icmp: &Icmp) -> Result<Verdict, Verdict>
+where
+    A: Family,
+    P: Packet,
+    T: Tables + AddressTables<A>,
+{
+    let Work { headers, flow, quote, .. } = work;
+    if parse_quote(packet, tables, headers, quote).is_none() {
+        return not_usable(tables, headers, DropReason::BadIcmp);
+    }
+    // The error must go to the one whose packet it quotes.
+    if headers.key.dst != quote.key.src || !find(tables, &quote.key.reversed(), flow).result()? {
+        return not_usable(tables, headers, DropReason::IcmpWithoutFlow);
+    }
+    if headers.hop_limit <= 1 {
+        return drop(DropReason::TtlExceeded);
+    }
+    match forward::check_egress(tables, &flow.next_hop, headers.length) {
+        Ok(()) => {}
+        Err(Refused::TooBig { .. }) => return drop(DropReason::PacketTooBig),
+        Err(Refused::NotAttached) => return drop(DropReason::EgressNotAttached),
+    }
+    if !rewrite_outer(packet, work) || !rewrite_quote(packet, work, icmp) {
+        return drop(DropReason::WriteFailed);
+    }
+    let Work { headers, flow, .. } = work;
+    tables.count_traffic(&Traffic {
+        service: flow.service,
+        backend: flow.backend,
+        reverse: flow.is_reverse(),
+        bytes: headers.length as u32,
+    });
+    Ok(forward::send(packet, &flow.next_hop))
+}
+
+/// Reads the quoted packet, if it has ports.
+#[inline(always)]
+fn parse_quote<A, P, T>(packet: &P, tables: &T, headers: &Headers<A>, quote: &mut Headers<A>) -> Option<()>
+where
+    A: Family,
+    P: Packet,
+    T: Tables,
+{
+    A::parse_quote(packet, headers.transport + size_of::<Icmp>(), quote)?;
+    quote.transport = tables.opaque(quote.transport);
+    if (quote.key.proto != TCP && quote.key.proto != UDP) || quote.fragment == Fragment::Later {
+        return None;
+    }
+    let ports = packet.read::<Ports>(quote.transport)?;
+    quote.key.sport = ports.sport;
+    quote.key.dport = ports.dport;
+    Some(())
+}
+
+/// Fills in the flow an error follows, its next hop valid. Errors keep no flow alive and change no state.
+#[inline(never)]
+fn find<A, T>(tables: &T, key: &FlowKey<A>, flow: &mut Flow<A>) -> Step
+where
+    A: Family,
+    T: Tables + AddressTables<A>,
+{
+    let entry = match tables.flow(Tier::Established, key) {
+        Some(entry) => entry,
+        None => match tables.flow(Tier::Embryonic, key) {
+            Some(entry) => entry,
+            None => return Step::ABSENT,
+        },
+    };
+    *flow = entry.load();
+    forward::refresh(tables, flow, &entry, key.proto).into()
+}
+
+/// Writes the outer network header; false if it is out of reach.
+#[inline(never)]
+fn rewrite_outer<A: Family, P: Packet>(packet: &mut P, work: &Work<A>) -> bool {
+    let Work { headers, flow, quote, .. } = work;
+    let header = Header {
+        src: outer_source(headers, quote, flow),
+        dst: flow.dst,
+        hop_limit: headers.hop_limit.wrapping_sub(1),
+        l3_delta: checksum::combine(outer_delta(headers, quote, flow), checksum::TTL_DECREMENT),
+    };
+    A::rewrite(packet, headers.offset, &header).is_some()
+}
+
+/// An error of the backend itself comes from the VIP; a router on the way keeps its address, so that traceroute shows it.
+#[inline(always)]
+fn outer_source<A: Family>(headers: &Headers<A>, quote: &Headers<A>, flow: &Flow<A>) -> A {
+    if headers.key.src == quote.key.dst { flow.src } else { headers.key.src }
+}
+
+#[inline(always)]
+fn outer_delta<A: Family>(headers: &Headers<A>, quote: &Headers<A>, flow: &Flow<A>) -> u16 {
+    address_delta(headers.key.src, headers.key.dst, outer_source(headers, quote, flow), flow.dst)
+}
+
+/// Writes the quoted headers and the ICMP checksum; false if one is out of reach.
+#[inline(never)]
+fn rewrite_quote<A: Family, P: Packet>(packet: &mut P, work: &Work<A>, icmp: &Icmp) -> bool {
+    rewrite_quote_of(packet, work, icmp).is_some()
+}
+
+#[inline(always)]
+fn rewrite_quote_of<A: Family, P: Packet>(packet: &mut P, work: &Work<A>, icmp: &Icmp) -> Option<()> {
+    let Work { headers, flow, quote, .. } = work;
+    let inner = address_delta(quote.key.src, quote.key.dst, flow.dst, flow.src);
+    let header = Header { src: flow.dst, dst: flow.src, hop_limit: quote.hop_limit, l3_delta: inner };
+    A::rewrite(packet, quote.offset, &header)?;
+    let ports = checksum::delta(
+        u32::from(quote.key.sport) + u32::from(quote.key.dport),
+        u32::from(flow.sport) + u32::from(flow.dport),
+    );
+    packet.write(quote.transport, Ports { sport: flow.dport, dport: flow.sport })?;
+    let check = rewrite_quoted_check(packet, quote, checksum::combine(inner, ports));
+
+    // The IPv4 header's checksum takes back what its addresses add; IPv6 has none, but a pseudo-header.
+    let addresses = if A::IS_V6 { checksum::combine(inner, outer_delta(headers, quote, flow)) } else { 0 };
+    let total = checksum::combine(checksum::combine(addresses, ports), check);
+    packet.write(headers.transport + Icmp::CHECK, checksum::update(icmp.check, total))
+}
+
+/// Updates the quoted transport checksum if the quote has it; the delta of that change.
+#[inline(always)]
+fn rewrite_quoted_check<A, P: Packet>(packet: &mut P, quoted: &Headers<A>, delta: u16) -> u16 {
+    let offset = quoted.transport + if quoted.key.proto == TCP { Tcp::CHECK } else { Udp::CHECK };
+    let Some(check) = packet.read::<u16>(offset) else { return 0 };
+    let updated = if quoted.key.proto == TCP {
+        checksum::update(check, delta)
+    } else {
+        checksum::update_udp(check, delta)
+    };
+    match packet.write(offset, updated) {
+        Some(()) => checksum::delta(u32::from(check), u32::from(updated)),
+        None => 0,
+    }
+}
+
+/// Ends the way of a message that leads nowhere: dropped if it is for a VIP, else not for us.
+#[inline(always)]
+fn not_usable<A, T>(tables: &T, headers: &Headers<A>, reason: DropReason) -> Result<Verdict, Verdict>
+where
+    A: Family,
+    T: AddressTables<A>,
+{
+    if service::is_vip(tables, headers.key.dst) { drop(reason) } else { pass() }
+}

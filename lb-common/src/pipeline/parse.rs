@@ -1,0 +1,146 @@
+//! Stage 1, parse: from bytes to headers, with every length checked.
+
+use super::{Verdict, drop, family::Family, fragment, pass};
+use crate::{
+    Packet, Tables,
+    abi::{DropReason, FlowKey, InterfaceFlags},
+    tables::AddressTables,
+    wire::{
+        ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_QINQ, ETHERTYPE_VLAN, Ethernet, TCP, Tcp, UDP, Udp, Vlan,
+    },
+};
+
+/// VLAN tags that are followed; they stay as they are.
+const MAX_VLAN_TAGS: usize = 2;
+
+/// An Ethernet frame that is ours to look at.
+pub(super) struct Frame {
+    /// IPv6, else IPv4.
+    pub(super) is_v6: bool,
+    /// Offset of the network header.
+    pub(super) network: usize,
+}
+
+/// The network header with its extension headers, and what the pipeline needs of the transport header.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Headers<A> {
+    /// Offset of the network header.
+    pub(super) offset: usize,
+    /// Offset of the transport header (or of a later fragment's data).
+    pub(super) transport: usize,
+    /// Length of the packet from the network header on, as the header says.
+    pub(super) length: usize,
+    /// Addresses, protocol, and (once [`transport`] was here) ports: the key of the packet's flow.
+    pub(super) key: FlowKey<A>,
+    /// Place in a fragmented packet.
+    pub(super) fragment: Fragment,
+    /// Identification of the fragmented packet, wire order; 0 if it is whole.
+    pub(super) fragment_id: u32,
+    /// TCP or UDP checksum.
+    pub(super) check: u16,
+    /// TTL or hop limit.
+    pub(super) hop_limit: u8,
+    /// TCP flags; 0 for UDP and for later fragments.
+    pub(super) flags: u8,
+    /// Whether the transport header is in this packet: not in later fragments.
+    pub(super) has_transport: bool,
+}
+
+impl<A> Headers<A> {
+    /// Bytes from the transport header to the end of the packet.
+    #[inline(always)]
+    fn payload(&self) -> usize {
+        (self.offset + self.length).saturating_sub(self.transport)
+    }
+}
+
+/// Place of a packet in a fragmented one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Fragment {
+    /// Not fragmented.
+    #[default]
+    Whole,
+    /// The fragment that has the transport header.
+    First,
+    /// Any other fragment.
+    Later,
+}
+
+/// Ethernet and VLAN tags. Anything but IP that is addressed to this interface is not for us.
+#[inline(always)]
+pub(super) fn ethernet<P: Packet, T: Tables>(packet: &P, tables: &T) -> Result<Frame, Verdict> {
+    let Some(ethernet) = packet.read::<Ethernet>(0) else { return pass() };
+    let mut ether_type = ethernet.ether_type;
+    let mut network = size_of::<Ethernet>();
+    let mut tags = 0;
+    while tags < MAX_VLAN_TAGS && (ether_type == ETHERTYPE_VLAN || ether_type == ETHERTYPE_QINQ) {
+        let Some(tag) = packet.read::<Vlan>(network) else { return drop(DropReason::Truncated) };
+        ether_type = tag.ether_type;
+        network += size_of::<Vlan>();
+        tags += 1;
+    }
+    let is_v6 = ether_type == ETHERTYPE_IPV6;
+    if !is_v6 && ether_type != ETHERTYPE_IPV4 {
+        return pass();
+    }
+    let Some(interface) = tables.interface(packet.ingress()) else { return pass() };
+    let ours =
+        ethernet.dmac == interface.mac || (ethernet.dmac == interface.virtual_mac && ethernet.dmac != [0; 6]);
+    if interface.flags & InterfaceFlags::ATTACHED == 0 || !ours {
+        return pass();
+    }
+    Ok(Frame { is_v6, network })
+}
+
+/// TCP and UDP. Other protocols are not for us; a later fragment takes the ports of its first.
+#[inline(always)]
+pub(super) fn transport<A, P, T>(packet: &P, tables: &T, headers: &mut Headers<A>) -> Result<(), Verdict>
+where
+    A: Family,
+    P: Packet,
+    T: Tables + AddressTables<A>,
+{
+    if headers.fragment == Fragment::Later {
+        return fragment::follow(tables, headers);
+    }
+    match headers.key.proto {
+        TCP => tcp(packet, headers),
+        UDP => udp(packet, headers),
+        _ => pass(),
+    }
+}
+
+#[inline(always)]
+fn tcp<A, P: Packet>(packet: &P, headers: &mut Headers<A>) -> Result<(), Verdict> {
+    if headers.payload() < size_of::<Tcp>() {
+        return drop(DropReason::BadL4Header);
+    }
+    let Some(tcp) = packet.read::<Tcp>(headers.transport) else { return drop(DropReason::Truncated) };
+    let length = usize::from(tcp.offset >> 4) * 4;
+    if length < size_of::<Tcp>() || (length > headers.payload() && headers.fragment == Fragment::Whole) {
+        return drop(DropReason::BadL4Header);
+    }
+    headers.key.sport = tcp.sport;
+    headers.key.dport = tcp.dport;
+    headers.flags = tcp.flags;
+    headers.check = tcp.check;
+    headers.has_transport = true;
+    Ok(())
+}
+
+#[inline(always)]
+fn udp<A, P: Packet>(packet: &P, headers: &mut Headers<A>) -> Result<(), Verdict> {
+    if headers.payload() < size_of::<Udp>() {
+        return drop(DropReason::BadL4Header);
+    }
+    let Some(udp) = packet.read::<Udp>(headers.transport) else { return drop(DropReason::Truncated) };
+    let length = usize::from(u16::from_be(udp.length));
+    if length < size_of::<Udp>() || (length > headers.payload() && headers.fragment == Fragment::Whole) {
+        return drop(DropReason::BadL4Header);
+    }
+    headers.key.sport = udp.sport;
+    headers.key.dport = udp.dport;
+    headers.check = udp.check;
+    headers.has_transport = true;
+    Ok(())
+}

@@ -1,0 +1,148 @@
+//! Source ports towards the backend: kept, or allocated from the pool of the (SNAT address, backend) pair.
+//!
+//! A pool is a bitmap of 65 536 ports. Allocation looks for a clear bit in a bounded number of words, and takes it by an atomic
+//! OR; `lbd` clears the bits of flows that ended, and sets those outside the configured range for ever. The bitmap only finds
+//! ports quickly: that no two live flows share one is guaranteed by the flow table itself (`establish::claim`).
+
+use super::{establish, family::Family};
+use crate::{
+    Tables,
+    abi::{Backend, Flow, FlowKey, Service},
+    hash,
+    maps::{MAX_SNAT_PER_SERVICE, PORT_WORDS},
+    tables::AddressTables,
+};
+
+/// Words of a pool searched for a clear bit at one place. Flows begin their search all over the range, so that at 95 % use a run of
+/// 32 full words (2048 ports) is as good as impossible.
+const WORDS_SEARCHED: u32 = 32;
+/// Places searched, and ports tried at random.
+const ATTEMPTS: u32 = 4;
+
+/// Which of the service's SNAT addresses a flow takes: by hash, so that a client's flows spread over all.
+#[inline(always)]
+fn position<A: Family, T: Tables>(tables: &T, service: &Service, key: &FlowKey<A>) -> u32 {
+    let count = service.snat_count.min(MAX_SNAT_PER_SERVICE);
+    if count == 0 { 0 } else { (hash::flow(tables.seed(), key) >> 8) % u32::from(count) }
+}
+
+/// `full-nat`: a SNAT address, with the client's port if it is free, else another one of the pool. Stores the entry of the answers;
+/// false if every port is in use.
+#[inline(never)]
+pub(super) fn claim_allocated<A, T>(
+    tables: &T,
+    service: &Service,
+    backend: &Backend,
+    key: &FlowKey<A>,
+    flow: &mut Flow<A>,
+) -> bool
+where
+    A: Family,
+    T: Tables + AddressTables<A>,
+{
+    let position = position(tables, service, key);
+    let Some(address) = tables.snat_address(service.snat_base.wrapping_add(position)) else { return false };
+    flow.src = A::from_words(address);
+    let pool = backend.pool_base.wrapping_add(position).wrapping_mul(PORT_WORDS);
+    if take(tables, pool, u32::from(u16::from_be(key.sport))) && establish::claim(tables, key, flow) {
+        return true;
+    }
+    search(tables, pool, key, flow)
+}
+
+/// Looks for a free port where the flow's hash says and, if that fails, at random places. Constant time.
+#[inline(never)]
+fn search<A, T>(tables: &T, pool: u32, key: &FlowKey<A>, flow: &mut Flow<A>) -> bool
+where
+    A: Family,
+    T: Tables + AddressTables<A>,
+{
+    let mut place = hash::flow(tables.seed(), key);
+    for _ in 0..ATTEMPTS {
+        let port = free_port(tables, pool, place);
+        if port != 0 && take(tables, pool, port) {
+            flow.sport = (port as u16).to_be();
+            if establish::claim(tables, key, flow) {
+                return true;
+            }
+        }
+        place = tables.random();
+    }
+    recycle(tables, key, flow)
+}
+
+/// A port whose bit is clear, in the words of the range from number `place` on; 0 if there is none.
+#[inline(never)]
+fn free_port<T: Tables>(tables: &T, pool: u32, place: u32) -> u32 {
+    let (min, max) = tables.port_range();
+    let first = u32::from(min) / 64;
+    let words = (u32::from(max) / 64).saturating_sub(first) + 1;
+    for step in 0..WORDS_SEARCHED {
+        let word = (first + place.wrapping_add(step) % words) % PORT_WORDS;
+        let Some(used) = tables.port_word(pool + word) else { return 0 };
+        if used != u64::MAX {
+            return word * 64 + lowest_clear(used);
+        }
+    }
+    0
+}
+
+/// The last resort of a full pool (`lbd`, which gives ports back, may be away): a port whose connection is over.
+#[inline(always)]
+fn recycle<A, T>(tables: &T, key: &FlowKey<A>, flow: &mut Flow<A>) -> bool
+where
+    A: Family,
+    T: Tables + AddressTables<A>,
+{
+    for _ in 0..ATTEMPTS {
+        let port = tables.random() as u16;
+        let (min, max) = tables.port_range();
+        if port < min || port > max {
+            continue;
+        }
+        flow.sport = port.to_be();
+        if establish::claim(tables, key, flow) {
+            return true;
+        }
+    }
+    false
+}
+
+/// `nat`: the client's port; another one only if a flow of another VIP has the same addresses and ports towards the backend.
+/// Stores the entry of the answers.
+#[inline(always)]
+pub(super) fn claim_kept<A, T>(tables: &T, key: &FlowKey<A>, flow: &mut Flow<A>) -> bool
+where
+    A: Family,
+    T: Tables + AddressTables<A>,
+{
+    if establish::claim(tables, key, flow) {
+        return true;
+    }
+    for _ in 0..ATTEMPTS {
+        flow.sport = (1024 + (tables.random() % (65536 - 1024)) as u16).to_be();
+        if establish::claim(tables, key, flow) {
+            return true;
+        }
+    }
+    false
+}
+
+/// Sets a port's bit; whether it was clear.
+#[inline(always)]
+fn take<T: Tables>(tables: &T, pool: u32, port: u32) -> bool {
+    let bit = 1u64 << (port % 64);
+    let word = pool + port / 64 % PORT_WORDS;
+    match tables.port_word(word) {
+        Some(used) if used & bit == 0 => {
+            matches!(tables.port_word_set(word, bit), Some(before) if before & bit == 0)
+        }
+        _ => false,
+    }
+}
+
+/// Position of the lowest clear bit of a word that has one.
+#[inline(always)]
+fn lowest_clear(word: u64) -> u32 {
+    (!word).trailing_zeros() & 63
+}

@@ -1,0 +1,424 @@
+//! The tables: BPF maps, and what else the kernel gives (clock, chance, routing).
+
+use core::{
+    ffi::c_void,
+    intrinsics::{AtomicOrdering, atomic_or, atomic_xadd},
+    mem::zeroed,
+    ptr::{self, NonNull},
+};
+
+use aya_ebpf::{
+    EbpfContext as _,
+    bindings::{BPF_ANY, BPF_FIB_LKUP_RET_NO_NEIGH, BPF_FIB_LKUP_RET_SUCCESS, BPF_NOEXIST, bpf_fib_lookup},
+    btf_maps::{Array, ArrayOfMaps, HashMap, LruHashMap, PerCpuArray, RingBuf},
+    helpers::{
+        bpf_get_prandom_u32,
+        generated::{bpf_fib_lookup as fib_lookup, bpf_ktime_get_coarse_ns},
+    },
+    macros::btf_map,
+    programs::XdpContext,
+};
+use lb_common::{
+    Action, AddressTables, Tables, Workspace,
+    abi::{
+        Address, Backend, DropReason, Event, Flow, FlowKey, FragmentKey, FragmentPorts, Interface,
+        InterfaceCounters, NextHop, Service, ServiceKey, Settings, TrafficCounters, ticks_from_nanos,
+    },
+    maps as sizes,
+    tables::{FibQuery, FibResult, FlowEntry, Insert, Tier, Traffic},
+};
+
+type V6 = [u32; 4];
+type Fragments<A> = LruHashMap<FragmentKey<A>, FragmentPorts, { sizes::DEFAULT_FRAGMENTS as usize }>;
+type Services<A> = HashMap<ServiceKey<A>, Service, { 2 * sizes::DEFAULT_SERVICES as usize }>;
+type SlotTable = Array<[u32; 2], 2, { sizes::INNER_MAP_FLAG as usize }>;
+
+#[btf_map]
+static FLOWS_V4: LruHashMap<FlowKey<u32>, Flow<u32>, { sizes::DEFAULT_FLOWS_V4 as usize }> =
+    LruHashMap::new();
+#[btf_map]
+static FLOWS_V6: LruHashMap<FlowKey<V6>, Flow<V6>, { sizes::DEFAULT_FLOWS_V6 as usize }> = LruHashMap::new();
+#[btf_map]
+static EMBRYONIC_V4: LruHashMap<FlowKey<u32>, Flow<u32>, { sizes::DEFAULT_EMBRYONIC as usize }> =
+    LruHashMap::new();
+#[btf_map]
+static EMBRYONIC_V6: LruHashMap<FlowKey<V6>, Flow<V6>, { sizes::DEFAULT_EMBRYONIC as usize }> =
+    LruHashMap::new();
+#[btf_map]
+static FRAGMENTS_V4: Fragments<u32> = Fragments::new();
+#[btf_map]
+static FRAGMENTS_V6: Fragments<V6> = Fragments::new();
+#[btf_map]
+static SERVICES_V4: Services<u32> = Services::new();
+#[btf_map]
+static SERVICES_V6: Services<V6> = Services::new();
+#[btf_map]
+static SLOTS: ArrayOfMaps<SlotTable, { sizes::DEFAULT_SERVICES as usize }> = ArrayOfMaps::new();
+#[btf_map]
+static ROTATION: Array<u64, { sizes::DEFAULT_SERVICES as usize }> = Array::new();
+#[btf_map]
+static BACKENDS: Array<Backend, { sizes::DEFAULT_BACKENDS as usize }> = Array::new();
+#[btf_map]
+static BACKEND_FLOWS: Array<u64, { sizes::DEFAULT_BACKENDS as usize }> = Array::new();
+#[btf_map]
+static SNAT_ADDRESSES: Array<[u32; 4], { sizes::DEFAULT_SNAT_ADDRESSES as usize }> = Array::new();
+#[btf_map]
+static PORTS: Array<u64, { (sizes::DEFAULT_PORT_POOLS * sizes::PORT_WORDS) as usize }> = Array::new();
+#[btf_map]
+static INTERFACES: Array<Interface, { sizes::DEFAULT_INTERFACES as usize }> = Array::new();
+#[btf_map]
+static SETTINGS: Array<Settings, 1> = Array::new();
+#[btf_map]
+static SERVICE_COUNTERS: PerCpuArray<TrafficCounters, { sizes::DEFAULT_SERVICES as usize }> =
+    PerCpuArray::new();
+#[btf_map]
+static BACKEND_COUNTERS: PerCpuArray<TrafficCounters, { sizes::DEFAULT_BACKENDS as usize }> =
+    PerCpuArray::new();
+#[btf_map]
+static INTERFACE_COUNTERS: PerCpuArray<InterfaceCounters, { sizes::DEFAULT_INTERFACES as usize }> =
+    PerCpuArray::new();
+#[btf_map]
+static DROPS: PerCpuArray<u64, { DropReason::ALL.len() }> = PerCpuArray::new();
+#[btf_map]
+static SCRATCH: PerCpuArray<Scratch, 1> = PerCpuArray::new();
+#[btf_map]
+static EVENTS: RingBuf<Event, { sizes::EVENTS_BYTES as usize }> = RingBuf::new();
+
+/// Interface from whose view routes are looked up: the loopback device, as for packets of the host's own. Its forwarding sysctl
+/// must be on (`lbd` sees to it); those of the attached interfaces need not.
+const LOOPBACK_IFINDEX: u32 = 1;
+const AF_INET: u8 = 2;
+const AF_INET6: u8 = 10;
+
+/// The maps, with what is the same for the whole packet.
+pub(crate) struct Maps {
+    /// The XDP context, for helpers that want it.
+    ctx: *mut c_void,
+    settings: &'static Settings,
+    /// For [`Tables::opaque`].
+    word: *mut u64,
+    now: u32,
+}
+
+impl Maps {
+    /// The maps at this moment, and memory to work in; `None` never happens, but the verifier wants it handled.
+    #[inline(always)]
+    pub(crate) fn open(ctx: &XdpContext) -> Option<(Self, &'static mut Workspace)> {
+        let settings = SETTINGS.get(0)?;
+        // SAFETY: this CPU's element, never unmapped; only this run of the program has it, and hands it out once.
+        let scratch = unsafe { &mut *SCRATCH.get_ptr_mut(0)? };
+        // SAFETY: the helper takes nothing.
+        let now = ticks_from_nanos(unsafe { bpf_ktime_get_coarse_ns() });
+        Some((Self { ctx: ctx.as_ptr(), settings, word: &raw mut scratch.word, now }, &mut scratch.workspace))
+    }
+}
+
+/// Memory that is not stack.
+#[repr(C)]
+struct Scratch {
+    word: u64,
+    workspace: Workspace,
+}
+
+/// A flow entry: a pointer into a preallocated map element, valid until the program returns.
+///
+/// The LRU may give the element to another flow meanwhile; the packet then goes a wrong way, as it could in any NAT without locks,
+/// but no memory outside the map is touched.
+pub(crate) struct Entry<A>(NonNull<Flow<A>>);
+
+impl<A: Copy> FlowEntry<A> for Entry<A> {
+    #[inline(always)]
+    fn load(&self) -> Flow<A> {
+        // SAFETY: the pointer comes from a lookup; elements are never unmapped while the program runs.
+        unsafe { ptr::read(self.0.as_ptr()) }
+    }
+
+    #[inline(always)]
+    fn set_last_seen(&self, tick: u32) {
+        // SAFETY: as in `load`; an aligned 4-byte store is not torn.
+        unsafe { ptr::write_volatile(&raw mut (*self.0.as_ptr()).last_seen, tick) }
+    }
+
+    #[inline(always)]
+    fn set_state(&self, state: u8) {
+        // SAFETY: as in `load`.
+        unsafe { ptr::write_volatile(&raw mut (*self.0.as_ptr()).state, state) }
+    }
+
+    #[inline(always)]
+    fn set_next_hop(&self, next_hop: NextHop) {
+        // SAFETY: as in `load`. The generation is invalid while the rest is written: a reader on another CPU looks it up itself.
+        unsafe {
+            ptr::write_volatile(&raw mut (*self.0.as_ptr()).next_hop.generation, 0);
+            ptr::write_volatile(&raw mut (*self.0.as_ptr()).next_hop.dmac, next_hop.dmac);
+            ptr::write_volatile(&raw mut (*self.0.as_ptr()).next_hop.smac, next_hop.smac);
+            ptr::write_volatile(&raw mut (*self.0.as_ptr()).next_hop.ifindex, next_hop.ifindex);
+            ptr::write_volatile(&raw mut (*self.0.as_ptr()).next_hop.generation, next_hop.generation);
+        }
+    }
+}
+
+macro_rules! address_tables {
+    ($address:ty, $flows:ident, $embryonic:ident, $services:ident, $fragments:ident, $family:ident) => {
+        impl AddressTables<$address> for Maps {
+            type Entry = Entry<$address>;
+
+            #[inline(always)]
+            fn flow(&self, tier: Tier, key: &FlowKey<$address>) -> Option<Entry<$address>> {
+                match tier {
+                    Tier::Established => $flows.get_ptr_mut(key),
+                    Tier::Embryonic => $embryonic.get_ptr_mut(key),
+                }
+                .and_then(NonNull::new)
+                .map(Entry)
+            }
+
+            #[inline(always)]
+            fn insert_flow(
+                &self,
+                tier: Tier,
+                key: &FlowKey<$address>,
+                flow: &Flow<$address>,
+                how: Insert,
+            ) -> bool {
+                let flags = match how {
+                    Insert::Any => BPF_ANY,
+                    Insert::IfAbsent => BPF_NOEXIST,
+                };
+                match tier {
+                    Tier::Established => $flows.insert(key, flow, flags.into()),
+                    Tier::Embryonic => $embryonic.insert(key, flow, flags.into()),
+                }
+                .is_ok()
+            }
+
+            #[inline(always)]
+            fn remove_flow(&self, tier: Tier, key: &FlowKey<$address>) {
+                // A missing entry is what is wanted.
+                let _ = match tier {
+                    Tier::Established => $flows.remove(key),
+                    Tier::Embryonic => $embryonic.remove(key),
+                };
+            }
+
+            #[inline(always)]
+            fn service(&self, key: &ServiceKey<$address>) -> Option<Service> {
+                // SAFETY: copied at once; `lbd` replaces elements as a whole.
+                unsafe { $services.get(key).copied() }
+            }
+
+            #[inline(always)]
+            fn fragment(&self, key: &FragmentKey<$address>) -> Option<FragmentPorts> {
+                // SAFETY: copied at once.
+                unsafe { $fragments.get(key).copied() }
+            }
+
+            #[inline(always)]
+            fn insert_fragment(&self, key: &FragmentKey<$address>, ports: &FragmentPorts) {
+                // Without room the later fragments are dropped, and counted then.
+                let _ = $fragments.insert(key, ports, BPF_ANY.into());
+            }
+
+            #[inline(always)]
+            fn fib_lookup(&self, query: &FibQuery<$address>) -> FibResult {
+                fib::<$address>(self.ctx, query, $family)
+            }
+        }
+    };
+}
+
+address_tables!(u32, FLOWS_V4, EMBRYONIC_V4, SERVICES_V4, FRAGMENTS_V4, AF_INET);
+address_tables!(V6, FLOWS_V6, EMBRYONIC_V6, SERVICES_V6, FRAGMENTS_V6, AF_INET6);
+
+#[inline(always)]
+fn fib<A: Address>(ctx: *mut c_void, query: &FibQuery<A>, family: u8) -> FibResult {
+    // SAFETY: integers and unions of them; all 0 is valid.
+    let mut params: bpf_fib_lookup = unsafe { zeroed() };
+    params.family = family;
+    params.l4_protocol = query.proto;
+    params.ifindex = LOOPBACK_IFINDEX;
+    params.__bindgen_anon_3.ipv6_src = query.src.words();
+    params.__bindgen_anon_4.ipv6_dst = query.dst.words();
+    // SAFETY: the context is the one the kernel gave us, the parameters and their size are ours.
+    let result = unsafe { fib_lookup(ctx, &raw mut params, size_of::<bpf_fib_lookup>() as i32, 0) };
+    match result as u32 {
+        BPF_FIB_LKUP_RET_SUCCESS => FibResult::NextHop(NextHop {
+            dmac: params.dmac,
+            smac: params.smac,
+            ifindex: params.ifindex,
+            generation: 0,
+        }),
+        BPF_FIB_LKUP_RET_NO_NEIGH => {
+            // SAFETY: integers; the kernel left the gateway's address, or the destination, in this field of the union.
+            let gateway = unsafe { params.__bindgen_anon_4.ipv6_dst };
+            FibResult::NeighbourMissing { ifindex: params.ifindex, gateway: A::from_words(gateway).words() }
+        }
+        _ => FibResult::NoRoute,
+    }
+}
+
+impl Tables for Maps {
+    #[inline(always)]
+    fn now(&self) -> u32 {
+        self.now
+    }
+
+    #[inline(always)]
+    fn random(&self) -> u32 {
+        // SAFETY: the helper takes nothing.
+        unsafe { bpf_get_prandom_u32() as u32 }
+    }
+
+    #[inline(always)]
+    fn opaque(&self, value: usize) -> usize {
+        // SAFETY: this CPU's element, never unmapped. What is loaded from a map is unknown to the verifier.
+        unsafe {
+            ptr::write_volatile(self.word, value as u64);
+            ptr::read_volatile(self.word) as usize
+        }
+    }
+
+    #[inline(always)]
+    fn fib_generation(&self) -> u32 {
+        self.settings.fib_generation
+    }
+
+    #[inline(always)]
+    fn seed(&self) -> [u32; 2] {
+        self.settings.seed
+    }
+
+    #[inline(always)]
+    fn timeout(&self, state: u8) -> u32 {
+        self.settings.timeouts[usize::from(state & 15)]
+    }
+
+    #[inline(always)]
+    fn backend(&self, id: u32) -> Option<Backend> {
+        BACKENDS.get(id).copied()
+    }
+
+    #[inline(always)]
+    fn backend_flows(&self, id: u32) -> u64 {
+        BACKEND_FLOWS.get(id).copied().unwrap_or(0)
+    }
+
+    #[inline(always)]
+    fn count_flow(&self, service: u16, backend: u32) {
+        if let Some(flows) = BACKEND_FLOWS.get_ptr_mut(backend) {
+            // SAFETY: an element of an array map, never unmapped.
+            unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(flows, 1) };
+        }
+        let add = |counters: &mut TrafficCounters| counters.flows += 1;
+        if let Some(counters) = SERVICE_COUNTERS.get_ptr_mut(service.into()) {
+            update(counters, add);
+        }
+        if let Some(counters) = BACKEND_COUNTERS.get_ptr_mut(backend) {
+            update(counters, add);
+        }
+    }
+
+    #[inline(always)]
+    fn slot_element(&self, service: u16, index: u32) -> Option<[u32; 2]> {
+        SLOTS.get_value(service.into(), &index).copied()
+    }
+
+    #[inline(always)]
+    fn rotate(&self, service: u16) -> u32 {
+        match ROTATION.get_ptr_mut(service.into()) {
+            // SAFETY: an element of an array map, never unmapped.
+            Some(counter) => unsafe {
+                atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(counter, 1) as u32
+            },
+            None => 0,
+        }
+    }
+
+    #[inline(always)]
+    fn snat_address(&self, index: u32) -> Option<[u32; 4]> {
+        SNAT_ADDRESSES.get(index).copied()
+    }
+
+    #[inline(always)]
+    fn port_range(&self) -> (u16, u16) {
+        (self.settings.port_min, self.settings.port_max)
+    }
+
+    #[inline(always)]
+    fn port_word(&self, index: u32) -> Option<u64> {
+        PORTS.get(index).copied()
+    }
+
+    #[inline(always)]
+    fn port_word_set(&self, index: u32, bits: u64) -> Option<u64> {
+        let word = PORTS.get_ptr_mut(index)?;
+        // SAFETY: an element of an array map, never unmapped.
+        Some(unsafe { atomic_or::<u64, u64, { AtomicOrdering::Relaxed }>(word, bits) })
+    }
+
+    #[inline(always)]
+    fn interface(&self, ifindex: u32) -> Option<Interface> {
+        INTERFACES.get(ifindex).copied()
+    }
+
+    #[inline(always)]
+    fn count_traffic(&self, traffic: &Traffic) {
+        let add = |counters: &mut TrafficCounters| {
+            if traffic.reverse {
+                counters.packets_out += 1;
+                counters.bytes_out += u64::from(traffic.bytes);
+            } else {
+                counters.packets_in += 1;
+                counters.bytes_in += u64::from(traffic.bytes);
+            }
+        };
+        if let Some(counters) = SERVICE_COUNTERS.get_ptr_mut(traffic.service.into()) {
+            update(counters, add);
+        }
+        if let Some(counters) = BACKEND_COUNTERS.get_ptr_mut(traffic.backend) {
+            update(counters, add);
+        }
+    }
+
+    #[inline(always)]
+    fn count_drop(&self, reason: u32) {
+        if let Some(count) = DROPS.get_ptr_mut(reason) {
+            update(count, |count| *count += 1);
+        }
+    }
+
+    #[inline(always)]
+    fn count_received(&self, ifindex: u32, bytes: u32, action: Action) {
+        if let Some(counters) = INTERFACE_COUNTERS.get_ptr_mut(ifindex) {
+            update(counters, |counters: &mut InterfaceCounters| {
+                counters.rx_packets += 1;
+                counters.rx_bytes += u64::from(bytes);
+                counters.passed += u64::from(action == Action::Pass);
+                counters.dropped += u64::from(action == Action::Drop);
+            });
+        }
+    }
+
+    #[inline(always)]
+    fn count_sent(&self, ifindex: u32, bytes: u32) {
+        if let Some(counters) = INTERFACE_COUNTERS.get_ptr_mut(ifindex) {
+            update(counters, |counters: &mut InterfaceCounters| {
+                counters.tx_packets += 1;
+                counters.tx_bytes += u64::from(bytes);
+            });
+        }
+    }
+
+    #[inline(always)]
+    fn emit(&self, event: &Event) {
+        // A full ring has many of the same already.
+        let _ = EVENTS.output(event, 0);
+    }
+}
+
+/// Changes this CPU's element of a per-CPU array.
+#[inline(always)]
+fn update<C>(counters: *mut C, change: impl FnOnce(&mut C)) {
+    // SAFETY: callers pass what a lookup returned; no other code of this CPU runs meanwhile.
+    change(unsafe { &mut *counters });
+}
