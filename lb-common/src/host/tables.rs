@@ -17,7 +17,7 @@ use crate::{
 
 /// The tables of one address family.
 #[derive(Debug, Default)]
-pub struct Family<A> {
+pub struct Family<A: Copy> {
     /// `FLOWS`.
     pub flows: RefCell<HashMap<FlowKey<A>, HostEntry<A>>>,
     /// `EMBRYONIC`.
@@ -75,7 +75,7 @@ pub struct HostTables {
 
 /// A handle of a flow entry.
 #[derive(Clone, Debug)]
-pub struct HostEntry<A>(pub Rc<Cell<Flow<A>>>);
+pub struct HostEntry<A: Copy>(pub Rc<Cell<Flow<A>>>);
 
 impl<A: Address> HostEntry<A> {
     /// A new entry.
