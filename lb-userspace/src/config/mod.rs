@@ -14,7 +14,7 @@ mod reader;
 mod render;
 mod save;
 mod scalar;
-mod suggest;
+mod store;
 #[cfg(test)]
 mod tests;
 
@@ -22,4 +22,4 @@ pub use document::Document;
 pub use duration::{format_duration, parse_duration};
 pub use error::{ConfigError, Finding, WriteError};
 pub use save::Staged;
-pub use suggest::nearest;
+pub use store::FileStore;

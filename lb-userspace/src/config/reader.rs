@@ -8,8 +8,8 @@ use toml_edit::TableLike;
 use super::error::Finding;
 use super::node::{Node, Span, line_of};
 use super::scalar::Kind;
-use super::suggest::nearest;
 use crate::model::Path;
+use crate::model::nearest;
 
 /// What is wrong so far.
 pub(super) struct Report<'t> {

@@ -125,7 +125,7 @@ fn temporary_beside(target: &Path) -> PathBuf {
 }
 
 /// Whether two configurations differ in nothing but the order of services and backends.
-fn means_the_same(a: &Config, b: &Config) -> bool {
+pub(super) fn means_the_same(a: &Config, b: &Config) -> bool {
     sorted(a) == sorted(b)
 }
 

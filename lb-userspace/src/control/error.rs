@@ -1,12 +1,14 @@
 //! Why a request was refused.
 
+use crate::model::nearest;
+
 /// Why a request was refused. Nothing was changed: neither the model, nor the maps, nor the file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}{message}", prefix(path))]
+#[error("{}", told(path, message))]
 pub struct Error {
     /// The class.
     pub kind: ErrorKind,
-    /// What it is about, such as `services.web.backends.b1.weight`; empty: the request as a whole.
+    /// What it is about, such as `services[web].backends[b1].weight`; empty: the request as a whole.
     pub path: String,
     /// A sentence that says what was found and what to do.
     pub message: String,
@@ -71,30 +73,13 @@ impl Error {
     }
 }
 
-/// `path: `, or nothing for an empty path.
-fn prefix(path: &str) -> String {
-    if path.is_empty() { String::new() } else { format!("{path}: ") }
-}
-
-/// The known name that differs from `name` by the fewest letters, if it is at most a third of them.
-fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
-    let distances = known.iter().map(|candidate| (distance(name, candidate), *candidate));
-    distances.min().filter(|(letters, _)| *letters <= name.len().div_ceil(3)).map(|(_, candidate)| candidate)
-}
-
-/// Levenshtein's distance in bytes.
-fn distance(left: &str, right: &str) -> usize {
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (i, l) in left.bytes().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, r) in right.bytes().enumerate() {
-            let substituted = diagonal + usize::from(l != r);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
-        }
+/// The message with the path before it, unless it names the path itself.
+pub(crate) fn told(path: &str, message: &str) -> String {
+    if path.is_empty() || message.contains(&format!("{path}: ")) {
+        message.to_owned()
+    } else {
+        format!("{path}: {message}")
     }
-    row[right.len()]
 }
 
 #[cfg(test)]
@@ -103,10 +88,8 @@ mod tests {
 
     #[test]
     fn a_near_miss_is_named() {
-        let error = Error::unknown("services.wbe", "service", "wbe", &["dns", "web"]);
-        assert_eq!(error.to_string(), "services.wbe: there is no service `wbe`; known are: dns, web");
-        let error = Error::unknown("services.webb", "service", "webb", &["dns", "web"]);
-        assert_eq!(error.message, "there is no service `webb`; did you mean `web`?");
+        let error = Error::unknown("services[wbe]", "service", "wbe", &["dns", "web"]);
+        assert_eq!(error.to_string(), "services[wbe]: there is no service `wbe`; did you mean `web`?");
     }
 
     #[test]

@@ -19,6 +19,8 @@ mod tests;
 mod view;
 
 pub use edit::{BackendChange, Edit, HealthChange, ServiceChange};
+pub(crate) use edit::{unknown_backend, unknown_service};
+pub(crate) use error::told;
 pub use error::{Error, ErrorKind};
 pub use event::{Event, Persist, Request};
 pub use handle::{Handle, Outcome, spawn};

@@ -1,0 +1,173 @@
+//! The file as control's store.
+
+use std::path::PathBuf;
+
+use super::save::{self, means_the_same};
+use super::{ConfigError, Document, WriteError};
+use crate::control::{Error, ErrorKind, Staged, Store};
+use crate::model::Config;
+
+/// The configuration file. It is read anew for every change, so that what the operator wrote into it meanwhile (comments, order)
+/// stays.
+#[derive(Clone, Debug)]
+pub struct FileStore {
+    path: PathBuf,
+}
+
+impl FileStore {
+    /// The file of a path.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+}
+
+impl Store for FileStore {
+    fn load(&self) -> Result<Config, Error> {
+        Ok(Document::read(&self.path)?.config()?)
+    }
+
+    fn stage(&self, from: &Config, to: &Config) -> Result<Box<dyn Staged>, Error> {
+        let document = Document::read(&self.path)?;
+        if !document.config().is_ok_and(|config| means_the_same(&config, from)) {
+            return Err(WriteError::Changed { path: self.path.clone() }.into());
+        }
+        Ok(Box::new(document.stage(to)?))
+    }
+}
+
+impl Staged for save::Staged {
+    fn commit(self: Box<Self>) -> Result<(), Error> {
+        Self::commit(*self)?;
+        Ok(())
+    }
+}
+
+impl From<ConfigError> for Error {
+    fn from(error: ConfigError) -> Self {
+        let message = error.to_string();
+        match error {
+            ConfigError::Read { .. } => Self::new(ErrorKind::File, "", message),
+            ConfigError::NotUtf8 { .. } | ConfigError::Syntax { .. } => Self::invalid("", message),
+            ConfigError::Invalid { findings, .. } => {
+                let path = findings.first().map(|finding| finding.path.to_string());
+                Self::invalid(path.unwrap_or_default(), message)
+            }
+        }
+    }
+}
+
+impl From<WriteError> for Error {
+    fn from(error: WriteError) -> Self {
+        let kind = match &error {
+            WriteError::Changed { .. } => ErrorKind::Conflict,
+            _ => ErrorKind::File,
+        };
+        Self::new(kind, "", error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+    use crate::control::fixture::{SharedMaps, backend, moment, name};
+    use crate::control::{BackendChange, Control, Edit, Event, Persist, Request};
+
+    const TEXT: &str = r#"# what we balance
+interfaces = ["eth0"]
+
+[[services]]
+name = "web" # the shop
+address = "203.0.113.10"
+protocol = "tcp"
+port = 80
+slots = 101
+
+[[services.backends]]
+name = "b1"
+address = "10.0.0.11"
+weight = 50 # slow
+
+[[services]]
+name = "dns"
+address = "203.0.113.10"
+protocol = "udp"
+port = 53
+slots = 101
+"#;
+
+    fn control(file: &Path) -> Control {
+        let (store, maps) = (Box::new(FileStore::new(file)), Box::new(SharedMaps::default()));
+        Control::start(store, maps, [].into(), 7, moment()).unwrap()
+    }
+
+    fn set_weight(weight: u16) -> Event {
+        let change = BackendChange { weight: Some(weight), state: None };
+        let edit = Edit::SetBackend { service: name("web"), backend: "b1".parse().unwrap(), change };
+        Event::Request(Request { edit, persist: Persist::File })
+    }
+
+    #[test]
+    fn changes_are_in_the_file_and_the_next_start_has_them() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("lb.toml");
+        fs::write(&file, TEXT).unwrap();
+        let mut first = control(&file);
+        first.handle(set_weight(7), moment()).unwrap();
+        let edit = Edit::AddBackend { service: name("dns"), backend: backend("d1", "10.0.0.53", 53) };
+        first.handle(Event::Request(Request { edit, persist: Persist::File }), moment()).unwrap();
+        let edit = Edit::AddBackend { service: name("web"), backend: backend("b2", "10.0.0.12", 8080) };
+        first.handle(Event::Request(Request { edit, persist: Persist::File }), moment()).unwrap();
+
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(text.contains("weight = 7 # slow"), "{text}");
+        assert!(text.starts_with("# what we balance\n") && text.contains("# the shop"), "{text}");
+        let second = control(&file);
+        assert_eq!(second.snapshot().config, first.snapshot().config);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "nothing is left behind");
+    }
+
+    #[test]
+    fn what_the_operator_writes_is_kept_or_asked_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("lb.toml");
+        fs::write(&file, TEXT).unwrap();
+        let mut control = control(&file);
+        let commented = TEXT.replace("# slow", "# slow, really");
+        fs::write(&file, &commented).unwrap();
+        control.handle(set_weight(7), moment()).unwrap();
+        assert!(fs::read_to_string(&file).unwrap().contains("weight = 7 # slow, really"));
+
+        let changed = TEXT.replace("port = 53", "port = 5353");
+        for (text, reloaded) in [(changed.as_str(), true), ("port = ", false)] {
+            fs::write(&file, text).unwrap();
+            let error = control.handle(set_weight(8), moment()).unwrap_err();
+            assert_eq!(error.kind, ErrorKind::Conflict);
+            assert!(error.message.contains("config reload"), "{error}");
+            assert_eq!(fs::read_to_string(&file).unwrap(), text);
+            assert_eq!(control.handle(Event::Reload, moment()).is_ok(), reloaded);
+        }
+    }
+
+    #[test]
+    fn a_bad_file_names_its_line_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("lb.toml");
+        fs::write(&file, TEXT.replace("port = 80", "port = 70000")).unwrap();
+        let error = FileStore::new(&file).load().unwrap_err();
+        assert_eq!((error.kind, error.path.as_str()), (ErrorKind::Invalid, "services[0].port"));
+        let told = error.to_string();
+        assert!(told.starts_with(&format!("{}:8: services[0].port: ", file.display())), "{told}");
+        assert_eq!(told.matches("services[0].port").count(), 1, "{told}");
+    }
+
+    #[test]
+    fn a_missing_file_is_not_an_empty_one() {
+        let error = FileStore::new("/nonexistent/lb.toml").load().unwrap_err();
+        assert_eq!(error.kind, ErrorKind::File);
+        assert!(error.message.contains("/nonexistent/lb.toml"), "{error}");
+    }
+}
