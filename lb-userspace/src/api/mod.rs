@@ -2,11 +2,28 @@
 //!
 //! Handlers read snapshots and send requests to control; they never touch maps or files.
 
+mod client;
+mod convert;
 mod data;
+mod error;
+mod extract;
+mod handlers;
+mod router;
+mod server;
+mod socket;
 mod traffic;
 mod types;
+mod view;
 
+#[cfg(test)]
+pub(crate) mod tests;
+
+pub use client::{Client, ClientError, encode};
 pub use data::{Counters, DataError, DataSource, FlowCount, FlowFilter, FlowList, FlowRecord};
+pub use error::{ErrorBody, ErrorDetail};
+pub use router::{Api, router};
+pub use server::serve;
+pub use socket::{Socket, SocketError};
 pub use traffic::{
     BackendFlows, BackendStats, Drop, Flow, FlowTotals, Flows, InterfaceTraffic, ServiceStats, Stats, Traffic,
 };

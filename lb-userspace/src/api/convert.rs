@@ -1,0 +1,118 @@
+//! Requests become model types, or an error that says what was expected.
+
+use std::{fmt::Display, net::IpAddr, str::FromStr, time::Duration};
+
+use super::{
+    error::ApiError,
+    types::{BackendPatch, Health, NewBackend, NewService, ServicePatch},
+};
+use crate::{
+    config::parse_duration,
+    control::{BackendChange, HealthChange, ServiceChange},
+    model::{Backend, DEFAULT_WEIGHT, Service, ServiceAddress},
+};
+
+/// The service that a body describes.
+pub(super) fn new_service(body: &NewService) -> Result<Service, ApiError> {
+    let at = ServiceAddress {
+        address: address("address", &body.address)?,
+        protocol: word("protocol", &body.protocol)?,
+        port: body.port,
+    };
+    let mut service = Service::new(word("name", &body.name)?, at);
+    if let Some(mode) = &body.mode {
+        service.mode = word("mode", mode)?;
+    }
+    if let Some(algorithm) = &body.algorithm {
+        service.algorithm = word("algorithm", algorithm)?;
+    }
+    service.slots = body.slots.unwrap_or(service.slots);
+    service.affinity_prefix = body.affinity_prefix;
+    service.snat_addresses = addresses("snat_addresses", &body.snat_addresses)?;
+    service.health = match &body.health {
+        Some(health) => health_change(health)?.apply(None),
+        None => None,
+    };
+    for (index, body) in body.backends.iter().enumerate() {
+        let backend = new_backend(body, service.port).map_err(|mut error| {
+            error.detail.path = format!("backends[{index}].{}", error.detail.path);
+            error
+        })?;
+        service.backends.push(backend);
+    }
+    Ok(service)
+}
+
+/// The change of a service that a body describes.
+pub(super) fn service_change(body: &ServicePatch) -> Result<ServiceChange, ApiError> {
+    Ok(ServiceChange {
+        mode: body.mode.as_deref().map(|mode| word("mode", mode)).transpose()?,
+        algorithm: body.algorithm.as_deref().map(|algorithm| word("algorithm", algorithm)).transpose()?,
+        slots: body.slots,
+        affinity_prefix: body.affinity_prefix,
+        snat_addresses: body
+            .snat_addresses
+            .as_deref()
+            .map(|list| addresses("snat_addresses", list))
+            .transpose()?,
+        health: match &body.health {
+            None => None,
+            Some(None) => Some(HealthChange::Remove),
+            Some(Some(health)) => Some(health_change(health)?),
+        },
+    })
+}
+
+/// The backend that a body describes, of a service with a port.
+pub(super) fn new_backend(body: &NewBackend, service_port: u16) -> Result<Backend, ApiError> {
+    Ok(Backend {
+        name: word("name", &body.name)?,
+        address: address("address", &body.address)?,
+        port: body.port.unwrap_or(service_port),
+        weight: body.weight.unwrap_or(DEFAULT_WEIGHT),
+        state: body.state.as_deref().map(|state| word("state", state)).transpose()?.unwrap_or_default(),
+    })
+}
+
+/// The change of a backend that a body describes.
+pub(super) fn backend_change(body: &BackendPatch) -> Result<BackendChange, ApiError> {
+    let state = body.state.as_deref().map(|state| word("state", state)).transpose()?;
+    Ok(BackendChange { weight: body.weight, state })
+}
+
+/// An address without a prefix length.
+pub(super) fn address(path: &str, text: &str) -> Result<IpAddr, ApiError> {
+    text.parse().map_err(|_| {
+        let message =
+            format!("{text:?} is not an address; expected one such as 203.0.113.10 or 2001:db8::10");
+        ApiError::invalid(path, message)
+    })
+}
+
+fn addresses(path: &str, list: &[String]) -> Result<Vec<IpAddr>, ApiError> {
+    list.iter().enumerate().map(|(index, text)| address(&format!("{path}[{index}]"), text)).collect()
+}
+
+fn word<T: FromStr<Err: Display>>(path: &str, text: &str) -> Result<T, ApiError> {
+    text.parse().map_err(|error| ApiError::invalid(path, format!("{error}")))
+}
+
+fn health_change(health: &Health) -> Result<HealthChange, ApiError> {
+    Ok(HealthChange::Set {
+        interval: duration("health.interval", health.interval.as_deref())?,
+        timeout: duration("health.timeout", health.timeout.as_deref())?,
+        rise: health.rise,
+        fall: health.fall,
+        port: health.port,
+    })
+}
+
+fn duration(path: &str, text: Option<&str>) -> Result<Option<Duration>, ApiError> {
+    let Some(text) = text else { return Ok(None) };
+    let wrong = || {
+        let message =
+            format!("{text:?} is not a duration; expected one such as \"500ms\", \"30s\", \"5m\" or \"2h\"");
+        ApiError::invalid(path, message)
+    };
+    parse_duration(text).map(Some).ok_or_else(wrong)
+}

@@ -1,0 +1,248 @@
+//! One function per method and path.
+
+use std::{net::IpAddr, sync::Arc};
+
+use axum::{Json, extract::State, http::StatusCode};
+use serde::Deserialize;
+
+use super::{
+    convert,
+    data::{DataError, DataSource, FlowFilter},
+    error::ApiError,
+    extract::{Body, Names, Params, Text},
+    router::Api,
+    traffic::{Drop, FlowTotals, Flows, Stats},
+    types::{Backend, BackendPatch, Checked, NewBackend, NewService, Service, ServicePatch, Status},
+    view,
+};
+use crate::{
+    config::Document,
+    control::{Edit, Error, Persist, Request, ServiceView, Snapshot, unknown_backend, unknown_service},
+    model::{BackendName, ServiceName},
+};
+
+/// Flows listed if the client says nothing, and at most.
+const FLOWS_DEFAULT: usize = 1000;
+const FLOWS_MAX: usize = 100_000;
+
+type Answer<T> = Result<Json<T>, ApiError>;
+
+/// Parameter of every change.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Change {
+    /// Do not write it into the file.
+    #[serde(default)]
+    runtime: bool,
+}
+
+impl Change {
+    fn request(&self, edit: Edit) -> Request {
+        Request { edit, persist: if self.runtime { Persist::Runtime } else { Persist::File } }
+    }
+}
+
+pub(super) async fn status(State(api): State<Api>) -> Answer<Status> {
+    let snapshot = api.control.snapshot();
+    let (uptime, interfaces, counts) =
+        blocking(&api, |data| Ok((data.uptime(), data.interfaces()?, data.flow_counts()?))).await?;
+    Ok(Json(Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        uptime_seconds: uptime.as_secs(),
+        config_file: api.config_file,
+        unsaved_changes: snapshot.unsaved,
+        problem: snapshot.problem.clone(),
+        interfaces,
+        services: snapshot.services.len(),
+        backends: view::totals(&snapshot),
+        flows: view::flow_totals(&snapshot, &counts).total,
+    }))
+}
+
+pub(super) async fn services(State(api): State<Api>) -> Json<Vec<Service>> {
+    Json(api.control.snapshot().services.iter().map(view::service).collect())
+}
+
+pub(super) async fn service(State(api): State<Api>, Names(name): Names<String>) -> Answer<Service> {
+    Ok(Json(view::service(find_service(&api.control.snapshot(), &name)?)))
+}
+
+pub(super) async fn add_service(
+    State(api): State<Api>,
+    Params(change): Params<Change>,
+    Body(body): Body<NewService>,
+) -> Result<(StatusCode, Json<Service>), ApiError> {
+    let service = convert::new_service(&body)?;
+    let snapshot = api.control.request(change.request(Edit::AddService(Box::new(service)))).await?;
+    Ok((StatusCode::CREATED, Json(view::service(find_service(&snapshot, &body.name)?))))
+}
+
+pub(super) async fn set_service(
+    State(api): State<Api>,
+    Names(name): Names<String>,
+    Params(change): Params<Change>,
+    Body(body): Body<ServicePatch>,
+) -> Answer<Service> {
+    let service = service_name(&api.control.snapshot(), &name)?;
+    let edit = Edit::SetService { service, change: convert::service_change(&body)? };
+    let snapshot = api.control.request(change.request(edit)).await?;
+    Ok(Json(view::service(find_service(&snapshot, &name)?)))
+}
+
+pub(super) async fn remove_service(
+    State(api): State<Api>,
+    Names(name): Names<String>,
+    Params(change): Params<Change>,
+) -> Result<StatusCode, ApiError> {
+    let service = service_name(&api.control.snapshot(), &name)?;
+    api.control.request(change.request(Edit::RemoveService { service })).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn backends(State(api): State<Api>, Names(name): Names<String>) -> Answer<Vec<Backend>> {
+    let snapshot = api.control.snapshot();
+    Ok(Json(find_service(&snapshot, &name)?.backends.iter().map(view::backend).collect()))
+}
+
+pub(super) async fn add_backend(
+    State(api): State<Api>,
+    Names(name): Names<String>,
+    Params(change): Params<Change>,
+    Body(body): Body<NewBackend>,
+) -> Result<(StatusCode, Json<Backend>), ApiError> {
+    let snapshot = api.control.snapshot();
+    let service = find_service(&snapshot, &name)?.desired.name.clone();
+    let backend = convert::new_backend(&body, find_service(&snapshot, &name)?.desired.port)?;
+    let snapshot = api.control.request(change.request(Edit::AddBackend { service, backend })).await?;
+    Ok((StatusCode::CREATED, Json(find_backend(&snapshot, &name, &body.name)?)))
+}
+
+pub(super) async fn set_backend(
+    State(api): State<Api>,
+    Names((service, backend)): Names<(String, String)>,
+    Params(change): Params<Change>,
+    Body(body): Body<BackendPatch>,
+) -> Answer<Backend> {
+    let names = backend_name(&api.control.snapshot(), &service, &backend)?;
+    let edit =
+        Edit::SetBackend { service: names.0, backend: names.1, change: convert::backend_change(&body)? };
+    let snapshot = api.control.request(change.request(edit)).await?;
+    Ok(Json(find_backend(&snapshot, &service, &backend)?))
+}
+
+pub(super) async fn remove_backend(
+    State(api): State<Api>,
+    Names((service, backend)): Names<(String, String)>,
+    Params(change): Params<Change>,
+) -> Result<StatusCode, ApiError> {
+    let (service, backend) = backend_name(&api.control.snapshot(), &service, &backend)?;
+    api.control.request(change.request(Edit::RemoveBackend { service, backend })).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Parameters of `GET /v1/flows`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FlowParams {
+    service: Option<String>,
+    backend: Option<String>,
+    client: Option<String>,
+    limit: Option<usize>,
+}
+
+pub(super) async fn flows(State(api): State<Api>, Params(params): Params<FlowParams>) -> Answer<Flows> {
+    let snapshot = api.control.snapshot();
+    let filter = flow_filter(&snapshot, &params)?;
+    let list = blocking(&api, move |data| data.flows(&filter)).await?;
+    Ok(Json(view::flows(&snapshot, &list)))
+}
+
+fn flow_filter(snapshot: &Snapshot, params: &FlowParams) -> Result<FlowFilter, ApiError> {
+    let service = params.service.as_deref().map(|name| find_service(snapshot, name)).transpose()?;
+    let backends =
+        params.backend.as_deref().map(|name| backends_named(snapshot, service, name)).transpose()?;
+    let client: Option<IpAddr> =
+        params.client.as_deref().map(|text| convert::address("client", text)).transpose()?;
+    let limit = params.limit.unwrap_or(FLOWS_DEFAULT);
+    if !(1..=FLOWS_MAX).contains(&limit) {
+        return Err(ApiError::invalid("limit", format!("{limit} is not a limit; expected 1 to {FLOWS_MAX}")));
+    }
+    Ok(FlowFilter { service: service.map(|service| service.id), backends, client, limit })
+}
+
+/// Ids of the backends of a name, in one service or in all.
+fn backends_named(snapshot: &Snapshot, service: Option<&ServiceView>, name: &str) -> Result<Vec<u32>, Error> {
+    if let Some(service) = service {
+        let found = service.backend(name).ok_or_else(|| unknown_backend(&service.desired, name))?;
+        return Ok(vec![found.id]);
+    }
+    let named = snapshot.backends().filter(|(_, backend)| backend.desired.name.as_str() == name);
+    let ids: Vec<u32> = named.map(|(_, backend)| backend.id).collect();
+    if ids.is_empty() {
+        let known: Vec<&str> =
+            snapshot.backends().map(|(_, backend)| backend.desired.name.as_str()).collect();
+        return Err(Error::unknown("backend", "backend", name, &known));
+    }
+    Ok(ids)
+}
+
+pub(super) async fn flow_counts(State(api): State<Api>) -> Answer<FlowTotals> {
+    let counts = blocking(&api, DataSource::flow_counts).await?;
+    Ok(Json(view::flow_totals(&api.control.snapshot(), &counts)))
+}
+
+pub(super) async fn stats(State(api): State<Api>) -> Answer<Stats> {
+    let counters = blocking(&api, DataSource::stats).await?;
+    Ok(Json(view::stats(&api.control.snapshot(), counters)))
+}
+
+pub(super) async fn drops(State(api): State<Api>) -> Answer<Vec<Drop>> {
+    let counts = blocking(&api, DataSource::drops).await?;
+    Ok(Json(view::drops(&counts)))
+}
+
+pub(super) async fn reload(State(api): State<Api>) -> Answer<Checked> {
+    let snapshot = api.control.reload().await?;
+    Ok(Json(view::checked(&snapshot.config)))
+}
+
+pub(super) async fn check(Text(text): Text) -> Answer<Checked> {
+    let config = Document::new("body", text).config().map_err(Error::from)?;
+    Ok(Json(view::checked(&config)))
+}
+
+/// Reads from the maps on a thread where that may block.
+async fn blocking<T: Send + 'static>(
+    api: &Api,
+    read: impl FnOnce(&dyn DataSource) -> Result<T, DataError> + Send + 'static,
+) -> Result<T, ApiError> {
+    let data = Arc::clone(&api.data);
+    let result = tokio::task::spawn_blocking(move || read(data.as_ref())).await;
+    result
+        .map_err(|error| DataError(format!("reading the maps failed ({error}); see the log of `lbd`")))?
+        .map_err(Into::into)
+}
+
+fn find_service<'a>(snapshot: &'a Snapshot, name: &str) -> Result<&'a ServiceView, Error> {
+    snapshot.service(name).ok_or_else(|| unknown_service(name, &snapshot.config.services))
+}
+
+fn find_backend(snapshot: &Snapshot, service: &str, name: &str) -> Result<Backend, Error> {
+    let service = find_service(snapshot, service)?;
+    let found = service.backend(name).ok_or_else(|| unknown_backend(&service.desired, name))?;
+    Ok(view::backend(found))
+}
+
+/// The name if it is that of a service; what is no name at all is an unknown service, too.
+fn service_name(snapshot: &Snapshot, name: &str) -> Result<ServiceName, Error> {
+    ServiceName::new(name).map_err(|_| unknown_service(name, &snapshot.config.services))
+}
+
+fn backend_name(snapshot: &Snapshot, service: &str, name: &str) -> Result<(ServiceName, BackendName), Error> {
+    let service_name = service_name(snapshot, service)?;
+    let backend_name = BackendName::new(name).map_err(|_| match snapshot.service(service) {
+        Some(service) => unknown_backend(&service.desired, name),
+        None => unknown_service(service, &snapshot.config.services),
+    })?;
+    Ok((service_name, backend_name))
+}

@@ -1,0 +1,6 @@
+//! The API over a real Unix socket, with control on maps in memory.
+
+mod changes;
+mod errors;
+mod figures;
+pub(crate) mod fixture;

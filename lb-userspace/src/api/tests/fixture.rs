@@ -1,0 +1,134 @@
+//! A daemon without a data path.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use hyper::{Method, StatusCode, body::Bytes};
+use lb_common::abi::DropReason;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+
+use crate::{
+    api::{
+        Api, Client, ClientError, Counters, DataError, DataSource, FlowCount, FlowFilter, FlowList,
+        FlowRecord, Interface, InterfaceTraffic, Socket, Traffic, router, serve,
+    },
+    control::fixture::{self, MemoryStore},
+};
+
+/// A served API; it ends with this value.
+pub(crate) struct Daemon {
+    pub(crate) client: Client,
+    pub(crate) socket: PathBuf,
+    pub(crate) store: MemoryStore,
+    _stop: oneshot::Sender<()>,
+    _directory: TempDir,
+}
+
+impl Daemon {
+    pub(crate) fn start() -> Self {
+        let store = MemoryStore::new(fixture::example());
+        let control = fixture::handle(&store);
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lbd.sock");
+        let api = Api { control, data: Arc::new(FakeData), config_file: "/etc/lb/lb.toml".to_owned() };
+        let socket = Socket::bind(&path).unwrap();
+        let (stop, stopped) = oneshot::channel();
+        tokio::spawn(serve(socket, router(api), async {
+            let _ = stopped.await;
+        }));
+        Self { client: Client::new(&path), socket: path, store, _stop: stop, _directory: directory }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Value {
+        self.client.get(path).await.unwrap()
+    }
+
+    pub(crate) async fn call(&self, method: Method, path: &str, body: &str) -> Value {
+        let answer = self.client.call(method, path, Bytes::copy_from_slice(body.as_bytes())).await.unwrap();
+        if answer.is_empty() { Value::Null } else { serde_json::from_slice(&answer).unwrap() }
+    }
+
+    /// Status, code, path and message of a refusal.
+    pub(crate) async fn refusal(
+        &self,
+        method: Method,
+        path: &str,
+        body: &str,
+    ) -> (StatusCode, String, String, String) {
+        match self.client.call(method, path, Bytes::copy_from_slice(body.as_bytes())).await {
+            Err(ClientError::Refused { status, detail }) => {
+                (status, detail.code, detail.path, detail.message)
+            }
+            other => panic!("{path}: expected a refusal, got {other:?}"),
+        }
+    }
+}
+
+/// Figures that do not change.
+#[derive(Debug)]
+pub(crate) struct FakeData;
+
+fn record(client: &str, backend: u32) -> FlowRecord {
+    let client: SocketAddr = client.parse().unwrap();
+    FlowRecord {
+        protocol: 6,
+        client,
+        vip: "203.0.113.10:80".parse().unwrap(),
+        source: client,
+        destination: "10.0.0.11:8080".parse().unwrap(),
+        service: 1,
+        backend,
+        state: 5,
+        idle_seconds: 3,
+    }
+}
+
+impl DataSource for FakeData {
+    fn uptime(&self) -> Duration {
+        Duration::from_secs(61)
+    }
+
+    fn interfaces(&self) -> Result<Vec<Interface>, DataError> {
+        Ok(vec![Interface { name: "eth0".to_owned(), ifindex: 2, mode: "native".to_owned() }])
+    }
+
+    fn flows(&self, filter: &FlowFilter) -> Result<FlowList, DataError> {
+        let all = [
+            record("198.51.100.7:40000", 1),
+            record("198.51.100.7:40001", 2),
+            record("198.51.100.8:40000", 99),
+        ];
+        let mut flows: Vec<_> = all
+            .into_iter()
+            .filter(|flow| filter.service.is_none_or(|service| flow.service == service))
+            .filter(|flow| filter.backends.as_ref().is_none_or(|ids| ids.contains(&flow.backend)))
+            .filter(|flow| filter.client.is_none_or(|client| flow.client.ip() == client))
+            .collect();
+        let truncated = flows.len() > filter.limit;
+        flows.truncate(filter.limit);
+        Ok(FlowList { flows, truncated })
+    }
+
+    fn flow_counts(&self) -> Result<Vec<FlowCount>, DataError> {
+        Ok(vec![
+            FlowCount { service: 1, backend: 1, established: 5, embryonic: 1 },
+            FlowCount { service: 1, backend: 99, established: 2, embryonic: 0 },
+        ])
+    }
+
+    fn stats(&self) -> Result<Counters, DataError> {
+        let traffic = Traffic { packets_in: 10, bytes_in: 1000, packets_out: 9, bytes_out: 900, flows: 2 };
+        let interface =
+            InterfaceTraffic { name: "eth0".to_owned(), ifindex: 2, rx_packets: 11, ..Default::default() };
+        Ok(Counters {
+            services: vec![(1, traffic)],
+            backends: vec![(1, traffic)],
+            interfaces: vec![interface],
+        })
+    }
+
+    fn drops(&self) -> Result<Vec<(DropReason, u64)>, DataError> {
+        Ok(vec![(DropReason::NoRoute, 7)])
+    }
+}

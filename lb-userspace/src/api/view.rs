@@ -1,0 +1,199 @@
+//! Snapshots and figures become answers: ids become names.
+
+use std::collections::BTreeMap;
+
+use lb_common::abi::{BackendState, DropReason, FlowState};
+
+use super::{
+    data::{Counters, FlowCount, FlowList, FlowRecord},
+    traffic::{BackendFlows, BackendStats, Drop, Flow, FlowTotals, Flows, ServiceStats, Stats},
+    types::{Backend, BackendTotals, Checked, Health, Service},
+};
+use crate::{
+    config::format_duration,
+    control::{BackendView, ServiceView, Snapshot},
+    model::{Draft, HealthCheck, Keyword as _, Protocol},
+};
+
+/// A service.
+pub(super) fn service(view: &ServiceView) -> Service {
+    let desired = &view.desired;
+    Service {
+        name: desired.name.to_string(),
+        id: view.id,
+        address: desired.address,
+        protocol: desired.protocol.to_string(),
+        port: desired.port,
+        mode: desired.mode.to_string(),
+        algorithm: desired.algorithm.to_string(),
+        slots: desired.slots,
+        affinity_prefix: desired.affinity_prefix,
+        snat_addresses: desired.snat_addresses.clone(),
+        health: desired.health.as_ref().map(health),
+        backends: view.backends.iter().map(backend).collect(),
+    }
+}
+
+/// A backend.
+pub(super) fn backend(view: &BackendView) -> Backend {
+    Backend {
+        name: view.desired.name.to_string(),
+        id: view.id,
+        address: view.desired.address,
+        port: view.desired.port,
+        weight: view.desired.weight,
+        state: view.desired.state.to_string(),
+        effective: state_text(view.state).to_owned(),
+        health: view.health.as_str().to_owned(),
+    }
+}
+
+fn health(check: &HealthCheck) -> Health {
+    Health {
+        interval: Some(format_duration(check.interval)),
+        timeout: Some(format_duration(check.timeout)),
+        rise: Some(check.rise),
+        fall: Some(check.fall),
+        port: check.port,
+    }
+}
+
+/// The state of a backend, as people read it.
+fn state_text(state: BackendState) -> &'static str {
+    match state {
+        BackendState::Unused => "unused",
+        BackendState::Active => "active",
+        BackendState::Draining => "draining",
+        BackendState::Down => "down",
+        BackendState::Disabled => "disabled",
+    }
+}
+
+/// Backends by state.
+pub(super) fn totals(snapshot: &Snapshot) -> BackendTotals {
+    let mut totals = BackendTotals::default();
+    for (_, backend) in snapshot.backends() {
+        match backend.state {
+            BackendState::Active => totals.active += 1,
+            BackendState::Draining => totals.draining += 1,
+            BackendState::Down => totals.down += 1,
+            BackendState::Disabled => totals.disabled += 1,
+            BackendState::Unused => {}
+        }
+    }
+    totals
+}
+
+/// What a configuration holds.
+pub(super) fn checked(config: &Draft) -> Checked {
+    let backends = config.services.iter().map(|service| service.backends.len()).sum();
+    Checked { services: config.services.len(), backends }
+}
+
+/// Flows with the names of their services and backends.
+pub(super) fn flows(snapshot: &Snapshot, list: &FlowList) -> Flows {
+    let names = Names::of(snapshot);
+    let flows = list.flows.iter().map(|record| flow(&names, record)).collect();
+    Flows { flows, truncated: list.truncated }
+}
+
+fn flow(names: &Names<'_>, record: &FlowRecord) -> Flow {
+    let (service, backend) = names.pair(record.service, record.backend);
+    let protocol = Protocol::from_number(record.protocol);
+    Flow {
+        service,
+        backend,
+        protocol: protocol.map_or_else(|| record.protocol.to_string(), |protocol| protocol.to_string()),
+        client: record.client,
+        vip: record.vip,
+        source: record.source,
+        destination: record.destination,
+        state: FlowState::from_number(record.state).map_or("unknown", FlowState::as_str).to_owned(),
+        idle_seconds: record.idle_seconds,
+    }
+}
+
+/// Numbers of flows; every configured backend, and those that are gone but still have flows.
+pub(super) fn flow_totals(snapshot: &Snapshot, counts: &[FlowCount]) -> FlowTotals {
+    let names = Names::of(snapshot);
+    let mut counted: BTreeMap<u32, FlowCount> = BTreeMap::new();
+    for count in counts {
+        let entry =
+            counted.entry(count.backend).or_insert(FlowCount { established: 0, embryonic: 0, ..*count });
+        entry.established += count.established;
+        entry.embryonic += count.embryonic;
+    }
+    let mut backends = Vec::new();
+    let mut row = |service, backend, count: Option<FlowCount>| {
+        let (established, embryonic) = count.map_or((0, 0), |count| (count.established, count.embryonic));
+        backends.push(BackendFlows { service, backend, established, embryonic });
+    };
+    for (service, backend) in snapshot.backends() {
+        row(service.desired.name.to_string(), backend.desired.name.to_string(), counted.remove(&backend.id));
+    }
+    for count in counted.into_values() {
+        let (service, backend) = names.pair(count.service, count.backend);
+        row(service, backend, Some(count));
+    }
+    let embryonic = backends.iter().map(|row| row.embryonic).sum();
+    let established: u64 = backends.iter().map(|row| row.established).sum();
+    FlowTotals { total: established + embryonic, embryonic, backends }
+}
+
+/// Figures of every configured service and backend, and of the interfaces.
+pub(super) fn stats(snapshot: &Snapshot, counters: Counters) -> Stats {
+    let by_service: BTreeMap<_, _> = counters.services.into_iter().collect();
+    let by_backend: BTreeMap<_, _> = counters.backends.into_iter().collect();
+    let services = snapshot.services.iter().map(|service| ServiceStats {
+        service: service.desired.name.to_string(),
+        traffic: by_service.get(&service.id).copied().unwrap_or_default(),
+    });
+    let backends = snapshot.backends().map(|(service, backend)| BackendStats {
+        service: service.desired.name.to_string(),
+        backend: backend.desired.name.to_string(),
+        traffic: by_backend.get(&backend.id).copied().unwrap_or_default(),
+    });
+    Stats { services: services.collect(), backends: backends.collect(), interfaces: counters.interfaces }
+}
+
+/// Every reason with its number of packets.
+pub(super) fn drops(counts: &[(DropReason, u64)]) -> Vec<Drop> {
+    let packets =
+        |reason| counts.iter().filter(|(counted, _)| *counted == reason).map(|(_, packets)| packets).sum();
+    DropReason::ALL
+        .iter()
+        .map(|reason| Drop {
+            reason: reason.as_str().to_owned(),
+            packets: packets(*reason),
+            description: reason.description().to_owned(),
+        })
+        .collect()
+}
+
+/// Names by id.
+struct Names<'a> {
+    services: BTreeMap<u16, &'a ServiceView>,
+    backends: BTreeMap<u32, &'a BackendView>,
+}
+
+impl<'a> Names<'a> {
+    fn of(snapshot: &'a Snapshot) -> Self {
+        Self {
+            services: snapshot.services.iter().map(|service| (service.id, service)).collect(),
+            backends: snapshot.backends().map(|(_, backend)| (backend.id, backend)).collect(),
+        }
+    }
+
+    /// The names of a service and a backend; `#` and the id of what is gone.
+    fn pair(&self, service: u16, backend: u32) -> (String, String) {
+        let service = self
+            .services
+            .get(&service)
+            .map_or_else(|| format!("#{service}"), |view| view.desired.name.to_string());
+        let backend = self
+            .backends
+            .get(&backend)
+            .map_or_else(|| format!("#{backend}"), |view| view.desired.name.to_string());
+        (service, backend)
+    }
+}
