@@ -1,0 +1,350 @@
+//! The command line.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
+
+use clap::{
+    Args as ClapArgs, Parser, Subcommand, ValueEnum,
+    builder::{NonEmptyStringValueParser, PossibleValuesParser},
+};
+
+use crate::model::{AdminState, Algorithm, Keyword, Mode, Protocol};
+
+/// Control and look at `lbd`, the layer 4 load balancer.
+#[derive(Debug, Parser)]
+#[command(name = "lbctl", version, arg_required_else_help = true, after_help = EXIT_CODES)]
+pub struct Args {
+    /// Unix socket of `lbd`.
+    #[arg(long, global = true, env = "LB_SOCKET", value_name = "PATH", default_value = "/run/lb/lbd.sock")]
+    pub socket: PathBuf,
+    /// Tables for people, or the API's JSON for programs.
+    #[arg(short, long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    pub output: Output,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str =
+    "Exit codes: 0 done, 1 failed, 2 invalid input, 3 not found, 4 conflict, 5 lbd cannot be reached";
+
+/// Form of what is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// Aligned columns.
+    #[default]
+    Table,
+    /// JSON.
+    Json,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show what lbd is doing.
+    Status,
+    /// Services: what clients connect to.
+    #[command(subcommand, visible_alias = "services")]
+    Service(ServiceCommand),
+    /// Backends: where flows go.
+    #[command(subcommand, visible_alias = "backends")]
+    Backend(BackendCommand),
+    /// Flows: tracked connections.
+    #[command(subcommand, visible_alias = "flows")]
+    Flow(FlowCommand),
+    /// Show packets, bytes and flows of services, backends and interfaces.
+    Stats {
+        /// Show rates per second, measured over so many seconds, instead of totals.
+        #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "1", value_parser = clap::value_parser!(u64).range(1..=3600))]
+        rate: Option<u64>,
+    },
+    /// Show dropped packets by reason.
+    Drops,
+    /// The configuration file.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Print completions for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// What to do with services.
+#[derive(Debug, Subcommand)]
+pub enum ServiceCommand {
+    /// List services.
+    #[command(visible_alias = "ls")]
+    List,
+    /// Show a service with its backends.
+    Show {
+        #[command(flatten)]
+        service: ServiceArg,
+    },
+    /// Add a service without backends.
+    Add(Box<ServiceAdd>),
+    /// Change a service; what is not given stays.
+    Set(Box<ServiceSet>),
+    /// Remove a service with its backends; their flows end.
+    #[command(name = "rm", visible_alias = "remove")]
+    Remove {
+        #[command(flatten)]
+        service: ServiceArg,
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
+}
+
+/// A service by its name.
+#[derive(Debug, ClapArgs)]
+pub struct ServiceArg {
+    /// Name of the service.
+    #[arg(value_name = "SERVICE", value_parser = NonEmptyStringValueParser::new())]
+    pub service: String,
+}
+
+/// A backend by its service's name and its own.
+#[derive(Debug, ClapArgs)]
+pub struct BackendArg {
+    #[command(flatten)]
+    pub service: ServiceArg,
+    /// Name of the backend.
+    #[arg(value_name = "BACKEND", value_parser = NonEmptyStringValueParser::new())]
+    pub backend: String,
+}
+
+/// For every change.
+#[derive(Clone, Copy, Debug, ClapArgs)]
+pub struct ChangeArgs {
+    /// Do not write the change into the configuration file: it lasts until lbd reads the file again.
+    #[arg(long)]
+    pub runtime: bool,
+}
+
+/// `service add`.
+#[derive(Debug, ClapArgs)]
+pub struct ServiceAdd {
+    #[command(flatten)]
+    pub service: ServiceArg,
+    /// Address that clients connect to (the VIP).
+    #[arg(long)]
+    pub address: IpAddr,
+    /// Port; 0: every port without a service of its own.
+    #[arg(long)]
+    pub port: u16,
+    /// Protocol.
+    #[arg(long, value_parser = words::<Protocol>())]
+    pub protocol: String,
+    #[command(flatten)]
+    pub options: ServiceOptions,
+    /// Check the backends' health.
+    #[arg(long)]
+    pub health: bool,
+    #[command(flatten)]
+    pub change: ChangeArgs,
+}
+
+/// `service set`.
+#[derive(Debug, ClapArgs)]
+pub struct ServiceSet {
+    #[command(flatten)]
+    pub service: ServiceArg,
+    #[command(flatten)]
+    pub options: ServiceOptions,
+    /// Check the backends' health.
+    #[arg(long)]
+    pub health: bool,
+    /// Do not check the backends' health.
+    #[arg(long, conflicts_with_all = ["health", "health_interval", "health_timeout", "rise", "fall", "health_port"])]
+    pub no_health: bool,
+    #[command(flatten)]
+    pub change: ChangeArgs,
+}
+
+/// What `service add` and `service set` have in common.
+#[derive(Debug, ClapArgs)]
+pub struct ServiceOptions {
+    /// nat: the backend sees the client's address; full-nat: it sees a SNAT address.
+    #[arg(long, value_parser = words::<Mode>())]
+    pub mode: Option<String>,
+    /// How a new flow's backend is chosen.
+    #[arg(long, value_parser = words::<Algorithm>())]
+    pub algorithm: Option<String>,
+    /// Size of the slot table; a prime for maglev.
+    #[arg(long)]
+    pub slots: Option<u32>,
+    /// Bits of the client's address that count (source-hash).
+    #[arg(long, value_name = "BITS")]
+    pub affinity_prefix: Option<u8>,
+    /// Source address towards the backends (full-nat); several: repeat it or separate them by commas.
+    #[arg(long = "snat-address", value_name = "ADDRESS", value_delimiter = ',')]
+    pub snat_addresses: Vec<IpAddr>,
+    /// Time between two health checks, such as 1s.
+    #[arg(long, value_name = "DURATION")]
+    pub health_interval: Option<String>,
+    /// Time a health check may take, such as 500ms.
+    #[arg(long, value_name = "DURATION")]
+    pub health_timeout: Option<String>,
+    /// Successful checks in a row that bring a backend back.
+    #[arg(long = "health-rise", value_name = "COUNT")]
+    pub rise: Option<u32>,
+    /// Failed checks in a row that take a backend out.
+    #[arg(long = "health-fall", value_name = "COUNT")]
+    pub fall: Option<u32>,
+    /// Port that is checked instead of the backend's.
+    #[arg(long, value_name = "PORT")]
+    pub health_port: Option<u16>,
+}
+
+/// What to do with backends.
+#[derive(Debug, Subcommand)]
+pub enum BackendCommand {
+    /// List the backends of a service, or of all.
+    #[command(visible_alias = "ls")]
+    List {
+        /// Name of the service.
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
+        service: Option<String>,
+    },
+    /// Add a backend to a service.
+    Add {
+        #[command(flatten)]
+        backend: BackendArg,
+        /// Address, and port unless it is the service's: 10.0.0.14:8080, [2001:db8::14]:8080, 10.0.0.14.
+        #[arg(value_name = "ADDRESS[:PORT]", value_parser = endpoint)]
+        endpoint: Endpoint,
+        #[command(flatten)]
+        options: BackendOptions,
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
+    /// Change a backend; what is not given stays.
+    Set {
+        #[command(flatten)]
+        backend: BackendArg,
+        #[command(flatten)]
+        options: BackendOptions,
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
+    /// Remove a backend; its flows end.
+    #[command(name = "rm", visible_alias = "remove")]
+    Remove {
+        #[command(flatten)]
+        backend: BackendArg,
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
+}
+
+/// What `backend add` and `backend set` have in common.
+#[derive(Debug, ClapArgs)]
+pub struct BackendOptions {
+    /// Share of the new flows, 0 to 65535; 0: none.
+    #[arg(long)]
+    pub weight: Option<u16>,
+    /// draining: keeps its flows, takes none; disabled: taken out.
+    #[arg(long, value_parser = words::<AdminState>())]
+    pub state: Option<String>,
+}
+
+/// What to do with flows.
+#[derive(Debug, Subcommand)]
+pub enum FlowCommand {
+    /// List flows.
+    #[command(visible_alias = "ls")]
+    List {
+        /// Only of this service.
+        #[arg(long)]
+        service: Option<String>,
+        /// Only of this backend.
+        #[arg(long)]
+        backend: Option<String>,
+        /// Only of this client.
+        #[arg(long, value_name = "ADDRESS")]
+        client: Option<IpAddr>,
+        /// At most so many.
+        #[arg(long, default_value_t = 1000)]
+        limit: usize,
+    },
+    /// Count flows by backend.
+    Count,
+}
+
+/// What to do with the configuration file.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Check a file; lbd need not run.
+    Check {
+        /// The file; - is the standard input.
+        #[arg(default_value = "/etc/lb/lb.toml")]
+        file: PathBuf,
+    },
+    /// Have lbd read its file again.
+    Reload,
+}
+
+/// An address with or without a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Address.
+    pub address: IpAddr,
+    /// Port.
+    pub port: Option<u16>,
+}
+
+/// Reads an address with or without a port.
+fn endpoint(text: &str) -> Result<Endpoint, String> {
+    if let Ok(socket) = text.parse::<SocketAddr>() {
+        return Ok(Endpoint { address: socket.ip(), port: Some(socket.port()) });
+    }
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    match bare.parse() {
+        Ok(address) => Ok(Endpoint { address, port: None }),
+        Err(_) => Err("expected one such as 10.0.0.14:8080, [2001:db8::14]:8080 or 10.0.0.14".to_owned()),
+    }
+}
+
+/// Accepts the words of a set.
+fn words<T: Keyword>() -> PossibleValuesParser {
+    PossibleValuesParser::new(T::ALL.iter().map(|value| value.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn a_backend_may_be_given_with_and_without_its_port() {
+        for (text, address, port) in [
+            ("10.0.0.14:8080", "10.0.0.14", Some(8080)),
+            ("10.0.0.14", "10.0.0.14", None),
+            ("[2001:db8::14]:8080", "2001:db8::14", Some(8080)),
+            ("2001:db8::14", "2001:db8::14", None),
+            ("[2001:db8::14]", "2001:db8::14", None),
+        ] {
+            assert_eq!(endpoint(text), Ok(Endpoint { address: address.parse().unwrap(), port }), "{text}");
+        }
+        for text in ["", "web", "10.0.0.14:", "10.0.0.14:70000", "10.0.0:80", "[2001:db8::14", "10.0.0.14/32"]
+        {
+            assert!(endpoint(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn contradictory_health_options_are_refused() {
+        let parse = |line: &str| Args::try_parse_from(line.split(' '));
+        assert!(parse("lbctl service set web --no-health").is_ok());
+        assert!(parse("lbctl service set web --no-health --health-rise 2").is_err());
+        assert!(parse("lbctl service set web --no-health --health").is_err());
+    }
+}

@@ -1,0 +1,254 @@
+//! The commands that talk to the daemon.
+
+use std::time::Duration;
+
+use hyper::{Method, body::Bytes};
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::{
+    args::{
+        BackendArg, BackendCommand, ChangeArgs, FlowCommand, ServiceAdd, ServiceCommand, ServiceOptions,
+        ServiceSet,
+    },
+    failure::{Exit, Failure},
+    render::{self, Style},
+};
+use crate::api::{
+    Backend, BackendPatch, Checked, Client, Drop, FlowTotals, Flows, Health, NewBackend, NewService, Service,
+    ServicePatch, Stats, Status, encode,
+};
+
+type Text = Result<String, Failure>;
+
+/// What every command needs.
+#[derive(Debug)]
+pub(super) struct Session {
+    /// The daemon.
+    pub(super) client: Client,
+    /// JSON instead of text.
+    pub(super) json: bool,
+    /// How text looks.
+    pub(super) style: Style,
+}
+
+impl Session {
+    /// A value as JSON or as text.
+    pub(super) fn show<T: Serialize>(&self, value: &T, text: impl FnOnce(&T) -> String) -> Text {
+        if !self.json {
+            return Ok(text(value));
+        }
+        serde_json::to_string_pretty(value)
+            .map(|json| json + "\n")
+            .map_err(|error| Failure::new(Exit::General, error.to_string()))
+    }
+}
+
+pub(super) async fn status(session: &Session) -> Text {
+    let status: Status = session.client.get("/v1/status").await?;
+    session.show(&status, |status| render::status(status, session.style))
+}
+
+pub(super) async fn service(session: &Session, command: ServiceCommand) -> Text {
+    let client = &session.client;
+    match command {
+        ServiceCommand::List => {
+            let services: Vec<Service> = client.get("/v1/services").await?;
+            session.show(&services, |services| render::services(services, session.style))
+        }
+        ServiceCommand::Show { service } => {
+            let service: Service = client.get(&service_path(&service.service)).await?;
+            session.show(&service, |service| render::service(service, session.style))
+        }
+        ServiceCommand::Add(add) => {
+            let path = with_query("/v1/services".to_owned(), add.change);
+            let service: Service = client.send(Method::POST, &path, &new_service(&add)).await?;
+            session.show(&service, |service| done("service", &[&service.name], "added", add.change))
+        }
+        ServiceCommand::Set(set) => {
+            let patch = service_patch(&set)?;
+            let path = with_query(service_path(&set.service.service), set.change);
+            let service: Service = client.send(Method::PATCH, &path, &patch).await?;
+            session.show(&service, |service| done("service", &[&service.name], "changed", set.change))
+        }
+        ServiceCommand::Remove { service, change } => {
+            client
+                .call(Method::DELETE, &with_query(service_path(&service.service), change), Bytes::new())
+                .await?;
+            Ok(removed(session, "service", &[&service.service], change))
+        }
+    }
+}
+
+pub(super) async fn backend(session: &Session, command: BackendCommand) -> Text {
+    let client = &session.client;
+    match command {
+        BackendCommand::List { service: Some(service) } => {
+            let backends: Vec<Backend> = client.get(&format!("{}/backends", service_path(&service))).await?;
+            session.show(&backends, |backends| render::backends(&service, backends, session.style))
+        }
+        BackendCommand::List { service: None } => {
+            let services: Vec<Service> = client.get("/v1/services").await?;
+            let all: Vec<OfService<'_>> = services
+                .iter()
+                .flat_map(|service| {
+                    service.backends.iter().map(|backend| OfService { service: &service.name, backend })
+                })
+                .collect();
+            session.show(&all, |_| render::all_backends(&services, session.style))
+        }
+        BackendCommand::Add { backend: BackendArg { service, backend }, endpoint, options, change } => {
+            let body = NewBackend {
+                name: backend,
+                address: endpoint.address.to_string(),
+                port: endpoint.port,
+                weight: options.weight,
+                state: options.state,
+            };
+            let path = with_query(format!("{}/backends", service_path(&service.service)), change);
+            let backend: Backend = client.send(Method::POST, &path, &body).await?;
+            session.show(&backend, |backend| {
+                done("backend", &[&service.service, &backend.name], "added", change)
+            })
+        }
+        BackendCommand::Set { backend, options, change } => {
+            let patch = BackendPatch { weight: options.weight, state: options.state };
+            if patch == BackendPatch::default() {
+                return Err(nothing_to_change("--weight or --state"));
+            }
+            let path = with_query(backend_path(&backend), change);
+            let changed: Backend = client.send(Method::PATCH, &path, &patch).await?;
+            let service = &backend.service.service;
+            session.show(&changed, |changed| done("backend", &[service, &changed.name], "changed", change))
+        }
+        BackendCommand::Remove { backend, change } => {
+            client.call(Method::DELETE, &with_query(backend_path(&backend), change), Bytes::new()).await?;
+            Ok(removed(session, "backend", &[&backend.service.service, &backend.backend], change))
+        }
+    }
+}
+
+/// A backend with the name of its service, for the list of all.
+#[derive(Serialize)]
+struct OfService<'a> {
+    service: &'a str,
+    #[serde(flatten)]
+    backend: &'a Backend,
+}
+
+pub(super) async fn flow(session: &Session, command: FlowCommand) -> Text {
+    match command {
+        FlowCommand::List { service, backend, client, limit } => {
+            let client = client.map(|address| address.to_string());
+            let mut path = format!("/v1/flows?limit={limit}");
+            for (key, value) in [("service", service), ("backend", backend), ("client", client)] {
+                if let Some(value) = value {
+                    path.push_str(&format!("&{key}={}", encode(&value)));
+                }
+            }
+            let flows: Flows = session.client.get(&path).await?;
+            session.show(&flows, |flows| render::flows(flows, session.style))
+        }
+        FlowCommand::Count => {
+            let totals: FlowTotals = session.client.get("/v1/flows/count").await?;
+            session.show(&totals, |totals| render::flow_totals(totals, session.style))
+        }
+    }
+}
+
+pub(super) async fn stats(session: &Session, rate: Option<u64>) -> Text {
+    let first: Stats = session.client.get("/v1/stats").await?;
+    let Some(seconds) = rate else {
+        return session.show(&first, |stats| render::stats(stats, render::Figures::Totals, session.style));
+    };
+    let begin = Instant::now();
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+    let second: Stats = session.client.get("/v1/stats").await?;
+    let rates = render::rates(&first, &second, begin.elapsed());
+    session.show(&rates, |rates| render::stats(rates, render::Figures::Rates, session.style))
+}
+
+pub(super) async fn drops(session: &Session) -> Text {
+    let drops: Vec<Drop> = session.client.get("/v1/drops").await?;
+    session.show(&drops, |drops| render::drops(drops, session.style))
+}
+
+pub(super) async fn reload(session: &Session) -> Text {
+    let loaded: Checked = session.client.json(Method::POST, "/v1/config/reload", Bytes::new()).await?;
+    session.show(&loaded, |loaded| {
+        format!("configuration loaded; services: {}, backends: {}\n", loaded.services, loaded.backends)
+    })
+}
+
+fn new_service(add: &ServiceAdd) -> NewService {
+    let options = &add.options;
+    NewService {
+        name: add.service.service.clone(),
+        address: add.address.to_string(),
+        protocol: add.protocol.clone(),
+        port: add.port,
+        mode: options.mode.clone(),
+        algorithm: options.algorithm.clone(),
+        slots: options.slots,
+        affinity_prefix: options.affinity_prefix,
+        snat_addresses: options.snat_addresses.iter().map(ToString::to_string).collect(),
+        health: health(options, add.health),
+        backends: Vec::new(),
+    }
+}
+
+fn service_patch(set: &ServiceSet) -> Result<ServicePatch, Failure> {
+    let options = &set.options;
+    let addresses: Vec<String> = options.snat_addresses.iter().map(ToString::to_string).collect();
+    let patch = ServicePatch {
+        mode: options.mode.clone(),
+        algorithm: options.algorithm.clone(),
+        slots: options.slots,
+        affinity_prefix: options.affinity_prefix.map(Some),
+        snat_addresses: (!addresses.is_empty()).then_some(addresses),
+        health: if set.no_health { Some(None) } else { health(options, set.health).map(Some) },
+    };
+    if patch == ServicePatch::default() {
+        return Err(nothing_to_change("an option such as --algorithm (see `lbctl service set --help`)"));
+    }
+    Ok(patch)
+}
+
+/// The health check that the options describe; naming one parameter is enough to want a check.
+fn health(options: &ServiceOptions, wanted: bool) -> Option<Health> {
+    let health = Health {
+        interval: options.health_interval.clone(),
+        timeout: options.health_timeout.clone(),
+        rise: options.rise,
+        fall: options.fall,
+        port: options.health_port,
+    };
+    (wanted || health != Health::default()).then_some(health)
+}
+
+fn nothing_to_change(options: &str) -> Failure {
+    Failure::new(Exit::Invalid, format!("nothing to change; give {options}"))
+}
+
+fn service_path(service: &str) -> String {
+    format!("/v1/services/{}", encode(service))
+}
+
+fn backend_path(backend: &BackendArg) -> String {
+    format!("{}/backends/{}", service_path(&backend.service.service), encode(&backend.backend))
+}
+
+fn with_query(path: String, change: ChangeArgs) -> String {
+    if change.runtime { path + "?runtime=true" } else { path }
+}
+
+fn done(what: &str, names: &[&String], verb: &str, change: ChangeArgs) -> String {
+    let names: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
+    let unsaved = if change.runtime { " (not in the configuration file)" } else { "" };
+    format!("{what} {} {verb}{unsaved}\n", names.join(" "))
+}
+
+/// The API answers a removal with nothing; so does its JSON.
+fn removed(session: &Session, what: &str, names: &[&String], change: ChangeArgs) -> String {
+    if session.json { String::new() } else { done(what, names, "removed", change) }
+}

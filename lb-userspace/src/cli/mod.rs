@@ -1,0 +1,14 @@
+//! `lbctl`: arguments, calls of the API, and what is printed.
+
+mod args;
+mod commands;
+mod config;
+mod failure;
+mod render;
+mod run;
+#[cfg(test)]
+mod tests;
+
+pub use args::Args;
+pub use failure::{Exit, Failure};
+pub use run::run;

@@ -1,0 +1,12 @@
+//! Answers as text for people: pure functions, so that their output is tested as text.
+
+mod objects;
+mod table;
+mod traffic;
+
+pub(super) use objects::{all_backends, backends, service, services, status};
+pub(super) use table::Style;
+pub(super) use traffic::{Figures, drops, flow_totals, flows, rates, stats};
+
+#[cfg(test)]
+mod tests;

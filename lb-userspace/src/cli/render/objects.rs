@@ -1,0 +1,144 @@
+//! Status, services and backends.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::table::{Style, Value, facts, number, state, table, text};
+use crate::api::{Backend, Service, Status};
+
+/// `lbctl status`.
+pub(in crate::cli) fn status(status: &Status, _: Style) -> String {
+    let interfaces: Vec<String> = status
+        .interfaces
+        .iter()
+        .map(|interface| format!("{} ({})", interface.name, interface.mode))
+        .collect();
+    let backends = status.backends;
+    let total = backends.active + backends.draining + backends.down + backends.disabled;
+    let mut lines = vec![
+        ("version", status.version.clone()),
+        ("uptime", duration(status.uptime_seconds)),
+        ("config", status.config_file.clone()),
+        ("unsaved changes", unsaved(status.unsaved_changes).to_owned()),
+        ("interfaces", if interfaces.is_empty() { "none".to_owned() } else { interfaces.join(", ") }),
+        ("services", status.services.to_string()),
+        (
+            "backends",
+            format!(
+                "{total}: {} active, {} draining, {} down, {} disabled",
+                backends.active, backends.draining, backends.down, backends.disabled
+            ),
+        ),
+        ("flows", status.flows.to_string()),
+    ];
+    if let Some(problem) = &status.problem {
+        lines.push(("problem", format!("{problem}; lbd tries again by itself")));
+    }
+    facts(&lines)
+}
+
+fn unsaved(unsaved: bool) -> &'static str {
+    if unsaved { "yes: made with --runtime; lost when lbd reads its file again" } else { "no" }
+}
+
+/// `lbctl service list`.
+pub(in crate::cli) fn services(services: &[Service], style: Style) -> String {
+    let header = ["NAME", "ADDRESS", "PROTOCOL", "MODE", "ALGORITHM", "HEALTH", "ACTIVE", "BACKENDS"];
+    let row = |service: &Service| {
+        let active = service.backends.iter().filter(|backend| backend.effective == "active").count();
+        vec![
+            text(&service.name),
+            text(endpoint(service.address, service.port)),
+            text(&service.protocol),
+            text(&service.mode),
+            text(&service.algorithm),
+            text(if service.health.is_some() { "checked" } else { "-" }),
+            number(active as u64),
+            number(service.backends.len() as u64),
+        ]
+    };
+    table(style, &header, services.iter().map(row), "no services; add one: `lbctl service add --help`")
+}
+
+/// `lbctl service show`.
+pub(in crate::cli) fn service(service: &Service, style: Style) -> String {
+    let mut lines = vec![
+        ("name", service.name.clone()),
+        ("id", service.id.to_string()),
+        ("address", endpoint(service.address, service.port)),
+        ("protocol", service.protocol.clone()),
+        ("mode", service.mode.clone()),
+        ("algorithm", service.algorithm.clone()),
+        ("slots", service.slots.to_string()),
+    ];
+    if let Some(prefix) = service.affinity_prefix {
+        lines.push(("affinity prefix", format!("{prefix} bits")));
+    }
+    if !service.snat_addresses.is_empty() {
+        let addresses: Vec<String> = service.snat_addresses.iter().map(ToString::to_string).collect();
+        lines.push(("SNAT addresses", addresses.join(", ")));
+    }
+    let health = service.health.as_ref().map_or_else(
+        || "not checked".to_owned(),
+        |health| {
+            let port = health.port.map_or_else(|| "the backend's".to_owned(), |port| port.to_string());
+            format!(
+                "every {}, timeout {}, rise {}, fall {}, port {port}",
+                health.interval.as_deref().unwrap_or("-"),
+                health.timeout.as_deref().unwrap_or("-"),
+                health.rise.unwrap_or_default(),
+                health.fall.unwrap_or_default(),
+            )
+        },
+    );
+    lines.push(("health", health));
+    format!("{}\n{}", facts(&lines), backends(&service.name, &service.backends, style))
+}
+
+/// `lbctl backend list SERVICE`.
+pub(in crate::cli) fn backends(service: &str, backends: &[Backend], style: Style) -> String {
+    let header = ["NAME", "ADDRESS", "WEIGHT", "STATE", "HEALTH"];
+    let none = format!("no backends; add one: `lbctl backend add {service} NAME ADDRESS:PORT`");
+    table(style, &header, backends.iter().map(|backend| backend_row(backend).collect()), &none)
+}
+
+/// `lbctl backend list`.
+pub(in crate::cli) fn all_backends(services: &[Service], style: Style) -> String {
+    let header = ["SERVICE", "NAME", "ADDRESS", "WEIGHT", "STATE", "HEALTH"];
+    let row = |service: &Service, backend| {
+        std::iter::once(text(&service.name)).chain(backend_row(backend)).collect()
+    };
+    let rows =
+        services.iter().flat_map(|service| service.backends.iter().map(move |backend| row(service, backend)));
+    table(style, &header, rows, "no backends; add one: `lbctl backend add SERVICE NAME ADDRESS:PORT`")
+}
+
+fn backend_row(backend: &Backend) -> impl Iterator<Item = Value> + use<> {
+    [
+        text(&backend.name),
+        text(endpoint(backend.address, backend.port)),
+        number(u64::from(backend.weight)),
+        state(&backend.effective),
+        state(&backend.health),
+    ]
+    .into_iter()
+}
+
+/// Address and port; `*` for every port.
+fn endpoint(address: IpAddr, port: u16) -> String {
+    match (address, port) {
+        (IpAddr::V4(_), 0) => format!("{address}:*"),
+        (IpAddr::V6(_), 0) => format!("[{address}]:*"),
+        _ => SocketAddr::new(address, port).to_string(),
+    }
+}
+
+/// A duration as people say it, in its two largest units.
+pub(super) fn duration(seconds: u64) -> String {
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3600 => format!("{minutes}m {}s", seconds % 60),
+        3600..86_400 => format!("{hours}h {}m", minutes % 60),
+        _ => format!("{days}d {}h", hours % 24),
+    }
+}

@@ -1,0 +1,277 @@
+//! What people see, letter by letter.
+
+use std::time::Duration;
+
+use super::*;
+use crate::api::{
+    Backend, BackendFlows, BackendStats, BackendTotals, Drop, Flow, FlowTotals, Flows, Health, Interface,
+    InterfaceTraffic, Service, ServiceStats, Stats, Status, Traffic,
+};
+
+const PLAIN: Style = Style { coloured: false };
+
+fn example_backend(name: &str, address: &str, port: u16, effective: &str, health: &str) -> Backend {
+    Backend {
+        name: name.to_owned(),
+        id: 1,
+        address: address.parse().unwrap(),
+        port,
+        weight: 100,
+        state: "enabled".to_owned(),
+        effective: effective.to_owned(),
+        health: health.to_owned(),
+    }
+}
+
+fn example_service() -> Service {
+    Service {
+        name: "web".to_owned(),
+        id: 1,
+        address: "203.0.113.10".parse().unwrap(),
+        protocol: "tcp".to_owned(),
+        port: 80,
+        mode: "full-nat".to_owned(),
+        algorithm: "source-hash".to_owned(),
+        slots: 65_537,
+        affinity_prefix: Some(24),
+        snat_addresses: vec!["10.0.0.2".parse().unwrap(), "10.0.0.3".parse().unwrap()],
+        health: Some(Health {
+            interval: Some("1s".to_owned()),
+            timeout: Some("500ms".to_owned()),
+            rise: Some(2),
+            fall: Some(3),
+            port: None,
+        }),
+        backends: vec![
+            example_backend("web-1", "10.0.0.11", 8080, "active", "up"),
+            example_backend("b2", "10.0.0.112", 80, "down", "down"),
+        ],
+    }
+}
+
+fn second_service() -> Service {
+    Service {
+        name: "any-v6".to_owned(),
+        address: "2001:db8::10".parse().unwrap(),
+        port: 0,
+        protocol: "udp".to_owned(),
+        mode: "nat".to_owned(),
+        health: None,
+        backends: vec![example_backend("b1", "2001:db8:1::1", 0, "draining", "unknown")],
+        ..example_service()
+    }
+}
+
+#[test]
+fn status_is_a_list_of_facts() {
+    let mut example = Status {
+        version: "0.1.0".to_owned(),
+        uptime_seconds: 3_725,
+        config_file: "/etc/lb/lb.toml".to_owned(),
+        unsaved_changes: false,
+        problem: None,
+        interfaces: vec![
+            Interface { name: "eth0".to_owned(), ifindex: 2, mode: "native".to_owned() },
+            Interface { name: "eth1".to_owned(), ifindex: 3, mode: "generic".to_owned() },
+        ],
+        services: 2,
+        backends: BackendTotals { active: 3, draining: 1, down: 1, disabled: 0 },
+        flows: 9830,
+    };
+    let text = "\
+version          0.1.0
+uptime           1h 2m
+config           /etc/lb/lb.toml
+unsaved changes  no
+interfaces       eth0 (native), eth1 (generic)
+services         2
+backends         5: 3 active, 1 draining, 1 down, 0 disabled
+flows            9830
+";
+    assert_eq!(status(&example, PLAIN), text);
+
+    example.unsaved_changes = true;
+    example.problem = Some("SLOTS: no space left on device".to_owned());
+    let text = status(&example, PLAIN);
+    assert!(
+        text.contains("\nunsaved changes  yes: made with --runtime; lost when lbd reads its file again\n"),
+        "{text}"
+    );
+    assert!(
+        text.ends_with("\nproblem          SLOTS: no space left on device; lbd tries again by itself\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn services_are_aligned_columns() {
+    let text = "\
+NAME    ADDRESS           PROTOCOL  MODE      ALGORITHM    HEALTH   ACTIVE  BACKENDS
+web     203.0.113.10:80   tcp       full-nat  source-hash  checked       1         2
+any-v6  [2001:db8::10]:*  udp       nat       source-hash  -             0         1
+";
+    assert_eq!(services(&[example_service(), second_service()], PLAIN), text);
+    assert_eq!(services(&[], PLAIN), "no services; add one: `lbctl service add --help`\n");
+}
+
+#[test]
+fn a_service_is_shown_with_its_backends() {
+    let text = "\
+name             web
+id               1
+address          203.0.113.10:80
+protocol         tcp
+mode             full-nat
+algorithm        source-hash
+slots            65537
+affinity prefix  24 bits
+SNAT addresses   10.0.0.2, 10.0.0.3
+health           every 1s, timeout 500ms, rise 2, fall 3, port the backend's
+
+NAME   ADDRESS         WEIGHT  STATE   HEALTH
+web-1  10.0.0.11:8080     100  active  up
+b2     10.0.0.112:80      100  down    down
+";
+    assert_eq!(service(&example_service(), PLAIN), text);
+}
+
+#[test]
+fn the_backends_of_all_services_name_their_service() {
+    let text = "\
+SERVICE  NAME   ADDRESS            WEIGHT  STATE     HEALTH
+web      web-1  10.0.0.11:8080        100  active    up
+web      b2     10.0.0.112:80         100  down      down
+any-v6   b1     [2001:db8:1::1]:*     100  draining  unknown
+";
+    assert_eq!(all_backends(&[example_service(), second_service()], PLAIN), text);
+    assert_eq!(
+        backends("web", &[], PLAIN),
+        "no backends; add one: `lbctl backend add web NAME ADDRESS:PORT`\n"
+    );
+}
+
+#[test]
+fn states_are_coloured_on_a_terminal_only() {
+    let example = [example_service()];
+    assert!(!all_backends(&example, PLAIN).contains('\u{1b}'));
+    let coloured = all_backends(&example, Style { coloured: true });
+    assert!(coloured.contains("\u{1b}["), "{coloured:?}");
+}
+
+#[test]
+fn flows_show_both_sides() {
+    let flow = Flow {
+        service: "web".to_owned(),
+        backend: "web-1".to_owned(),
+        protocol: "tcp".to_owned(),
+        client: "198.51.100.7:40000".parse().unwrap(),
+        vip: "203.0.113.10:80".parse().unwrap(),
+        source: "10.0.0.2:1024".parse().unwrap(),
+        destination: "10.0.0.11:8080".parse().unwrap(),
+        state: "established".to_owned(),
+        idle_seconds: 65,
+    };
+    let text = "\
+SERVICE  BACKEND  PROTOCOL  CLIENT              VIP              SOURCE         DESTINATION     STATE        IDLE
+web      web-1    tcp       198.51.100.7:40000  203.0.113.10:80  10.0.0.2:1024  10.0.0.11:8080  established  1m 5s
+";
+    assert_eq!(flows(&Flows { flows: vec![flow.clone()], truncated: false }, PLAIN), text);
+    let cut = flows(&Flows { flows: vec![flow], truncated: true }, PLAIN);
+    assert!(cut.ends_with("\n... the first 1 only; --limit shows more\n"), "{cut}");
+    assert_eq!(flows(&Flows::default(), PLAIN), "no flows\n");
+}
+
+#[test]
+fn flows_are_counted_by_backend() {
+    let row = |backend: &str, established, embryonic| BackendFlows {
+        service: "web".to_owned(),
+        backend: backend.to_owned(),
+        established,
+        embryonic,
+    };
+    let totals =
+        FlowTotals { total: 1213, embryonic: 13, backends: vec![row("web-1", 1200, 10), row("#7", 0, 3)] };
+    let text = "\
+SERVICE  BACKEND  ESTABLISHED  EMBRYONIC
+web      web-1           1200         10
+web      #7                 0          3
+
+1213 flows, 13 of them embryonic
+";
+    assert_eq!(flow_totals(&totals, PLAIN), text);
+}
+
+fn example_stats(scale: u64) -> Stats {
+    let traffic = Traffic {
+        packets_in: 10 * scale,
+        bytes_in: 1000 * scale,
+        packets_out: 9 * scale,
+        bytes_out: 90_000 * scale,
+        flows: scale,
+    };
+    Stats {
+        services: vec![ServiceStats { service: "web".to_owned(), traffic }],
+        backends: vec![BackendStats { service: "web".to_owned(), backend: "web-1".to_owned(), traffic }],
+        interfaces: vec![InterfaceTraffic {
+            name: "eth0".to_owned(),
+            ifindex: 2,
+            rx_packets: 20 * scale,
+            rx_bytes: 2000 * scale,
+            tx_packets: 19 * scale,
+            tx_bytes: 1900 * scale,
+            passed: scale,
+            dropped: 0,
+        }],
+    }
+}
+
+#[test]
+fn counters_come_in_three_tables() {
+    let text = "\
+SERVICE  PACKETS-IN  BYTES-IN  PACKETS-OUT  BYTES-OUT  FLOWS
+web              20      2000           18     180000      2
+
+SERVICE  BACKEND  PACKETS-IN  BYTES-IN  PACKETS-OUT  BYTES-OUT  FLOWS
+web      web-1            20      2000           18     180000      2
+
+INTERFACE  RX-PACKETS  RX-BYTES  TX-PACKETS  TX-BYTES  PASSED  DROPPED
+eth0               40      4000          38      3800       2        0
+";
+    assert_eq!(stats(&example_stats(2), Figures::Totals, PLAIN), text);
+}
+
+#[test]
+fn rates_are_differences_per_second() {
+    let rates = rates(&example_stats(2), &example_stats(12), Duration::from_secs(5));
+    assert_eq!(rates, example_stats(2));
+    let text = stats(&rates, Figures::Rates, PLAIN);
+    assert!(text.starts_with("SERVICE  PACKETS-IN/S  BYTES-IN/S"), "{text}");
+}
+
+#[test]
+fn a_row_of_one_sample_only_has_no_rate() {
+    let mut later = example_stats(2);
+    later.services[0].service = "new".to_owned();
+    later.backends[0].service = "new".to_owned();
+    later.interfaces[0].ifindex = 9;
+    assert_eq!(rates(&example_stats(1), &later, Duration::from_secs(1)), Stats::default());
+}
+
+#[test]
+fn drops_say_what_they_mean() {
+    let drop = |reason: &str, packets, description: &str| Drop {
+        reason: reason.to_owned(),
+        packets,
+        description: description.to_owned(),
+    };
+    let text = "\
+REASON     PACKETS  MEANING
+truncated       12  The frame ends inside a header.
+no-route         0  No route to the destination.
+";
+    let rows = [
+        drop("truncated", 12, "The frame ends inside a header."),
+        drop("no-route", 0, "No route to the destination."),
+    ];
+    assert_eq!(drops(&rows, PLAIN), text);
+}

@@ -1,0 +1,260 @@
+//! Whole command lines against a served API: what is printed, and how they end.
+
+use std::{fs, os::unix::net::UnixListener, path::Path};
+
+use clap::Parser as _;
+
+use super::{Args, Exit, Failure, run::text};
+use crate::{api::tests::fixture::Daemon, control::fixture::example};
+
+async fn run_at(socket: &Path, line: &str) -> Result<String, Failure> {
+    let arguments =
+        ["lbctl", "--socket", socket.to_str().unwrap()].into_iter().chain(line.split_whitespace());
+    text(Args::try_parse_from(arguments).unwrap()).await
+}
+
+async fn run(daemon: &Daemon, line: &str) -> String {
+    run_at(&daemon.socket, line).await.unwrap_or_else(|failure| panic!("{line}: {failure}"))
+}
+
+async fn fail(daemon: &Daemon, line: &str) -> (Exit, String) {
+    match run_at(&daemon.socket, line).await {
+        Err(Failure { exit, message }) => (exit, message),
+        Ok(text) => panic!("{line}: expected a failure, got {text}"),
+    }
+}
+
+#[tokio::test]
+async fn services_and_backends_are_made_changed_and_removed() {
+    let daemon = Daemon::start();
+    let add = "service add mail --address 203.0.113.10 --port 25 --protocol tcp --mode full-nat --snat-address 10.0.0.2,10.0.0.3 \
+               --algorithm source-hash --slots 101 --affinity-prefix 24 --health-interval 2s --health-port 2525";
+    assert_eq!(run(&daemon, add).await, "service mail added\n");
+    let shown = "\
+name             mail
+id               3
+address          203.0.113.10:25
+protocol         tcp
+mode             full-nat
+algorithm        source-hash
+slots            101
+affinity prefix  24 bits
+SNAT addresses   10.0.0.2, 10.0.0.3
+health           every 2s, timeout 500ms, rise 2, fall 3, port 2525
+
+no backends; add one: `lbctl backend add mail NAME ADDRESS:PORT`
+";
+    assert_eq!(run(&daemon, "service show mail").await, shown);
+    assert_eq!(
+        run(&daemon, "service set mail --mode nat --algorithm maglev --no-health").await,
+        "service mail changed\n"
+    );
+    assert_eq!(
+        run(&daemon, "backend add mail m1 10.0.0.25:2525 --weight 50").await,
+        "backend mail m1 added\n"
+    );
+    assert_eq!(
+        run(&daemon, "backend add mail m2 10.0.0.26 --state disabled").await,
+        "backend mail m2 added\n"
+    );
+    assert_eq!(
+        run(&daemon, "backend set mail m1 --weight 10 --state draining").await,
+        "backend mail m1 changed\n"
+    );
+    let list = "\
+NAME  ADDRESS         WEIGHT  STATE     HEALTH
+m1    10.0.0.25:2525      10  draining  unknown
+m2    10.0.0.26:25       100  disabled  unknown
+";
+    assert_eq!(run(&daemon, "backend list mail").await, list);
+    let services = "\
+NAME  ADDRESS          PROTOCOL  MODE  ALGORITHM  HEALTH   ACTIVE  BACKENDS
+web   203.0.113.10:80  tcp       nat   maglev     checked       2         2
+dns   203.0.113.10:53  udp       nat   maglev     -             1         1
+mail  203.0.113.10:25  tcp       nat   maglev     -             0         2
+";
+    assert_eq!(run(&daemon, "service list").await, services);
+    assert_eq!(run(&daemon, "backend rm mail m2").await, "backend mail m2 removed\n");
+    assert_eq!(run(&daemon, "service rm mail").await, "service mail removed\n");
+    assert_eq!(daemon.store.config(), example());
+}
+
+#[tokio::test]
+async fn a_runtime_change_says_that_it_is_not_in_the_file() {
+    let daemon = Daemon::start();
+    let done = run(&daemon, "backend set web b1 --weight 10 --runtime").await;
+    assert_eq!(done, "backend web b1 changed (not in the configuration file)\n");
+    assert_eq!(daemon.store.config(), example());
+    let status = run(&daemon, "status").await;
+    assert!(status.contains("\nunsaved changes  yes"), "{status}");
+    assert_eq!(run(&daemon, "config reload").await, "configuration loaded; services: 2, backends: 3\n");
+    assert!(run(&daemon, "status").await.contains("\nunsaved changes  no\n"));
+}
+
+#[tokio::test]
+async fn json_is_what_the_api_says() {
+    let daemon = Daemon::start();
+    for (line, path) in [
+        ("status", "/v1/status"),
+        ("service list", "/v1/services"),
+        ("service show web", "/v1/services/web"),
+        ("backend list web", "/v1/services/web/backends"),
+        ("flow list --backend b1", "/v1/flows?backend=b1"),
+        ("flow count", "/v1/flows/count"),
+        ("stats", "/v1/stats"),
+        ("drops", "/v1/drops"),
+    ] {
+        let printed = run(&daemon, &format!("{line} -o json")).await;
+        let printed: serde_json::Value = serde_json::from_str(&printed).unwrap();
+        assert_eq!(printed, daemon.get(path).await, "{line}");
+    }
+}
+
+#[tokio::test]
+async fn json_keeps_the_order_of_the_keys() {
+    let daemon = Daemon::start();
+    let text = r#"[
+  {
+    "name": "d1",
+    "id": 3,
+    "address": "10.0.0.53",
+    "port": 53,
+    "weight": 100,
+    "state": "enabled",
+    "effective": "active",
+    "health": "unknown"
+  }
+]
+"#;
+    assert_eq!(run(&daemon, "-o json backend list dns").await, text);
+    assert_eq!(run(&daemon, "-o json backend rm dns d1").await, "");
+    let all: serde_json::Value = serde_json::from_str(&run(&daemon, "-o json backend list").await).unwrap();
+    assert_eq!((&all[0]["service"], &all[0]["name"]), (&"web".into(), &"b1".into()));
+}
+
+#[tokio::test]
+async fn figures_are_tables() {
+    let daemon = Daemon::start();
+    let flows = run(&daemon, "flow list --service web --client 198.51.100.7 --limit 1").await;
+    assert!(flows.starts_with("SERVICE  BACKEND  PROTOCOL  CLIENT"), "{flows}");
+    assert!(flows.ends_with("\n... the first 1 only; --limit shows more\n"), "{flows}");
+    assert!(run(&daemon, "flow count").await.ends_with("\n8 flows, 1 of them embryonic\n"));
+    assert!(
+        run(&daemon, "stats")
+            .await
+            .contains("\nweb              10      1000            9        900      2\n")
+    );
+    let drops = run(&daemon, "drops").await;
+    assert!(drops.contains("\nno-route"), "{drops}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn rates_take_two_samples() {
+    let daemon = Daemon::start();
+    let rates = run(&daemon, "stats --rate 2").await;
+    assert!(rates.starts_with("SERVICE  PACKETS-IN/S"), "{rates}");
+    assert!(
+        rates.contains("\nweb                 0           0              0            0        0\n"),
+        "{rates}"
+    );
+}
+
+#[tokio::test]
+async fn every_class_of_failure_has_its_exit_code_and_a_hint() {
+    let daemon = Daemon::start();
+    for (line, exit, message) in [
+        ("service show wbe", Exit::NotFound, "services[wbe]: there is no service `wbe`; did you mean `web`?"),
+        (
+            "backend rm web b9",
+            Exit::NotFound,
+            "services[web].backends[b9]: there is no backend `b9`; did you mean `b1`?",
+        ),
+        (
+            "flow list --service wbe",
+            Exit::NotFound,
+            "services[wbe]: there is no service `wbe`; did you mean `web`?",
+        ),
+        (
+            "service set web",
+            Exit::Invalid,
+            "nothing to change; give an option such as --algorithm (see `lbctl service set --help`)",
+        ),
+        ("backend set web b1", Exit::Invalid, "nothing to change; give --weight or --state"),
+        ("flow list --limit 0", Exit::Invalid, "limit: 0 is not a limit; expected 1 to 100000"),
+        (
+            "service set web --health-interval 1",
+            Exit::Invalid,
+            r#"health.interval: "1" is not a duration; expected one such as "500ms", "30s", "5m" or "2h""#,
+        ),
+        (
+            "backend add web b1 10.0.0.13",
+            Exit::Conflict,
+            "services[web].backends[b1]: service `web` has a backend `b1` already; change it with `lbctl backend set web b1`, or \
+             take another name",
+        ),
+    ] {
+        assert_eq!(fail(&daemon, line).await, (exit, message.to_owned()), "{line}");
+    }
+    daemon.store.set_read_only(true);
+    let (exit, message) = fail(&daemon, "service rm web").await;
+    assert_eq!((exit, message.as_str()), (Exit::General, "read-only file system"));
+}
+
+#[tokio::test]
+async fn a_daemon_that_cannot_be_reached_is_explained() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("lbd.sock");
+    let failure = run_at(&socket, "status").await.unwrap_err();
+    assert_eq!(failure.exit, Exit::Unreachable);
+    assert!(
+        failure.message.contains("no such socket; `lbd` is not running (start it: `lbd --config"),
+        "{failure}"
+    );
+    assert!(failure.message.contains("LB_SOCKET"), "{failure}");
+
+    drop(UnixListener::bind(&socket).unwrap());
+    let failure = run_at(&socket, "status").await.unwrap_err();
+    assert_eq!(failure.exit, Exit::Unreachable);
+    assert!(failure.message.contains("nobody listens"), "{failure}");
+}
+
+#[tokio::test]
+async fn a_file_is_checked_without_a_daemon() {
+    let directory = tempfile::tempdir().unwrap();
+    let (nowhere, file) = (directory.path().join("lbd.sock"), directory.path().join("lb.toml"));
+    let line = format!("config check {}", file.display());
+    assert_eq!(run_at(&nowhere, &line).await.unwrap_err().exit, Exit::NotFound);
+    fs::write(&file, "interfaces = [\"eth0\"]\n").unwrap();
+    let text = run_at(&nowhere, &line).await.unwrap();
+    assert_eq!(text, format!("{}: valid; services: 0, backends: 0\n", file.display()));
+    fs::write(&file, "interfaces = []\n").unwrap();
+    let failure = run_at(&nowhere, &line).await.unwrap_err();
+    assert_eq!(failure.exit, Exit::Invalid);
+    assert!(failure.message.contains("interfaces"), "{failure}");
+}
+
+#[tokio::test]
+async fn completions_name_the_commands() {
+    let script = run_at(Path::new("/nowhere"), "completions bash").await.unwrap();
+    assert!(script.contains("lbctl") && script.contains("backend"));
+}
+
+#[test]
+fn wrong_usage_is_refused_by_the_parser() {
+    for line in [
+        "service add web --address 203.0.113 --port 80 --protocol tcp",
+        "service add web --address 203.0.113.10 --port 70000 --protocol tcp",
+        "service add web --address 203.0.113.10 --port 80 --protocol icmp",
+        "service add web",
+        "backend add web b1 10.0.0.1:x",
+        "backend set web b1 --state down",
+        "backend set web b1 --weight -1",
+        "stats --rate 0",
+        "-o yaml status",
+        "statsu",
+    ] {
+        let arguments = std::iter::once("lbctl").chain(line.split_whitespace());
+        let error = Args::try_parse_from(arguments).unwrap_err();
+        assert_eq!(error.exit_code(), 2, "{line}");
+    }
+}
