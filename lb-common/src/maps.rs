@@ -94,6 +94,8 @@ pub const EVENTS_BYTES: u32 = 1 << 16;
 
 /// `BPF_F_INNER_MAP`: inner maps may differ in size (Linux 5.10).
 pub const INNER_MAP_FLAG: u32 = 0x1000;
+/// `BPF_F_MMAPABLE`: `lbd` changes single bits of `PORTS` atomically, as the data path does.
+pub const MMAPABLE_FLAG: u32 = 0x400;
 /// u64 words of `PORTS` per pool: one bit per port.
 pub const PORT_WORDS: u32 = 1024;
 /// Most SNAT addresses of one service.

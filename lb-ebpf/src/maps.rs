@@ -31,6 +31,11 @@ use lb_common::{
 type V6 = [u32; 4];
 type Fragments<A> = LruHashMap<FragmentKey<A>, FragmentPorts, { sizes::DEFAULT_FRAGMENTS as usize }>;
 type Services<A> = HashMap<ServiceKey<A>, Service, { 2 * sizes::DEFAULT_SERVICES as usize }>;
+type Ports = Array<
+    u64,
+    { (sizes::DEFAULT_PORT_POOLS * sizes::PORT_WORDS) as usize },
+    { sizes::MMAPABLE_FLAG as usize },
+>;
 type SlotTable = Array<[u32; 2], 2, { sizes::INNER_MAP_FLAG as usize }>;
 
 #[btf_map]
@@ -63,7 +68,7 @@ static BACKEND_FLOWS: Array<u64, { sizes::DEFAULT_BACKENDS as usize }> = Array::
 #[btf_map]
 static SNAT_ADDRESSES: Array<[u32; 4], { sizes::DEFAULT_SNAT_ADDRESSES as usize }> = Array::new();
 #[btf_map]
-static PORTS: Array<u64, { (sizes::DEFAULT_PORT_POOLS * sizes::PORT_WORDS) as usize }> = Array::new();
+static PORTS: Ports = Ports::new();
 #[btf_map]
 static INTERFACES: Array<Interface, { sizes::DEFAULT_INTERFACES as usize }> = Array::new();
 #[btf_map]

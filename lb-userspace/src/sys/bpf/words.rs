@@ -6,11 +6,11 @@ use std::ptr::{self, NonNull};
 use std::slice;
 use std::sync::atomic::AtomicU64;
 
+use lb_common::maps::MMAPABLE_FLAG;
+
 use super::Map;
 
 const TYPE_ARRAY: u32 = 2;
-/// `BPF_F_MMAPABLE`.
-const MMAPABLE_FLAG: u32 = 0x400;
 
 /// All elements of an array map of u64 that was made with `BPF_F_MMAPABLE`.
 #[derive(Debug)]
