@@ -73,7 +73,11 @@ impl Counters {
     /// # Errors
     /// [`MapError::Open`], [`MapError::Shape`].
     pub fn open(directory: &Path) -> Result<Self, MapError> {
-        let open = |name| shapes::open(directory, name);
+        Self::with(|name| shapes::open(directory, name))
+    }
+
+    /// The maps that `open` gives by name.
+    pub(super) fn with(open: impl Fn(&'static str) -> Result<Map, MapError>) -> Result<Self, MapError> {
         Ok(Self {
             services: open(maps::SERVICE_COUNTERS)?,
             backends: open(maps::BACKEND_COUNTERS)?,

@@ -35,11 +35,15 @@ impl PinnedMaps {
     /// # Errors
     /// [`MapError::Open`], [`MapError::Shape`].
     pub fn open(directory: &Path) -> Result<Self, MapError> {
-        let open = |name| shapes::open(directory, name);
+        Self::with(|name| shapes::open(directory, name))
+    }
+
+    /// The maps that `open` gives by name.
+    pub(super) fn with(open: impl Fn(&'static str) -> Result<Map, MapError>) -> Result<Self, MapError> {
         Ok(Self {
             services_v4: open(maps::SERVICES_V4)?,
             services_v6: open(maps::SERVICES_V6)?,
-            slots: Slots::open(directory)?,
+            slots: Slots::new(open(maps::SLOTS)?),
             backends: open(maps::BACKENDS)?,
             backend_flows: open(maps::BACKEND_FLOWS)?,
             snat_addresses: open(maps::SNAT_ADDRESSES)?,

@@ -13,13 +13,15 @@ use crate::sys::bpf::{Map, MapShape};
 /// Slot tables that are written in one operation; each takes up to 4 MiB until it is done.
 pub const MAX_SLOT_TABLES_AT_ONCE: usize = 64;
 
+/// `BPF_F_MMAPABLE`: an array may have it; its elements are the same.
+const MMAPABLE: u32 = 0x400;
 const HASH: u32 = 1;
 pub(super) const ARRAY: u32 = 2;
 const PER_CPU_ARRAY: u32 = 6;
 const ARRAY_OF_MAPS: u32 = 12;
 
 /// The shape of a map that this module uses; sizes are configurable, so `max_entries` is 0. `None` for the others.
-fn expected(name: &str) -> Option<MapShape> {
+pub(super) fn expected(name: &str) -> Option<MapShape> {
     Some(match name {
         maps::SERVICES_V4 => shape::<ServiceKey<u32>, Service>(HASH),
         maps::SERVICES_V6 => shape::<ServiceKey<[u32; 4]>, Service>(HASH),
@@ -48,7 +50,8 @@ fn shape<K: Abi, V: Abi>(map_type: u32) -> MapShape {
 /// [`MapError::Shape`] names the differences.
 pub fn check_shape(name: &str, path: &Path, found: MapShape) -> Result<(), MapError> {
     let Some(expected) = expected(name) else { return Ok(()) };
-    let expected = MapShape { max_entries: found.max_entries, ..expected };
+    let flags = if expected.map_type == ARRAY { found.flags & MMAPABLE } else { 0 };
+    let expected = MapShape { max_entries: found.max_entries, flags, ..expected };
     if found == expected {
         return Ok(());
     }

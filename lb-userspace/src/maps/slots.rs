@@ -5,9 +5,9 @@ use std::io;
 
 use lb_common::maps::{INNER_MAP_FLAG, SLOTS, slot_elements};
 
+use super::MapError;
 use super::error::access;
 use super::shapes::ARRAY;
-use super::{MapError, shapes};
 use crate::plan::{SlotTable, unknown_slots};
 use crate::sys::bpf::{Map, MapShape};
 
@@ -24,8 +24,13 @@ pub(super) struct Slots {
 }
 
 impl Slots {
-    pub(super) fn open(directory: &std::path::Path) -> Result<Self, MapError> {
-        Ok(Self { outer: shapes::open(directory, SLOTS)?, written: BTreeMap::new() })
+    pub(super) fn new(outer: Map) -> Self {
+        Self { outer, written: BTreeMap::new() }
+    }
+
+    #[cfg(test)]
+    pub(super) fn outer(&self) -> &Map {
+        &self.outer
     }
 
     /// Makes an inner map for each table and puts all of them in place.

@@ -71,12 +71,25 @@ impl Map {
     /// # Errors
     /// What `BPF_MAP_CREATE` says.
     pub fn create(shape: &MapShape, name: &str) -> io::Result<Self> {
+        Self::make(shape, 0, name)
+    }
+
+    /// Makes a map of maps that are like `template`; see [`Map::create`].
+    ///
+    /// # Errors
+    /// What `BPF_MAP_CREATE` says.
+    pub fn create_outer(shape: &MapShape, template: &Self, name: &str) -> io::Result<Self> {
+        Self::make(shape, template.raw_fd(), name)
+    }
+
+    fn make(shape: &MapShape, inner_map_fd: u32, name: &str) -> io::Result<Self> {
         let mut attr = CreateAttr {
             map_type: shape.map_type,
             key_size: shape.key_size,
             value_size: shape.value_size,
             max_entries: shape.max_entries,
             map_flags: shape.flags,
+            inner_map_fd,
             ..CreateAttr::default()
         };
         for (to, from) in attr.name[..15].iter_mut().zip(name.bytes()) {
