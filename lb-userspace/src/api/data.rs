@@ -36,6 +36,14 @@ pub trait DataSource: Send + Sync + 'static {
     /// A sentence for the operator.
     fn flow_counts(&self) -> Result<Vec<FlowCount>, DataError>;
 
+    /// Number of live flows, for the status; may be some seconds old.
+    ///
+    /// # Errors
+    /// A sentence for the operator.
+    fn live_flows(&self) -> Result<u64, DataError> {
+        Ok(self.flow_counts()?.iter().map(|count| count.established + count.embryonic).sum())
+    }
+
     /// Counters of every service, backend and interface. Names of services and backends are filled in by the API: only the ids and
     /// the figures count.
     ///

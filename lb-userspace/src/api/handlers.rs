@@ -44,18 +44,19 @@ impl Change {
 
 pub(super) async fn status(State(api): State<Api>) -> Answer<Status> {
     let snapshot = api.control.snapshot();
-    let (uptime, interfaces, counts) =
-        blocking(&api, |data| Ok((data.uptime(), data.interfaces()?, data.flow_counts()?))).await?;
+    let (uptime, interfaces, flows) =
+        blocking(&api, |data| Ok((data.uptime(), data.interfaces()?, data.live_flows()?))).await?;
     Ok(Json(Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         uptime_seconds: uptime.as_secs(),
         config_file: api.config_file,
         unsaved_changes: snapshot.unsaved,
+        restart_needed: snapshot.restart_needed.iter().map(|key| (*key).to_owned()).collect(),
         problem: snapshot.problem.clone(),
         interfaces,
         services: snapshot.services.len(),
         backends: view::totals(&snapshot),
-        flows: view::flow_totals(&snapshot, &counts).total,
+        flows,
     }))
 }
 

@@ -18,6 +18,9 @@ pub struct Status {
     pub config_file: String,
     /// Whether changes were made that are not in the file (`runtime=true`).
     pub unsaved_changes: bool,
+    /// Keys of the configuration file whose new values take effect when `lbd` is started again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub restart_needed: Vec<String>,
     /// Why the maps do not hold the desired state; it is tried again by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,

@@ -17,16 +17,18 @@ use crate::model::{AdminState, Algorithm, Keyword, Mode, Protocol};
 #[command(name = "lbctl", version, arg_required_else_help = true, after_help = EXIT_CODES)]
 pub struct Args {
     /// Unix socket of `lbd`.
-    #[arg(long, global = true, env = "LB_SOCKET", value_name = "PATH", default_value = "/run/lb/lbd.sock")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, env = "LB_SOCKET", value_name = "PATH", default_value = "/run/lb/lbd.sock")]
     pub socket: PathBuf,
     /// Tables for people, or the API's JSON for programs.
-    #[arg(short, long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    #[arg(short, long, global = true, help_heading = EVERYWHERE, value_enum, default_value_t, value_name = "FORMAT")]
     pub output: Output,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
 }
 
+/// Heading of the options that every command has.
+const EVERYWHERE: &str = "Options of every command";
 const EXIT_CODES: &str =
     "Exit codes: 0 done, 1 failed, 2 invalid input, 3 not found, 4 conflict, 5 lbd cannot be reached";
 

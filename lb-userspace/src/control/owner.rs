@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use lb_common::abi::Interface;
 
-use super::{Edit, Error, Event, Persist, Request, Snapshot, Staged, Store, invalid, target::Target, view};
+use super::{
+    Edit, Error, Event, Persist, Request, Snapshot, Staged, Store, invalid, target::Target, view,
+    view::Configs,
+};
 use crate::{
     maps::LbMaps,
     model::{Config, Health, HealthView},
@@ -14,6 +17,8 @@ use crate::{
 pub struct Control {
     store: Box<dyn Store>,
     target: Target,
+    /// What the file held when `lbd` was started.
+    started: Config,
     /// What the file holds.
     saved: Config,
     /// What the maps are to hold; not `saved` if changes were not to be written.
@@ -47,11 +52,22 @@ impl Control {
     ) -> Result<Self, Error> {
         let config = store.load()?;
         let health = HealthView::default();
-        let mut target = Target::adopt(maps, interfaces, random)?;
+        let mut target = Target::adopt(maps, interfaces, random, config.limits)?;
         target.apply(&config, &health, now)?;
-        let snapshot = Arc::new(view::snapshot(0, &config, &config, &health, None, &target));
-        let saved = config.clone();
-        Ok(Self { store, target, saved, current: config, health, dirty: false, problem: None, snapshot })
+        let configs = Configs { started: &config, saved: &config, current: &config };
+        let snapshot = Arc::new(view::snapshot(0, &configs, &health, None, &target));
+        let (started, saved) = (config.clone(), config.clone());
+        Ok(Self {
+            store,
+            target,
+            started,
+            saved,
+            current: config,
+            health,
+            dirty: false,
+            problem: None,
+            snapshot,
+        })
     }
 
     /// The current state.
@@ -177,8 +193,8 @@ impl Control {
     fn publish(&mut self) {
         let problem = self.problem.clone();
         let generation = self.snapshot.generation + 1;
-        let next =
-            view::snapshot(generation, &self.current, &self.saved, &self.health, problem, &self.target);
+        let configs = Configs { started: &self.started, saved: &self.saved, current: &self.current };
+        let next = view::snapshot(generation, &configs, &self.health, problem, &self.target);
         if !next.is_like(&self.snapshot) {
             self.snapshot = Arc::new(next);
         } else if next.reconciled != self.snapshot.reconciled {

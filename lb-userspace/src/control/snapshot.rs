@@ -16,6 +16,8 @@ pub struct Snapshot {
     pub config: Config,
     /// Whether it differs from the file, by changes that were not to be written.
     pub unsaved: bool,
+    /// Keys of the configuration whose new values take effect when `lbd` is started again.
+    pub restart_needed: Vec<&'static str>,
     /// Why the maps do not hold the desired state; control tries again by itself.
     pub problem: Option<String>,
     /// The services of `config`, in its order.
@@ -53,9 +55,19 @@ pub struct BackendView {
 impl Snapshot {
     /// Whether all that others act upon is the same.
     pub(super) fn is_like(&self, other: &Self) -> bool {
-        let Self { generation: _, config, unsaved, problem, services, releasing, reconciled: _ } = self;
+        let Self {
+            generation: _,
+            config,
+            unsaved,
+            restart_needed,
+            problem,
+            services,
+            releasing,
+            reconciled: _,
+        } = self;
         *config == other.config
             && *unsaved == other.unsaved
+            && *restart_needed == other.restart_needed
             && *problem == other.problem
             && *services == other.services
             && *releasing == other.releasing

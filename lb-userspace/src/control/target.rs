@@ -1,13 +1,13 @@
 //! The maps, as control sees them: a desired state goes in, ids and states come out.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::{borrow::Cow, collections::BTreeMap, time::Instant};
 
 use lb_common::abi::{BackendState, Interface};
 
 use super::{Error, ErrorKind, view};
 use crate::{
     maps::{LbMaps, MapError},
-    model::{Backend, Config, HealthView, Service},
+    model::{Backend, Config, Draft, HealthView, Limits, Service},
     plan::{BackendAt, Inputs, MapImage, PlanError, Planner},
     reconcile::{Policy, Reconciler, Statistics},
 };
@@ -22,6 +22,8 @@ pub(super) struct Target {
     interfaces: BTreeMap<u32, Interface>,
     /// Key of the flow hash if the configuration names none.
     seed: u64,
+    /// Sizes of the maps: the configuration's when `lbd` was started.
+    limits: Limits,
 }
 
 impl Target {
@@ -31,6 +33,7 @@ impl Target {
         mut maps: Box<dyn LbMaps>,
         interfaces: BTreeMap<u32, Interface>,
         random: u64,
+        limits: Limits,
     ) -> Result<Self, Error> {
         let dump = maps.dump().map_err(|error| from_maps(&error))?;
         Ok(Self {
@@ -40,6 +43,7 @@ impl Target {
             image: MapImage::default(),
             interfaces,
             seed: dump.seed().unwrap_or(random),
+            limits,
         })
     }
 
@@ -51,12 +55,24 @@ impl Target {
 
     /// Plans for a desired state, to which [`Target::run`] brings the maps.
     pub(super) fn plan(&mut self, config: &Config, health: &HealthView) -> Result<(), Error> {
+        let config = &self.limited(config)?;
         let inputs =
             Inputs { config, health, interfaces: &self.interfaces, seed: config.seed.unwrap_or(self.seed) };
         let image = self.planner.plan(&inputs).map_err(|error| from_plan(&error))?;
         self.image = image.clone();
         self.reconciler.desire(image, true);
         Ok(())
+    }
+
+    /// A configuration with the sizes that the maps have.
+    fn limited<'a>(&self, config: &'a Config) -> Result<Cow<'a, Config>, Error> {
+        if config.limits == self.limits {
+            return Ok(Cow::Borrowed(config));
+        }
+        let draft = Draft { limits: self.limits, ..config.draft() };
+        draft.check().map(Cow::Owned).map_err(|found| {
+            Error::conflict("limits", format!("{found}\nlimits take effect when lbd is started again"))
+        })
     }
 
     /// Does what is due: another try, or a look whether somebody else changed the maps.

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     maps::LbMaps as _,
-    model::{AdminState, Config, Health, Mode},
+    model::{AdminState, Algorithm, Config, Health, Mode, Service},
     plan::MapImage,
 };
 
@@ -225,6 +225,36 @@ fn a_bad_file_is_refused_and_the_running_state_stays() {
     let error = bench.handle(Event::Reload).unwrap_err();
     assert_eq!(error.path, "services[0].port");
     assert_eq!(bench.control.snapshot().config, before.config);
+}
+
+#[test]
+fn sizes_of_maps_wait_for_a_restart() {
+    let mut bench = Bench::new();
+    let mut larger = example().draft();
+    larger.limits.services = 5000;
+    larger.metrics_listen = None;
+    bench.store.write(Ok(larger.clone().check().unwrap()));
+    bench.handle(Event::Reload).unwrap();
+    let snapshot = bench.control.snapshot();
+    assert_eq!(snapshot.restart_needed, ["metrics.listen", "limits"]);
+    assert!(!snapshot.unsaved);
+
+    // More than the maps that exist can hold.
+    let slim = Service {
+        slots: 1,
+        algorithm: Algorithm::Random,
+        health: None,
+        backends: Vec::new(),
+        ..larger.services[0].clone()
+    };
+    larger.services =
+        (1..=1025).map(|port| Service { name: name(&format!("s{port}")), port, ..slim.clone() }).collect();
+    bench.store.write(Ok(larger.check().unwrap()));
+    let before = bench.maps.image();
+    let error = bench.handle(Event::Reload).unwrap_err();
+    assert_eq!((error.kind, error.path.as_str()), (ErrorKind::Conflict, "limits"));
+    assert!(error.message.contains("when lbd is started again"), "{error}");
+    assert_eq!(bench.maps.image(), before);
 }
 
 #[test]

@@ -3,26 +3,51 @@
 use lb_common::abi::BackendState;
 
 use super::{BackendView, ServiceView, Snapshot, target::Target};
-use crate::model::{Backend, BackendName, Config, Health, HealthView, Service, ServiceName};
+use crate::model::{Backend, BackendName, Config, Draft, Health, HealthView, Service, ServiceName};
 
+/// The configuration at three stages.
+pub(super) struct Configs<'a> {
+    /// When `lbd` was started.
+    pub(super) started: &'a Config,
+    /// In the file.
+    pub(super) saved: &'a Config,
+    /// Desired now.
+    pub(super) current: &'a Config,
+}
+
+/// The state of everything.
 pub(super) fn snapshot(
     generation: u64,
-    current: &Config,
-    saved: &Config,
+    configs: &Configs<'_>,
     health: &HealthView,
     problem: Option<String>,
     target: &Target,
 ) -> Snapshot {
+    let Configs { started, saved, current } = *configs;
     let services = current.services.iter().map(|desired| service(desired, health, target)).collect();
     Snapshot {
         generation,
         config: current.clone(),
         unsaved: current != saved,
+        restart_needed: restart_needed(started, current),
         problem,
         services,
         releasing: target.releasing(),
         reconciled: target.statistics(),
     }
+}
+
+/// The keys that differ and that are only looked at when `lbd` starts.
+fn restart_needed(started: &Draft, current: &Draft) -> Vec<&'static str> {
+    [
+        ("pin_directory", started.pin_directory != current.pin_directory),
+        ("api.socket", started.api_socket != current.api_socket),
+        ("metrics.listen", started.metrics_listen != current.metrics_listen),
+        ("limits", started.limits != current.limits),
+    ]
+    .into_iter()
+    .filter_map(|(key, differs)| differs.then_some(key))
+    .collect()
 }
 
 fn service(desired: &Service, health: &HealthView, target: &Target) -> ServiceView {

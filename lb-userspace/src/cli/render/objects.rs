@@ -30,6 +30,9 @@ pub(in crate::cli) fn status(status: &Status, _: Style) -> String {
         ),
         ("flows", status.flows.to_string()),
     ];
+    if !status.restart_needed.is_empty() {
+        lines.push(("restart needed", format!("for {}", status.restart_needed.join(", "))));
+    }
     if let Some(problem) = &status.problem {
         lines.push(("problem", format!("{problem}; lbd tries again by itself")));
     }

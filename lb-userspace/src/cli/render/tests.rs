@@ -69,6 +69,7 @@ fn status_is_a_list_of_facts() {
         uptime_seconds: 3_725,
         config_file: "/etc/lb/lb.toml".to_owned(),
         unsaved_changes: false,
+        restart_needed: Vec::new(),
         problem: None,
         interfaces: vec![
             Interface { name: "eth0".to_owned(), ifindex: 2, mode: "native".to_owned() },
@@ -91,8 +92,10 @@ flows            9830
     assert_eq!(status(&example, PLAIN), text);
 
     example.unsaved_changes = true;
+    example.restart_needed = vec!["limits".to_owned(), "api.socket".to_owned()];
     example.problem = Some("SLOTS: no space left on device".to_owned());
     let text = status(&example, PLAIN);
+    assert!(text.contains("\nrestart needed   for limits, api.socket\n"), "{text}");
     assert!(
         text.contains("\nunsaved changes  yes: made with --runtime; lost when lbd reads its file again\n"),
         "{text}"
