@@ -1,1 +1,79 @@
-fn main() {}
+//! `lbd`: the daemon of the load balancer.
+
+use std::{
+    io::{IsTerminal, stderr},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use clap::Parser;
+use lb_userspace::{
+    loader::LogLevel,
+    runtime::{Failure, Options, check, detach, run},
+};
+use tracing_subscriber::EnvFilter;
+
+/// The daemon of the load balancer: brings the data path into the kernel and keeps it at the state that the configuration file
+/// describes.
+///
+/// SIGTERM and SIGINT end it; forwarding goes on without it, and the next start takes over. `--detach` ends forwarding. SIGHUP
+/// reads the configuration file again.
+#[derive(Debug, Parser)]
+#[command(name = "lbd", version)]
+struct Args {
+    /// The configuration file
+    #[arg(long, value_name = "FILE", env = "LBD_CONFIG", default_value = "/etc/lb/lb.toml")]
+    config: PathBuf,
+    /// Only check the configuration file
+    #[arg(long, conflicts_with = "detach")]
+    check: bool,
+    /// Take the programs, maps and links out of the kernel that a former lbd left there, and end
+    #[arg(long)]
+    detach: bool,
+    /// What the data path logs; all but off costs time for each packet concerned
+    #[arg(long, value_name = "LEVEL", value_enum, default_value_t)]
+    data_path_log: LogLevel,
+    /// A BPF object to use instead of the built-in one
+    #[arg(long, value_name = "FILE", env = "LBD_OBJECT")]
+    object: Option<PathBuf>,
+}
+
+/// Exit status when the configuration is wrong; 1 is everything else.
+const EXIT_CONFIG: u8 = 2;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let args = Args::parse();
+    init_log();
+    match act(args).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("lbd: {failure}");
+            if matches!(failure, Failure::Config(_)) { EXIT_CONFIG.into() } else { ExitCode::FAILURE }
+        }
+    }
+}
+
+async fn act(args: Args) -> Result<(), Failure> {
+    if args.check {
+        let config = check(&args.config)?;
+        println!("{}: valid, {} services", args.config.display(), config.services.len());
+        return Ok(());
+    }
+    if args.detach {
+        return detach(&args.config);
+    }
+    run(&Options { config: args.config, object: args.object, data_path_log: args.data_path_log }).await
+}
+
+/// Logs to standard error; `RUST_LOG` chooses what.
+fn init_log() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let colours = stderr().is_terminal();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(stderr)
+        .with_ansi(colours)
+        .with_target(false)
+        .init();
+}

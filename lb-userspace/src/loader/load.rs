@@ -5,7 +5,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use aya::{Ebpf, EbpfLoader, programs::Xdp};
+use aya::{
+    Ebpf, EbpfLoader,
+    maps::{MapData, RingBuf},
+    programs::Xdp,
+};
 use aya_log::EbpfLogger;
 use lb_common::maps;
 
@@ -100,6 +104,22 @@ impl Program {
             remove_file(&self.directory.replaced_map(&name))?;
         }
         Ok(())
+    }
+
+    /// Where everything is pinned.
+    #[must_use]
+    pub fn directory(&self) -> &PinDirectory {
+        &self.directory
+    }
+
+    /// What the data path tells: records of `EVENTS`. To be taken once.
+    ///
+    /// # Errors
+    /// [`LoaderError::BadObject`].
+    pub fn events(&mut self) -> Result<RingBuf<MapData>, LoaderError> {
+        let bad =
+            || LoaderError::BadObject { reason: format!("it has no ring buffer named {}", maps::EVENTS) };
+        self.ebpf.take_map(maps::EVENTS).and_then(|map| map.try_into().ok()).ok_or_else(bad)
     }
 
     /// The reader of what the data path logs, if it logs.

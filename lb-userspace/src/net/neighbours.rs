@@ -57,10 +57,9 @@ impl NeighbourTable {
         self.known.retain(|(link, _), _| *link != ifindex);
     }
 
-    /// Whether the operator gave this neighbour its MAC address.
-    #[must_use]
-    pub fn is_fixed(&self, key: NeighbourKey) -> bool {
-        self.known.get(&key).is_some_and(|known| known.fixed)
+    /// Neighbours whose MAC addresses the operator set.
+    pub fn fixed(&self) -> impl Iterator<Item = NeighbourKey> {
+        self.known.iter().filter(|(_, known)| known.fixed).map(|(key, _)| *key)
     }
 
     fn usable(&mut self, key: NeighbourKey, mac: [u8; 6], fixed: bool) -> bool {

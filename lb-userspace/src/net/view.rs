@@ -1,6 +1,10 @@
 //! The links and addresses as they are, and whether a message changes something that the data path relies on.
 
-use std::{collections::BTreeMap, net::IpAddr, ops::BitOr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    ops::BitOr,
+};
 
 use lb_common::abi::{Interface, InterfaceFlags};
 
@@ -76,10 +80,10 @@ impl View {
         self.links.values().find(|link| link.name == name)
     }
 
-    /// Whether the operator gave this neighbour its MAC address.
+    /// Neighbours whose MAC addresses the operator set.
     #[must_use]
-    pub fn is_fixed(&self, key: NeighbourKey) -> bool {
-        self.neighbours.is_fixed(key)
+    pub fn fixed_neighbours(&self) -> BTreeSet<NeighbourKey> {
+        self.neighbours.fixed().collect()
     }
 
     /// The highest interface index.

@@ -1,0 +1,91 @@
+//! What the data path knows, for the API.
+
+use std::{sync::Arc, time::Duration};
+
+use lb_common::abi::{DropReason, InterfaceCounters, TrafficCounters};
+
+use super::{Clock, attached::AttachedList};
+use crate::{
+    api::{
+        self, Counters as CounterList, DataError, DataSource, FlowCount, FlowFilter, FlowList,
+        InterfaceTraffic, Traffic,
+    },
+    flows::{self, FlowMaps},
+    maps::Counters,
+};
+
+/// Reads the maps when it is asked.
+#[derive(Debug)]
+pub(super) struct Data {
+    pub(super) clock: Clock,
+    pub(super) started: Duration,
+    pub(super) attached: AttachedList,
+    pub(super) flows: Arc<FlowMaps>,
+    pub(super) counters: Counters,
+}
+
+impl DataSource for Data {
+    fn uptime(&self) -> Duration {
+        self.clock.now().saturating_sub(self.started)
+    }
+
+    fn interfaces(&self) -> Result<Vec<api::Interface>, DataError> {
+        let attached = self.attached.snapshot().into_iter();
+        let shown = attached.map(|attached| api::Interface {
+            name: attached.name,
+            ifindex: attached.ifindex,
+            mode: attached.mode.as_str().to_owned(),
+        });
+        Ok(shown.collect())
+    }
+
+    fn flows(&self, filter: &FlowFilter) -> Result<FlowList, DataError> {
+        flows::list(&self.flows, self.clock.tick(), filter).map_err(|error| unreadable(&error))
+    }
+
+    fn flow_counts(&self) -> Result<Vec<FlowCount>, DataError> {
+        let counts = flows::count(&self.flows, self.clock.tick()).map_err(|error| unreadable(&error))?;
+        let shown = counts.into_iter().map(|((service, backend), counts)| FlowCount {
+            service,
+            backend,
+            established: counts.established,
+            embryonic: counts.embryonic,
+        });
+        Ok(shown.collect())
+    }
+
+    fn stats(&self) -> Result<CounterList, DataError> {
+        let totals = self.counters.read().map_err(|error| unreadable(&error))?;
+        let counted = |traffic: &TrafficCounters| *traffic != TrafficCounters::default();
+        let services = (0..).zip(&totals.services).filter(|(_, traffic)| counted(traffic));
+        let backends = (0..).zip(&totals.backends).filter(|(_, traffic)| counted(traffic));
+        let attached = self.attached.snapshot().into_iter();
+        let interfaces = attached.map(|attached| {
+            interface_traffic(attached.name, attached.ifindex, totals.interface(attached.ifindex))
+        });
+        Ok(CounterList {
+            services: services.map(|(id, traffic)| (id, traffic_of(*traffic))).collect(),
+            backends: backends.map(|(id, traffic)| (id, traffic_of(*traffic))).collect(),
+            interfaces: interfaces.collect(),
+        })
+    }
+
+    fn drops(&self) -> Result<Vec<(DropReason, u64)>, DataError> {
+        let totals = self.counters.read().map_err(|error| unreadable(&error))?;
+        Ok(DropReason::ALL.iter().map(|reason| (*reason, totals.drops(*reason))).collect())
+    }
+}
+
+fn unreadable(error: &dyn std::error::Error) -> DataError {
+    DataError(format!("cannot read the maps: {error}"))
+}
+
+fn traffic_of(counters: TrafficCounters) -> Traffic {
+    let TrafficCounters { packets_in, bytes_in, packets_out, bytes_out, flows } = counters;
+    Traffic { packets_in, bytes_in, packets_out, bytes_out, flows }
+}
+
+fn interface_traffic(name: String, ifindex: u32, counters: InterfaceCounters) -> InterfaceTraffic {
+    let InterfaceCounters { rx_packets, rx_bytes, tx_packets, tx_bytes, passed, dropped } = counters;
+    InterfaceTraffic { name, ifindex, rx_packets, rx_bytes, tx_packets, tx_bytes, passed, dropped }
+}

@@ -1,0 +1,22 @@
+//! The daemon: the order in which everything starts, and the tasks that clocks, sockets and timers belong to.
+//!
+//! Everything here is plumbing: decisions are made by the modules that are called.
+
+mod attached;
+mod clock;
+mod data;
+mod failure;
+mod flows;
+mod health;
+mod limits;
+mod neighbours;
+mod network;
+mod notify;
+mod observe;
+mod signals;
+mod start;
+mod tasks;
+
+pub use clock::Clock;
+pub use failure::Failure;
+pub use start::{Options, check, detach, run};

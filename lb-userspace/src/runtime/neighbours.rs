@@ -1,0 +1,159 @@
+//! Keeps the neighbours of backends and gateways resolved.
+
+use std::{collections::BTreeSet, net::IpAddr, time::Duration};
+
+use tokio::sync::mpsc;
+
+use super::Clock;
+use crate::{
+    control::Handle,
+    model::AdminState,
+    net::{Action, KeepResolved, NeighbourKey, NextHop, Requests},
+};
+
+/// Between two looks at everything although nothing changed.
+const FULL_ROUND: Duration = Duration::from_secs(30);
+/// The same on kernels that do not keep neighbours resolved by themselves.
+const SHORT_ROUND: Duration = Duration::from_secs(3);
+/// Most gateways kept resolved.
+const MOST_GATEWAYS: usize = 512;
+
+/// What the task is told.
+#[derive(Clone, Debug)]
+pub(super) enum Message {
+    /// The data path missed a neighbour.
+    Missing(NeighbourKey),
+    /// A neighbour's entry is gone or failed.
+    Lost(NeighbourKey),
+    /// Routes, links or neighbours changed. These may be used, and those of them are set by the operator.
+    Changed {
+        /// Indexes of the interfaces that the program is on.
+        attached: BTreeSet<u32>,
+        /// Neighbours whose MAC addresses the operator set.
+        fixed: BTreeSet<NeighbourKey>,
+    },
+}
+
+/// Runs until control ends or nobody sends messages any more.
+pub(super) async fn run(
+    control: Handle,
+    requests: Requests,
+    mut inbox: mpsc::Receiver<Message>,
+    clock: Clock,
+) {
+    let managed = kernel_keeps_neighbours();
+    let round = if managed { FULL_ROUND } else { SHORT_ROUND };
+    let mut keeper = Keeper {
+        requests,
+        managed,
+        keep: KeepResolved::default(),
+        attached: BTreeSet::new(),
+        fixed: BTreeSet::new(),
+    };
+    let mut snapshots = control.watch();
+    let mut due = clock.now() + round;
+    loop {
+        tokio::select! {
+            message = inbox.recv() => match message {
+                None => return,
+                Some(Message::Missing(key)) => {
+                    let action = keeper.keep.handle_missing(clock.now(), key);
+                    keeper.act(action).await;
+                }
+                Some(Message::Lost(key)) => {
+                    let action = keeper.keep.handle_lost(clock.now(), key);
+                    keeper.act(action).await;
+                }
+                Some(Message::Changed { attached, fixed }) => {
+                    (keeper.attached, keeper.fixed) = (attached, fixed);
+                    keeper.renew(&control).await;
+                }
+            },
+            changed = snapshots.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                snapshots.mark_unchanged();
+                keeper.renew(&control).await;
+            }
+            () = clock.sleep_until(Some(due)) => {
+                due = clock.now() + round;
+                keeper.renew(&control).await;
+            }
+        }
+    }
+}
+
+struct Keeper {
+    requests: Requests,
+    managed: bool,
+    keep: KeepResolved,
+    attached: BTreeSet<u32>,
+    fixed: BTreeSet<NeighbourKey>,
+}
+
+impl Keeper {
+    /// Finds out which neighbours are to be kept resolved, and has them resolved.
+    async fn renew(&mut self, control: &Handle) {
+        let backends: BTreeSet<IpAddr> = control
+            .snapshot()
+            .backends()
+            .filter(|(_, backend)| backend.desired.state != AdminState::Disabled)
+            .map(|(_, backend)| backend.desired.address)
+            .collect();
+        let mut wanted = BTreeSet::new();
+        for address in backends {
+            match self.requests.next_hop(address).await {
+                Ok(Some(NextHop { ifindex, address })) => drop(wanted.insert((ifindex, address))),
+                Ok(None) => tracing::debug!(%address, "no route to this backend"),
+                Err(error) => tracing::debug!(%error, %address, "cannot look its route up"),
+            }
+        }
+        match self.requests.gateways().await {
+            Ok(gateways) => wanted.extend(gateways.into_iter().take(MOST_GATEWAYS)),
+            Err(error) => tracing::debug!(%error, "cannot list the gateways"),
+        }
+        wanted.retain(|key| self.attached.contains(&key.0) && !self.fixed.contains(key));
+        for action in self.keep.set(wanted) {
+            self.act(Some(action)).await;
+        }
+    }
+
+    async fn act(&self, action: Option<Action>) {
+        let Some(action) = action else { return };
+        let done = match action {
+            Action::Keep(key) if self.managed => self.requests.keep(key).await,
+            Action::Keep(key) | Action::Resolve(key) | Action::Release(key) => {
+                self.requests.resolve(key).await
+            }
+        };
+        if let Err(error) = done {
+            tracing::debug!(%error, ?action, "neighbour");
+        }
+    }
+}
+
+/// Whether the kernel is Linux 5.16 or later, which knows `NTF_EXT_MANAGED`. Older ones ignore it silently.
+fn kernel_keeps_neighbours() -> bool {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    is_at_least(&release, (5, 16))
+}
+
+fn is_at_least(release: &str, wanted: (u32, u32)) -> bool {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map_while(|number| number.parse().ok());
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= wanted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn releases_are_compared_by_number() {
+        for (release, expected) in
+            [("6.18.44-fc", true), ("5.16.0", true), ("5.15.99-generic", false), ("10.1", true), ("", false)]
+        {
+            assert_eq!(is_at_least(release, (5, 16)), expected, "{release}");
+        }
+    }
+}

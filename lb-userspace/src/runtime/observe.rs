@@ -1,0 +1,94 @@
+//! Takes the observation that a scrape of the metrics shows.
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::{data::Data, flows::LastReport};
+use crate::{
+    control::{BackendView, Handle, ServiceView},
+    flows::{Counts, Report},
+    maps::{MapError, Totals},
+    metrics::{
+        BackendSample, InterfaceSample, Observation, PoolSample, ServiceSample, Source, TableSample, text,
+    },
+    model::Health,
+    plan::address_of,
+};
+
+/// The source of the metrics server.
+pub(super) fn source(control: Handle, data: Arc<Data>, last: LastReport) -> Source {
+    Arc::new(move || {
+        let observation = observe(&control, &data, &last.latest()).map_err(|error| error.to_string())?;
+        text(observation).map_err(|error| error.to_string())
+    })
+}
+
+fn observe(control: &Handle, data: &Data, report: &Report) -> Result<Observation, MapError> {
+    let totals = data.counters.read()?;
+    let snapshot = control.snapshot();
+    let interfaces = data.attached.snapshot().into_iter().map(|attached| InterfaceSample {
+        traffic: totals.interface(attached.ifindex),
+        mode: attached.mode.as_str(),
+        name: attached.name,
+    });
+    let names: HashMap<u32, (&ServiceView, &BackendView)> =
+        snapshot.backends().map(|(service, backend)| (backend.id, (service, backend))).collect();
+    Ok(Observation {
+        version: env!("CARGO_PKG_VERSION"),
+        services: snapshot.services.iter().map(|service| service_sample(service, &totals, report)).collect(),
+        interfaces: interfaces.collect(),
+        pools: pools(&names, report),
+        tables: tables(report),
+        drops: totals.drops,
+        reconcile_errors: snapshot.reconciled.failures,
+    })
+}
+
+fn service_sample(service: &ServiceView, totals: &Totals, report: &Report) -> ServiceSample {
+    let backends: Vec<BackendSample> = service
+        .backends
+        .iter()
+        .map(|backend| BackendSample {
+            name: backend.desired.name.to_string(),
+            traffic: totals.backend(backend.id),
+            active_flows: live(report.census.flows.get(&(service.id, backend.id))),
+            up: backend.health != Health::Down,
+            weight: backend.desired.weight,
+        })
+        .collect();
+    // Flows of backends that were removed a moment ago count too.
+    let flows = report.census.flows.range((service.id, 0)..=(service.id, u32::MAX));
+    ServiceSample {
+        name: service.desired.name.to_string(),
+        traffic: totals.service(service.id),
+        active_flows: flows.map(|(_, counts)| live(Some(counts))).sum(),
+        backends,
+    }
+}
+
+fn live(counts: Option<&Counts>) -> u64 {
+    counts.map_or(0, |counts| counts.established + counts.embryonic)
+}
+
+fn tables(report: &Report) -> Vec<TableSample> {
+    let tables = report.tables.iter().map(|table| TableSample {
+        name: table.name.to_lowercase(),
+        entries: table.entries,
+        capacity: table.capacity.into(),
+    });
+    tables.collect()
+}
+
+fn pools(names: &HashMap<u32, (&ServiceView, &BackendView)>, report: &Report) -> Vec<PoolSample> {
+    let pools = report.pools.iter().filter_map(|usage| {
+        let (service, backend) = names.get(&usage.pool.backend)?;
+        let family = if service.desired.address.is_ipv4() { 4 } else { 6 };
+        Some(PoolSample {
+            service: service.desired.name.to_string(),
+            backend: backend.desired.name.to_string(),
+            address: address_of(usage.pool.address, family)?.to_string(),
+            in_use: usage.in_use.into(),
+            capacity: usage.capacity.into(),
+        })
+    });
+    pools.collect()
+}

@@ -1,0 +1,160 @@
+//! From the configuration file to a running daemon, and to its end.
+
+use std::{
+    fs::File,
+    io::Read,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
+
+use tokio::net::TcpListener;
+
+use super::{
+    Clock, Failure,
+    attached::Attacher,
+    data::Data,
+    limits,
+    network::Network,
+    notify, signals,
+    tasks::{self, Parts},
+};
+use crate::{
+    api::Socket,
+    config::{Document, FileStore},
+    control::{self, Control, Handle},
+    flows::FlowMaps,
+    loader::{self, LogLevel, PinDirectory, Program, Sizes},
+    maps::{Counters, PinnedMaps},
+    model::Config,
+};
+
+/// How long control may take to write the last change.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// How the daemon is to run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The configuration file.
+    pub config: PathBuf,
+    /// A BPF object instead of the embedded one.
+    pub object: Option<PathBuf>,
+    /// What the data path logs.
+    pub data_path_log: LogLevel,
+}
+
+/// Checks a configuration file.
+///
+/// # Errors
+/// [`Failure::Config`].
+pub fn check(config: &Path) -> Result<Config, Failure> {
+    Ok(Document::read(config)?.config()?)
+}
+
+/// Takes everything out that `lbd` with this configuration brought into the kernel.
+///
+/// # Errors
+/// [`Failure::Config`], [`Failure::Loader`].
+pub fn detach(config: &Path) -> Result<(), Failure> {
+    Ok(loader::detach(&PinDirectory::new(&check(config)?.pin_directory))?)
+}
+
+/// Runs the daemon until it is asked to end. Forwarding goes on afterwards.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn run(options: &Options) -> Result<(), Failure> {
+    let (clock, started) = (Clock, Clock.now());
+    let config = check(&options.config)?;
+    limits::allow_many_files();
+    let directory = PinDirectory::new(&config.pin_directory);
+    directory.create()?;
+    let _lock = directory.lock()?;
+    // All that can be refused comes before anything is changed.
+    let socket = Socket::bind(&config.api_socket)?;
+    let metrics = listen(config.metrics_listen).await?;
+    let network = Network::open().await?;
+    let wanted = Attacher::planned(&config, &network.view)?;
+
+    limits::allow_route_lookups();
+    let mut attacher = Attacher::new(load(options, &config, &directory, &network)?, &config);
+    let tables = directory.versioned();
+    let store = Box::new(FileStore::new(&options.config));
+    let maps = Box::new(PinnedMaps::open(&tables)?);
+    let control = Control::start(store, maps, wanted, random()?, clock.instant())?;
+    attacher.begin(&network.view)?;
+
+    let (control, thread) =
+        control::spawn(control, move || clock.instant()).map_err(Failure::system("start a thread"))?;
+    let data = Data {
+        clock,
+        started,
+        attached: attacher.list(),
+        flows: Arc::new(FlowMaps::open(&tables).map_err(Failure::system("open the flow tables"))?),
+        counters: Counters::open(&tables)?,
+    };
+    let config_file = options.config.display().to_string();
+    let tasks = tasks::start(Parts {
+        clock,
+        control: control.clone(),
+        network,
+        attacher,
+        data,
+        socket,
+        metrics,
+        config_file,
+    })?;
+
+    let took = clock.now().saturating_sub(started).as_millis();
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), milliseconds = took, "ready");
+    notify::ready();
+    let ended = tasks.run(signals::wait(control.clone(), config)).await;
+    finish(control, thread).await;
+    ended.map_or(Ok(()), |name| Err(Failure::Ended(name)))
+}
+
+fn load(
+    options: &Options,
+    config: &Config,
+    directory: &PinDirectory,
+    network: &Network,
+) -> Result<Program, Failure> {
+    let options = loader::Options {
+        object: options.object.clone(),
+        directory: directory.clone(),
+        sizes: Sizes::new(&config.limits, network.view.highest_ifindex()),
+        log: options.data_path_log,
+    };
+    Ok(loader::load(&options)?)
+}
+
+async fn listen(address: Option<SocketAddr>) -> Result<Option<TcpListener>, Failure> {
+    match address {
+        None => Ok(None),
+        Some(address) => {
+            TcpListener::bind(address).await.map(Some).map_err(|error| Failure::Metrics { address, error })
+        }
+    }
+}
+
+/// The key of the flow hash where none was chosen.
+fn random() -> Result<u64, Failure> {
+    let mut bytes = [0; 8];
+    File::open("/dev/urandom")
+        .and_then(|mut file| file.read_exact(&mut bytes))
+        .map_err(Failure::system("read /dev/urandom"))?;
+    Ok(u64::from_ne_bytes(bytes))
+}
+
+/// Ends control with the last handle, once the last change is in the file.
+async fn finish(control: Handle, thread: thread::JoinHandle<()>) {
+    drop(control);
+    let joined = tokio::task::spawn_blocking(move || thread.join());
+    match tokio::time::timeout(GRACE, joined).await {
+        Ok(Ok(Ok(()))) => tracing::info!("ended; forwarding goes on (`lbd --detach` ends that too)"),
+        Ok(_) => tracing::error!("control ended with a defect"),
+        Err(_) => tracing::error!("control did not end in time"),
+    }
+}

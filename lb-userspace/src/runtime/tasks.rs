@@ -1,0 +1,129 @@
+//! The tasks of a running daemon.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use tokio::{
+    io::unix::AsyncFd,
+    net::TcpListener,
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
+
+use super::{
+    Clock, Failure,
+    attached::Attacher,
+    data::Data,
+    flows::{self, LastReport},
+    health, neighbours,
+    network::{self, Network, Peers},
+    observe,
+};
+use crate::{
+    api::{self, Api, Socket},
+    control::Handle,
+    metrics,
+    sys::readable::{self, LogReader},
+};
+
+/// Messages to the neighbours' task that may wait.
+const NEIGHBOUR_QUEUE: usize = 1024;
+/// How long the servers may take to end.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// What the tasks are made of.
+pub(super) struct Parts {
+    pub(super) clock: Clock,
+    pub(super) control: Handle,
+    pub(super) network: Network,
+    pub(super) attacher: Attacher,
+    pub(super) data: Data,
+    pub(super) socket: Socket,
+    pub(super) metrics: Option<TcpListener>,
+    pub(super) config_file: String,
+}
+
+/// Tasks that run.
+pub(super) struct Tasks {
+    stop: watch::Sender<bool>,
+    /// End when they are told to, so that answers under way are not cut off.
+    servers: JoinSet<&'static str>,
+    /// Can be ended at any moment.
+    workers: JoinSet<&'static str>,
+}
+
+/// Starts all tasks.
+pub(super) fn start(parts: Parts) -> Result<Tasks, Failure> {
+    let Parts { clock, control, network, mut attacher, data, socket, metrics, config_file } = parts;
+    let (stop, _) = watch::channel(false);
+    let mut tasks = Tasks { stop, servers: JoinSet::new(), workers: JoinSet::new() };
+
+    let events = attacher.program().events()?;
+    let events =
+        readable::ring_buffer(events).map_err(Failure::system("wait for what the data path tells"))?;
+    if let Some(logger) = attacher.program().logger() {
+        let logger =
+            readable::log_reader(logger).map_err(Failure::system("wait for what the data path logs"))?;
+        tasks.work("the data path's log", data_path_log(logger));
+    }
+    let (neighbours, inbox) = mpsc::channel(NEIGHBOUR_QUEUE);
+    let requests = network.requests.clone();
+    tasks.work("the neighbours", neighbours::run(control.clone(), requests, inbox, clock));
+    let peers = Peers { control: control.clone(), neighbours, events, clock };
+    tasks.work("the network", network::run(network, attacher, peers));
+    tasks.work("the health checks", health::run(control.clone(), clock));
+    let last = LastReport::default();
+    tasks.work("the flow scan", flows::run(control.clone(), Arc::clone(&data.flows), last.clone(), clock));
+
+    let data = Arc::new(data);
+    if let Some(listener) = metrics {
+        let source = observe::source(control.clone(), Arc::clone(&data), last);
+        tasks.serve("the metrics", metrics::serve(listener, source, stopped(tasks.stop.subscribe())));
+    }
+    let router = api::router(Api { control, data, config_file });
+    tasks.serve("the API", api::serve(socket, router, stopped(tasks.stop.subscribe())));
+    Ok(tasks)
+}
+
+impl Tasks {
+    /// Waits for `end`, or a task that ends by itself, whose name is returned. Then all are ended.
+    pub(super) async fn run(mut self, end: impl Future<Output = ()>) -> Option<&'static str> {
+        let ended = tokio::select! {
+            () = end => None,
+            Some(task) = self.workers.join_next() => Some(task.unwrap_or("a task with a defect")),
+            Some(task) = self.servers.join_next() => Some(task.unwrap_or("a server with a defect")),
+        };
+        self.stop.send_replace(true);
+        let servers = async { while self.servers.join_next().await.is_some() {} };
+        if tokio::time::timeout(GRACE, servers).await.is_err() {
+            tracing::warn!("requests were cut off");
+        }
+        self.workers.shutdown().await;
+        ended
+    }
+
+    fn work(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        self.workers.spawn(async move {
+            task.await;
+            name
+        });
+    }
+
+    fn serve(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        self.servers.spawn(async move {
+            task.await;
+            name
+        });
+    }
+}
+
+async fn stopped(mut stop: watch::Receiver<bool>) {
+    // An error means that the sender is gone, which is an end too.
+    drop(stop.wait_for(|stop| *stop).await);
+}
+
+async fn data_path_log(mut logger: AsyncFd<LogReader>) {
+    while let Ok(mut ready) = logger.readable_mut().await {
+        ready.get_inner_mut().flush();
+        ready.clear_ready();
+    }
+}
