@@ -4,3 +4,4 @@ mod changes;
 mod errors;
 mod figures;
 pub(crate) mod fixture;
+mod limits;

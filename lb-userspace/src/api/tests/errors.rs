@@ -1,12 +1,6 @@
 //! Every mistake gets its status, its code, its path and a sentence.
 
-use std::time::Duration;
-
 use hyper::Method;
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::UnixStream,
-};
 
 use super::fixture::Daemon;
 
@@ -271,14 +265,4 @@ async fn a_file_is_checked_without_being_used() {
     )
     .await;
     assert_eq!(daemon.get("/v1/services").await.as_array().unwrap().len(), 2);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_silent_connection_is_closed() {
-    let daemon = Daemon::start();
-    let mut stream = UnixStream::connect(&daemon.socket).await.unwrap();
-    stream.write_all(b"GET /v1/status HT").await.unwrap();
-    let mut answer = Vec::new();
-    let read = tokio::time::timeout(Duration::from_secs(60), stream.read_to_end(&mut answer)).await;
-    read.expect("closed by the daemon").unwrap();
 }

@@ -6,7 +6,7 @@ use hyper::{Method, StatusCode, body::Bytes};
 use lb_common::abi::DropReason;
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, task::JoinHandle};
 
 use crate::{
     api::{
@@ -21,7 +21,8 @@ pub(crate) struct Daemon {
     pub(crate) client: Client,
     pub(crate) socket: PathBuf,
     pub(crate) store: MemoryStore,
-    _stop: oneshot::Sender<()>,
+    stop: oneshot::Sender<()>,
+    served: JoinHandle<()>,
     _directory: TempDir,
 }
 
@@ -34,10 +35,16 @@ impl Daemon {
         let api = Api { control, data: Arc::new(FakeData), config_file: "/etc/lb/lb.toml".to_owned() };
         let socket = Socket::bind(&path).unwrap();
         let (stop, stopped) = oneshot::channel();
-        tokio::spawn(serve(socket, router(api), async {
+        let served = tokio::spawn(serve(socket, router(api), async {
             let _ = stopped.await;
         }));
-        Self { client: Client::new(&path), socket: path, store, _stop: stop, _directory: directory }
+        Self { client: Client::new(&path), socket: path, store, stop, served, _directory: directory }
+    }
+
+    /// Ends it, and waits for the end.
+    pub(crate) async fn stop(self) {
+        drop(self.stop);
+        self.served.await.unwrap();
     }
 
     pub(crate) async fn get(&self, path: &str) -> Value {
