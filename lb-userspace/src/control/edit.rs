@@ -1,6 +1,10 @@
 //! Changes that an operator can ask for, and how they change a draft.
 
-use std::{net::IpAddr, time::Duration};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use super::Error;
 use crate::model::{
@@ -122,6 +126,27 @@ impl Edit {
                 find_backend(service, backend)?;
                 service.backends.retain(|other| other.name != *backend);
                 Ok(())
+            }
+        }
+    }
+}
+
+/// As in the log: what is done to what.
+impl fmt::Display for Edit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AddService(service) => write!(f, "add service {} at {}", service.name, service.at()),
+            Self::SetService { service, .. } => write!(f, "change service {service}"),
+            Self::RemoveService { service } => write!(f, "remove service {service}"),
+            Self::AddBackend { service, backend } => {
+                let at = SocketAddr::new(backend.address, backend.port);
+                write!(f, "add backend {} at {at} to service {service}", backend.name)
+            }
+            Self::SetBackend { service, backend, .. } => {
+                write!(f, "change backend {backend} of service {service}")
+            }
+            Self::RemoveBackend { service, backend } => {
+                write!(f, "remove backend {backend} from service {service}")
             }
         }
     }

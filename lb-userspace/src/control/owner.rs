@@ -117,7 +117,9 @@ impl Control {
         };
         let commit = || staged.map_or(Ok(()), Staged::commit);
         self.adopt(current, saved, commit, now)?;
-        tracing::info!(edit = ?request.edit, persist = ?request.persist, "changed");
+        let lasting = request.persist == Persist::File;
+        tracing::info!(lasting, "done: {}", request.edit);
+        tracing::debug!(edit = ?request.edit);
         Ok(())
     }
 
