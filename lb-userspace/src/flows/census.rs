@@ -1,6 +1,6 @@
 //! Which flows are dead, and how many live ones there are.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use lb_common::abi::{Address, Backend, BackendState, Flow};
 
@@ -56,50 +56,68 @@ pub struct Counts {
 }
 
 /// The result of looking at every entry of every flow table.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Census {
-    /// Live flows by owner.
-    pub flows: BTreeMap<Owner, Counts>,
-    /// Backends that some entry, dead or alive, belongs to.
-    pub seen: BTreeSet<u32>,
+    /// Live flows by backend id.
+    flows: Vec<Counts>,
+    /// Whether some entry, dead or alive, belongs to a backend.
+    seen: Vec<bool>,
 }
 
 impl Census {
+    /// One that has seen nothing yet, to be judged by `rules`.
+    #[must_use]
+    pub fn new(rules: &Rules) -> Self {
+        let backends = rules.backends.len();
+        Self { flows: vec![Counts::default(); backends], seen: vec![false; backends] }
+    }
+
     /// Takes an entry in; whether it lives. Each flow has two entries and counts once.
     pub fn add<A: Address>(&mut self, rules: &Rules, tier: Tier, flow: &Flow<A>) -> bool {
-        self.seen.insert(flow.backend);
+        let id = flow.backend as usize;
+        let (Some(counts), Some(seen)) = (self.flows.get_mut(id), self.seen.get_mut(id)) else {
+            return false;
+        };
+        *seen = true;
         if rules.is_dead(flow) {
             return false;
         }
-        if !flow.is_reverse() {
-            let counts = self.flows.entry((flow.service, flow.backend)).or_default();
-            match tier {
-                Tier::Embryonic => counts.embryonic += 1,
-                Tier::Established => counts.established += 1,
-            }
+        match tier {
+            _ if flow.is_reverse() => {}
+            Tier::Embryonic => counts.embryonic += 1,
+            Tier::Established => counts.established += 1,
         }
         true
     }
 
-    /// Live flows by backend, 0 for backends in use that have none: what `BACKEND_FLOWS` is to hold.
+    /// Live flows by owner, for those that have some.
+    #[must_use]
+    pub fn by_owner(&self, rules: &Rules) -> BTreeMap<Owner, Counts> {
+        (0..)
+            .zip(rules.backends.iter().zip(&self.flows))
+            .filter(|(_, (_, counts))| **counts != Counts::default())
+            .map(|(id, (backend, counts))| ((backend.service, id), *counts))
+            .collect()
+    }
+
+    /// Live flows by backend, for all that are in use: what `BACKEND_FLOWS` is to hold.
     #[must_use]
     pub fn by_backend(&self, rules: &Rules) -> BTreeMap<u32, u64> {
-        let in_use = (0..).zip(&rules.backends).filter(|(_, backend)| backend.family != 0);
-        let mut totals: BTreeMap<u32, u64> = in_use.map(|(id, _)| (id, 0)).collect();
-        for ((_, backend), counts) in &self.flows {
-            *totals.entry(*backend).or_default() += counts.established + counts.embryonic;
-        }
-        totals
+        (0..)
+            .zip(rules.backends.iter().zip(&self.flows))
+            .filter(|(_, (backend, _))| backend.family != 0)
+            .map(|(id, (_, counts))| (id, counts.established + counts.embryonic))
+            .collect()
     }
 
     /// Removed backends of which no entry was seen: their ids may be given to others.
     #[must_use]
     pub fn released(&self, rules: &Rules) -> Vec<u32> {
         (0..)
-            .zip(&rules.backends)
-            .filter(|(_, backend)| backend.family != 0 && backend.state == BackendState::Unused as u8)
+            .zip(rules.backends.iter().zip(&self.seen))
+            .filter(|(_, (backend, _))| backend.family != 0 && backend.state == BackendState::Unused as u8)
+            .filter(|(_, (_, seen))| !**seen)
             .map(|(id, _)| id)
-            .filter(|id| !self.seen.contains(id))
             .collect()
     }
 }

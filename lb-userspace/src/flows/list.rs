@@ -35,11 +35,11 @@ pub fn list(maps: &FlowMaps, now: u32, filter: &FlowFilter) -> io::Result<FlowLi
 /// What the kernel says.
 pub fn count(maps: &FlowMaps, now: u32) -> io::Result<BTreeMap<Owner, Counts>> {
     let rules = rules(maps, now)?;
-    let mut counter = Counter { rules: &rules, census: Census::default() };
+    let mut counter = Counter { rules: &rules, census: Census::new(&rules) };
     for table in &maps.tables {
         table.visit(&mut counter)?;
     }
-    Ok(counter.census.flows)
+    Ok(counter.census.by_owner(&rules))
 }
 
 fn rules(maps: &FlowMaps, now: u32) -> io::Result<Rules> {

@@ -1,11 +1,11 @@
 //! The scan: reads all flow tables, deletes dead flows, writes counts, gives ports back.
 
-use std::io;
+use std::{collections::BTreeMap, io};
 
 use lb_common::abi::{Abi, Address, Flow, FlowKey};
 
 use super::{
-    Census, FlowMaps, PoolUse, PortPools, Rules,
+    Census, Counts, FlowMaps, Owner, PoolUse, PortPools, Rules,
     pools::Stale,
     tables::{Table, Visit},
 };
@@ -15,7 +15,7 @@ use crate::{plan::PortRange, sys::bpf::Map};
 #[derive(Clone, Debug, Default)]
 pub struct Report {
     /// Live flows by owner.
-    pub census: Census,
+    pub flows: BTreeMap<Owner, Counts>,
     /// Ids of removed backends whose flows are gone.
     pub released: Vec<u32>,
     /// Entries deleted.
@@ -56,7 +56,7 @@ impl Scanner {
         pools.read(maps.ports());
         let rules = Rules { now, timeouts: around.settings.timeouts, backends: around.backends };
 
-        let mut round = Round { rules: &rules, census: Census::default(), pools, deleted: 0 };
+        let mut round = Round { rules: &rules, census: Census::new(&rules), pools, deleted: 0 };
         let mut tables = Vec::new();
         for table in &maps.tables {
             let deleted_before = round.deleted;
@@ -75,7 +75,13 @@ impl Scanner {
         }
         let (pools, stale) = pools.settle(maps.ports(), &self.stale);
         self.stale = stale;
-        Ok(Report { released: census.released(&rules), census, deleted, tables, pools })
+        Ok(Report {
+            flows: census.by_owner(&rules),
+            released: census.released(&rules),
+            deleted,
+            tables,
+            pools,
+        })
     }
 }
 

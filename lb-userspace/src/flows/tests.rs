@@ -69,24 +69,25 @@ fn flows_of_a_removed_backend_are_dead_at_once() {
 
 #[test]
 fn a_flow_counts_once_though_it_has_two_entries() {
-    let (rules, mut census) = (rules(), Census::default());
+    let rules = rules();
+    let mut census = Census::new(&rules);
     let forward = flow(1, NOW);
     let reverse = Flow { flags: FlowFlags::REVERSE, ..forward };
     assert!(census.add(&rules, Tier::Established, &forward));
     assert!(census.add(&rules, Tier::Established, &reverse));
     assert!(census.add(&rules, Tier::Embryonic, &forward));
     assert!(!census.add(&rules, Tier::Established, &flow(1, 0)));
-    assert_eq!(census.flows, [((1, 1), Counts { established: 1, embryonic: 1 })].into());
+    assert_eq!(census.by_owner(&rules), [((1, 1), Counts { established: 1, embryonic: 1 })].into());
     assert_eq!(census.by_backend(&rules), [(1, 2), (2, 0)].into());
 }
 
 #[test]
 fn a_removed_backends_id_is_released_by_a_scan_that_saw_none_of_its_flows() {
     let rules = rules();
-    let mut census = Census::default();
+    let mut census = Census::new(&rules);
     census.add(&rules, Tier::Established, &flow(2, NOW));
     assert_eq!(census.released(&rules), [0; 0]);
-    assert_eq!(Census::default().released(&rules), [2]);
+    assert_eq!(Census::new(&rules).released(&rules), [2]);
 }
 
 /// Backend 1 of a full-NAT service with two SNAT addresses, pools 3 and 4.

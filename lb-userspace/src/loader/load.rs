@@ -16,7 +16,7 @@ use lb_common::maps;
 use super::{
     LoaderError, PinDirectory,
     directory::remove_file,
-    migrate,
+    migrate::{self, FLOW_TABLES},
     shape::{Fate, Sizes, describe, fate},
 };
 use crate::sys::bpf::{Map, MapShape};
@@ -89,7 +89,7 @@ pub fn load(options: &Options) -> Result<Program, LoaderError> {
     xdp(&mut ebpf)?.load().map_err(|error| LoaderError::Load { reason: chain(&error) })?;
 
     let program = Program { ebpf, directory: options.directory.clone(), moving, log: options.log };
-    program.copy_moving()?;
+    program.copy(|_| true)?;
     Ok(program)
 }
 
@@ -99,7 +99,7 @@ impl Program {
     /// # Errors
     /// [`LoaderError::Migrate`]; forwarding goes on, and the next start tries again.
     pub fn finish(&mut self) -> Result<(), LoaderError> {
-        self.copy_moving()?;
+        self.copy(|name| FLOW_TABLES.contains(&name))?;
         for name in self.moving.drain(..) {
             remove_file(&self.directory.replaced_map(&name))?;
         }
@@ -136,8 +136,8 @@ impl Program {
         xdp(&mut self.ebpf)
     }
 
-    fn copy_moving(&self) -> Result<(), LoaderError> {
-        for name in &self.moving {
+    fn copy(&self, which: fn(&str) -> bool) -> Result<(), LoaderError> {
+        for name in self.moving.iter().filter(|name| which(name)) {
             let copied = migrate::copy(name, &self.directory.replaced_map(name), &self.directory.map(name))
                 .map_err(|error| LoaderError::Migrate { name: name.clone(), error })?;
             tracing::info!(map = name, copied, "contents moved into a map of another size");

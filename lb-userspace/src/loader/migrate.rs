@@ -1,7 +1,7 @@
 //! Moves the contents of a map into one of another size.
 //!
-//! The pin of the old map is renamed, the loader makes the new one in its place, the contents are copied, and copied once more
-//! after the links were switched to the new program: what came in meanwhile follows. Only then the old map goes. Killed in
+//! The pin of the old map is renamed, the loader makes the new one in its place, the contents are copied, and flows once more
+//! after the links were switched to the new program: those that began meanwhile follow. Only then the old map goes. Killed in
 //! between, the next start finds the renamed pin and goes on.
 
 use std::{io, ops::ControlFlow, path::Path};
@@ -12,6 +12,10 @@ use lb_common::{
 };
 
 use crate::sys::bpf::Map;
+
+/// Maps that the data path goes on writing until it is switched over.
+pub(super) const FLOW_TABLES: [&str; 4] =
+    [maps::FLOWS_V4, maps::FLOWS_V6, maps::EMBRYONIC_V4, maps::EMBRYONIC_V6];
 
 /// Copies what `to` does not have yet of the map `name`. What does not fit any more is left behind; the number of elements
 /// copied.
@@ -48,11 +52,12 @@ fn copy_hash<K: Abi, V: Abi>(from: &Map, to: &Map) -> io::Result<usize> {
 }
 
 fn copy_array<V: Abi + Default + PartialEq>(from: &Map, to: &Map) -> io::Result<usize> {
-    let room = to.info().shape.max_entries;
+    let present = to.entries::<u32, V>()?;
+    let is_free = |index: u32| present.get(index as usize).is_some_and(|(_, value)| *value == V::default());
     let (indexes, values): (Vec<u32>, Vec<V>) = from
         .entries::<u32, V>()?
         .into_iter()
-        .filter(|(index, value)| *index < room && *value != V::default())
+        .filter(|(index, value)| *value != V::default() && is_free(*index))
         .unzip();
     to.update_batch(&indexes, &values)?;
     Ok(indexes.len())

@@ -50,13 +50,13 @@ fn service_sample(service: &ServiceView, totals: &Totals, report: &Report) -> Se
         .map(|backend| BackendSample {
             name: backend.desired.name.to_string(),
             traffic: totals.backend(backend.id),
-            active_flows: live(report.census.flows.get(&(service.id, backend.id))),
+            active_flows: live(report.flows.get(&(service.id, backend.id))),
             up: backend.health != Health::Down,
             weight: backend.desired.weight,
         })
         .collect();
     // Flows of backends that were removed a moment ago count too.
-    let flows = report.census.flows.range((service.id, 0)..=(service.id, u32::MAX));
+    let flows = report.flows.range((service.id, 0)..=(service.id, u32::MAX));
     ServiceSample {
         name: service.desired.name.to_string(),
         traffic: totals.service(service.id),
