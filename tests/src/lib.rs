@@ -14,6 +14,7 @@ pub mod demo;
 pub mod inject;
 pub mod measure;
 pub mod netns;
+pub mod packets;
 pub mod pattern;
 pub mod privileged;
 pub mod servers;

@@ -110,7 +110,7 @@ impl<A: Address> FlowEntry<A> for HostEntry<A> {
 }
 
 impl<A: Address> Family<A> {
-    fn tier(&self, tier: Tier) -> &RefCell<HashMap<FlowKey<A>, HostEntry<A>>> {
+    pub(super) fn tier(&self, tier: Tier) -> &RefCell<HashMap<FlowKey<A>, HostEntry<A>>> {
         match tier {
             Tier::Established => &self.flows,
             Tier::Embryonic => &self.embryonic,

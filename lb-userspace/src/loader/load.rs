@@ -22,7 +22,7 @@ use super::{
 use crate::sys::bpf::{Map, MapShape};
 
 /// The object that was built together with this binary.
-static EMBEDDED: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/lb.o"));
+pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/lb.o"));
 
 /// Name of the program in the object.
 const PROGRAM: &str = "lb";
@@ -73,7 +73,7 @@ pub fn load(options: &Options) -> Result<Program, LoaderError> {
         Some(path) => {
             &aligned(&fs::read(path).map_err(|error| LoaderError::ReadObject { path: path.clone(), error })?)
         }
-        None => EMBEDDED,
+        None => OBJECT,
     };
     let moving = prepare_pins(&options.directory, &defined_shapes(bytes, &options.sizes)?)?;
     let level = options.log as u8;

@@ -18,5 +18,5 @@ pub use attach::{AttachMode, Attachment};
 pub use detach::detach;
 pub use directory::{Lock, PinDirectory};
 pub use error::LoaderError;
-pub use load::{LogLevel, Options, Program, load};
+pub use load::{LogLevel, OBJECT, Options, Program, load};
 pub use shape::Sizes;

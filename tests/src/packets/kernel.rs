@@ -1,0 +1,171 @@
+//! Runs frames through the program in the kernel, and compares with the host model.
+
+use std::fmt;
+
+use anyhow::{Context, Result};
+use aya::{
+    Ebpf, EbpfLoader,
+    maps::{MapData, RingBuf},
+    programs::{TestRun, TestRunOptions, Xdp},
+};
+use lb_common::{
+    Action, Verdict,
+    abi::{Event, TICK_SHIFT},
+    host::HostTables,
+    maps as names,
+};
+use lb_userspace::sys::bpf::from_bytes;
+use nix::time::{ClockId, clock_gettime};
+
+use super::{
+    case::{Outcome, difference},
+    maps::{Maps, SIZES},
+};
+use crate::temporary::BpfFs;
+
+/// Frames that are shorter are refused by `BPF_PROG_TEST_RUN`.
+pub const SHORTEST_FRAME: usize = 14;
+/// Room for what a frame may grow by.
+const GROWTH: usize = 256;
+
+/// The loaded program with its maps.
+pub struct Kernel {
+    ebpf: Ebpf,
+    maps: Maps,
+    events: RingBuf<MapData>,
+    _pins: BpfFs,
+}
+
+impl fmt::Debug for Kernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kernel").field("maps", &self.maps).finish_non_exhaustive()
+    }
+}
+
+/// What the program did with a frame.
+#[derive(Debug)]
+pub struct Ran {
+    /// The XDP action.
+    pub action: u32,
+    /// The frame afterwards.
+    pub frame: Vec<u8>,
+    /// Tick of the kernel's clock at which it ran.
+    tick: u32,
+    events: Vec<Event>,
+}
+
+impl Kernel {
+    /// Loads the program with small maps of its own.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel refuses it.
+    pub fn load() -> Result<Self> {
+        let pins = BpfFs::mount()?;
+        let mut loader = EbpfLoader::new();
+        for name in names::ALL {
+            loader.map_pin_path(name, pins.path().join(name));
+        }
+        for (name, entries) in SIZES {
+            loader.map_max_entries(name, entries);
+        }
+        let mut ebpf = loader.load(lb_userspace::loader::OBJECT).context("cannot load the object")?;
+        let events = ebpf.take_map(names::EVENTS).context("the object has no ring buffer")?;
+        let events = RingBuf::try_from(events)?;
+        program(&mut ebpf)?.load().context("the kernel refuses the program")?;
+        Ok(Self { ebpf, maps: Maps::open(pins.path())?, events, _pins: pins })
+    }
+
+    /// Copies the tables to the maps and runs a frame. To be called in a thread that is in the world's namespace. The model's
+    /// counters are set to 0, as are the maps'.
+    ///
+    /// # Errors
+    ///
+    /// If a system call fails.
+    pub fn run(&mut self, tables: &HostTables, ingress: u32, frame: &[u8]) -> Result<Ran> {
+        clear_counters(tables);
+        loop {
+            let tick = tick()?;
+            self.maps.write(tables, tick).context("cannot write the maps")?;
+            while self.events.next().is_some() {}
+            let (action, frame) = self.test_run(ingress, frame)?;
+            // The clock may have moved meanwhile, about once a second.
+            if self::tick()? == tick {
+                return Ok(Ran { action, frame, tick, events: self.events() });
+            }
+        }
+    }
+
+    fn test_run(&mut self, ingress: u32, frame: &[u8]) -> Result<(u32, Vec<u8>)> {
+        // struct xdp_md: data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex.
+        let context: Vec<u8> =
+            [0, frame.len() as u32, 0, ingress, 0, 0].into_iter().flat_map(u32::to_ne_bytes).collect();
+        let mut out = vec![0; frame.len() + GROWTH];
+        let mut options = TestRunOptions::new();
+        options.data_in = Some(frame);
+        options.data_out = Some(&mut out);
+        options.ctx_in = Some(&context);
+        let result = program(&mut self.ebpf)?.test_run(options).with_context(|| {
+            format!("BPF_PROG_TEST_RUN with {} bytes at interface {ingress}", frame.len())
+        })?;
+        out.truncate(result.data_size_out as usize);
+        Ok((result.return_value, out))
+    }
+
+    fn events(&mut self) -> Vec<Event> {
+        let mut events = Vec::new();
+        while let Some(item) = self.events.next() {
+            events.extend(from_bytes::<Event>(&item));
+        }
+        events
+    }
+
+    /// Compares what the program did with what the model did, maps and counters included.
+    ///
+    /// # Errors
+    ///
+    /// The first difference.
+    pub fn compare(&self, tables: &HostTables, ran: &Ran, outcome: &Outcome) -> Result<(), String> {
+        if ran.action != xdp_action(outcome.verdict) {
+            return Err(format!(
+                "the kernel returned XDP action {}, the model {:?}",
+                ran.action, outcome.verdict
+            ));
+        }
+        if ran.frame != outcome.frame {
+            return Err(difference(("kernel", &ran.frame), ("model", &outcome.frame)));
+        }
+        let events = tables.events.borrow();
+        if ran.events != *events {
+            return Err(format!("events differ: kernel {:?}, model {events:?}", ran.events));
+        }
+        self.maps.compare(tables, ran.tick)
+    }
+}
+
+fn program(ebpf: &mut Ebpf) -> Result<&mut Xdp> {
+    Ok(ebpf.program_mut("lb").context("the object has no program named lb")?.try_into()?)
+}
+
+fn clear_counters(tables: &HostTables) {
+    tables.service_counters.borrow_mut().clear();
+    tables.backend_counters.borrow_mut().clear();
+    tables.interface_counters.borrow_mut().clear();
+    tables.drops.borrow_mut().clear();
+    tables.events.borrow_mut().clear();
+}
+
+/// The tick that the program sees now: it reads the same coarse clock.
+fn tick() -> Result<u32> {
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC_COARSE)?;
+    Ok(((now.tv_sec() as u64 * 1_000_000_000 + now.tv_nsec() as u64) >> TICK_SHIFT) as u32)
+}
+
+fn xdp_action(verdict: Verdict) -> u32 {
+    match verdict.action() {
+        Action::Drop => 1,
+        Action::Pass => 2,
+        Action::Transmit => 3,
+        Action::Redirect => 4,
+    }
+}

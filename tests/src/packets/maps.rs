@@ -1,0 +1,316 @@
+//! The kernel's maps: written from the model's tables, and compared with them.
+
+use std::{collections::HashMap, fmt::Debug, hash::Hash, io, path::Path};
+
+use anyhow::{Context, Result};
+use lb_common::{
+    abi::{
+        Abi, Backend, Flow, FlowKey, FragmentKey, FragmentPorts, Interface, InterfaceCounters, Service,
+        ServiceKey, TrafficCounters,
+    },
+    host::{self, HostEntry, HostTables},
+    maps as names,
+};
+use lb_userspace::sys::bpf::{Map, MapShape};
+
+use super::world::PORT_WORDS;
+
+const SERVICES: u32 = 8;
+const BACKENDS: u32 = 32;
+const INTERFACES: u32 = 32;
+const SNAT_ADDRESSES: u32 = 8;
+const FLOWS: u32 = 1 << 12;
+
+/// Sizes of the maps: small, as all of them are written for every frame.
+pub(super) const SIZES: [(&str, u32); 15] = [
+    (names::SERVICES_V4, 2 * SERVICES),
+    (names::SERVICES_V6, 2 * SERVICES),
+    (names::SLOTS, SERVICES),
+    (names::ROTATION, SERVICES),
+    (names::SERVICE_COUNTERS, SERVICES),
+    (names::BACKENDS, BACKENDS),
+    (names::BACKEND_FLOWS, BACKENDS),
+    (names::BACKEND_COUNTERS, BACKENDS),
+    (names::INTERFACES, INTERFACES),
+    (names::INTERFACE_COUNTERS, INTERFACES),
+    (names::SNAT_ADDRESSES, SNAT_ADDRESSES),
+    (names::PORTS, PORT_WORDS),
+    (names::FLOWS_V4, FLOWS),
+    (names::FLOWS_V6, FLOWS),
+    (names::EMBRYONIC_V4, FLOWS),
+];
+
+/// All maps, open.
+#[derive(Debug)]
+pub(super) struct Maps {
+    v4: Family,
+    v6: Family,
+    others: HashMap<&'static str, Map>,
+    /// The slot tables in place: to replace one takes long.
+    slots: HashMap<u16, Vec<[u32; 2]>>,
+}
+
+#[derive(Debug)]
+struct Family {
+    flows: Map,
+    embryonic: Map,
+    services: Map,
+    fragments: Map,
+}
+
+/// The ABI types of one address family.
+macro_rules! family {
+    ($write:ident, $compare:ident, $address:ty) => {
+        fn $write(maps: &Family, tables: &host::Family<$address>, shift: u32) -> io::Result<()> {
+            let flows = |flows: &HashMap<FlowKey<$address>, HostEntry<$address>>| {
+                flows.iter().map(|(key, entry)| (*key, later(entry.0.get(), shift))).collect()
+            };
+            replace(&maps.flows, &flows(&tables.flows.borrow()))?;
+            replace(&maps.embryonic, &flows(&tables.embryonic.borrow()))?;
+            replace::<ServiceKey<$address>, Service>(&maps.services, &tables.services.borrow())?;
+            let fragments = tables.fragments.borrow();
+            let fragments = fragments
+                .iter()
+                .map(|(key, ports)| (*key, FragmentPorts { seen: ports.seen.wrapping_add(shift), ..*ports }));
+            replace::<FragmentKey<$address>, FragmentPorts>(&maps.fragments, &fragments.collect())
+        }
+
+        fn $compare(maps: &Family, tables: &host::Family<$address>, shift: u32) -> Result<(), String> {
+            let flows = |flows: &HashMap<FlowKey<$address>, HostEntry<$address>>| {
+                flows.iter().map(|(key, entry)| (*key, later(entry.0.get(), shift))).collect()
+            };
+            same("FLOWS", &maps.flows, &flows(&tables.flows.borrow()))?;
+            same("EMBRYONIC", &maps.embryonic, &flows(&tables.embryonic.borrow()))?;
+            let fragments = tables.fragments.borrow();
+            let fragments = fragments
+                .iter()
+                .map(|(key, ports)| (*key, FragmentPorts { seen: ports.seen.wrapping_add(shift), ..*ports }));
+            same("FRAGMENTS", &maps.fragments, &fragments.collect())
+        }
+    };
+}
+
+family!(write_v4, compare_v4, u32);
+family!(write_v6, compare_v6, [u32; 4]);
+
+/// A flow as it is when the clock is `shift` ticks ahead.
+fn later<A: Copy>(flow: Flow<A>, shift: u32) -> Flow<A> {
+    Flow { last_seen: flow.last_seen.wrapping_add(shift), ..flow }
+}
+
+impl Maps {
+    pub(super) fn open(directory: &Path) -> Result<Self> {
+        let open =
+            |name: &str| Map::open(&directory.join(name)).with_context(|| format!("cannot open {name}"));
+        let mut others = HashMap::new();
+        for name in names::ALL {
+            others.insert(*name, open(name)?);
+        }
+        Ok(Self {
+            v4: Family {
+                flows: open(names::FLOWS_V4)?,
+                embryonic: open(names::EMBRYONIC_V4)?,
+                services: open(names::SERVICES_V4)?,
+                fragments: open(names::FRAGMENTS_V4)?,
+            },
+            v6: Family {
+                flows: open(names::FLOWS_V6)?,
+                embryonic: open(names::EMBRYONIC_V6)?,
+                services: open(names::SERVICES_V6)?,
+                fragments: open(names::FRAGMENTS_V6)?,
+            },
+            others,
+            slots: HashMap::new(),
+        })
+    }
+
+    /// Writes everything, as it is at `tick` of the kernel's clock.
+    pub(super) fn write(&mut self, tables: &HostTables, tick: u32) -> io::Result<()> {
+        let shift = tick.wrapping_sub(tables.now.get());
+        write_v4(&self.v4, &tables.v4, shift)?;
+        write_v6(&self.v6, &tables.v6, shift)?;
+        self.write_slots(tables)?;
+        self.others[names::SETTINGS].update(&0_u32, &tables.settings.get())?;
+        let rotation = tables.rotation.borrow();
+        self.array(names::ROTATION, SERVICES, |id| rotation.get(&(id as u16)).copied().map_or(0, u64::from))?;
+        let backends = tables.backends.borrow();
+        self.array(names::BACKENDS, BACKENDS, |id| backends.get(&id).copied().unwrap_or_default())?;
+        let flows = tables.backend_flows.borrow();
+        self.array(names::BACKEND_FLOWS, BACKENDS, |id| flows.get(&id).copied().unwrap_or(0))?;
+        let snat = tables.snat_addresses.borrow();
+        self.array(names::SNAT_ADDRESSES, SNAT_ADDRESSES, |index| {
+            snat.get(index as usize).copied().unwrap_or_default()
+        })?;
+        let ports = tables.ports.borrow();
+        self.array(names::PORTS, PORT_WORDS, |word| ports.get(&word).copied().unwrap_or(0))?;
+        let interfaces = tables.interfaces.borrow();
+        self.array(names::INTERFACES, INTERFACES, |ifindex| {
+            interfaces.get(&ifindex).copied().unwrap_or_default()
+        })?;
+        for id in 0..SERVICES {
+            self.others[names::SERVICE_COUNTERS].update(&id, &TrafficCounters::default())?;
+        }
+        for id in 0..BACKENDS {
+            self.others[names::BACKEND_COUNTERS].update(&id, &TrafficCounters::default())?;
+        }
+        for ifindex in 0..INTERFACES {
+            self.others[names::INTERFACE_COUNTERS].update(&ifindex, &InterfaceCounters::default())?;
+        }
+        let drops = &self.others[names::DROPS];
+        (0..drops.info().shape.max_entries).try_for_each(|reason| drops.update(&reason, &0_u64))
+    }
+
+    fn array<V: Abi>(&self, name: &str, length: u32, value: impl Fn(u32) -> V) -> io::Result<()> {
+        let keys: Vec<u32> = (0..length).collect();
+        let values: Vec<V> = keys.iter().map(|key| value(*key)).collect();
+        self.others[name].update_batch(&keys, &values)
+    }
+
+    fn write_slots(&mut self, tables: &HostTables) -> io::Result<()> {
+        let wanted = tables.slots.borrow();
+        for service in 0..SERVICES as u16 {
+            if wanted.get(&service) == self.slots.get(&service) {
+                continue;
+            }
+            let outer = &self.others[names::SLOTS];
+            match wanted.get(&service) {
+                Some(elements) => {
+                    let shape = MapShape {
+                        map_type: 2,
+                        key_size: 4,
+                        value_size: 8,
+                        max_entries: elements.len() as u32,
+                        flags: names::INNER_MAP_FLAG,
+                    };
+                    let inner = Map::create(&shape, "SLOTS.test")?;
+                    inner.update_batch(&(0..elements.len() as u32).collect::<Vec<_>>(), elements)?;
+                    outer.update_inner(service.into(), &inner)?;
+                    self.slots.insert(service, elements.clone());
+                }
+                None => {
+                    outer.delete(&u32::from(service))?;
+                    self.slots.remove(&service);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Compares everything that the program may change.
+    pub(super) fn compare(&self, tables: &HostTables, tick: u32) -> Result<(), String> {
+        let shift = tick.wrapping_sub(tables.now.get());
+        compare_v4(&self.v4, &tables.v4, shift)?;
+        compare_v6(&self.v6, &tables.v6, shift)?;
+        self.same_array(names::ROTATION, |id| {
+            tables.rotation.borrow().get(&(id as u16)).copied().map_or(0, u64::from)
+        })?;
+        self.same_array(names::BACKENDS, |id| -> Backend {
+            tables.backends.borrow().get(&id).copied().unwrap_or_default()
+        })?;
+        self.same_array(names::BACKEND_FLOWS, |id| {
+            tables.backend_flows.borrow().get(&id).copied().unwrap_or(0)
+        })?;
+        self.same_array(names::PORTS, |word| tables.ports.borrow().get(&word).copied().unwrap_or(0))?;
+        self.same_array(names::INTERFACES, |ifindex| -> Interface {
+            tables.interfaces.borrow().get(&ifindex).copied().unwrap_or_default()
+        })?;
+        let services = tables.service_counters.borrow();
+        self.same_counters(names::SERVICE_COUNTERS, SERVICES, |id| {
+            services.get(&(id as u16)).copied().unwrap_or_default()
+        })?;
+        let backends = tables.backend_counters.borrow();
+        self.same_counters(names::BACKEND_COUNTERS, BACKENDS, |id| {
+            backends.get(&id).copied().unwrap_or_default()
+        })?;
+        let interfaces = tables.interface_counters.borrow();
+        self.same_interfaces(|ifindex| interfaces.get(&ifindex).copied().unwrap_or_default())?;
+        let drops = tables.drops.borrow();
+        for reason in 0..self.others[names::DROPS].info().shape.max_entries {
+            let found: u64 = self.per_cpu::<u64>(names::DROPS, reason)?.iter().sum();
+            equal(names::DROPS, reason, &found, &drops.get(&reason).copied().unwrap_or(0))?;
+        }
+        Ok(())
+    }
+
+    fn same_array<V: Abi + Debug + PartialEq>(
+        &self,
+        name: &str,
+        expected: impl Fn(u32) -> V,
+    ) -> Result<(), String> {
+        let entries = self.others[name].entries::<u32, V>().map_err(|error| format!("{name}: {error}"))?;
+        entries.iter().try_for_each(|(index, value)| equal(name, *index, value, &expected(*index)))
+    }
+
+    fn per_cpu<V: Abi>(&self, name: &str, index: u32) -> Result<Vec<V>, String> {
+        let values = self.others[name].lookup_per_cpu(&index).map_err(|error| format!("{name}: {error}"))?;
+        values.ok_or_else(|| format!("{name}[{index}] is missing"))
+    }
+
+    fn same_counters(
+        &self,
+        name: &str,
+        length: u32,
+        expected: impl Fn(u32) -> TrafficCounters,
+    ) -> Result<(), String> {
+        (0..length).try_for_each(|index| {
+            let values = self.per_cpu::<TrafficCounters>(name, index)?;
+            let sum = values.iter().fold(TrafficCounters::default(), |sum, value| TrafficCounters {
+                packets_in: sum.packets_in + value.packets_in,
+                bytes_in: sum.bytes_in + value.bytes_in,
+                packets_out: sum.packets_out + value.packets_out,
+                bytes_out: sum.bytes_out + value.bytes_out,
+                flows: sum.flows + value.flows,
+            });
+            equal(name, index, &sum, &expected(index))
+        })
+    }
+
+    fn same_interfaces(&self, expected: impl Fn(u32) -> InterfaceCounters) -> Result<(), String> {
+        (0..INTERFACES).try_for_each(|index| {
+            let values = self.per_cpu::<InterfaceCounters>(names::INTERFACE_COUNTERS, index)?;
+            let sum = values.iter().fold(InterfaceCounters::default(), |sum, value| InterfaceCounters {
+                rx_packets: sum.rx_packets + value.rx_packets,
+                rx_bytes: sum.rx_bytes + value.rx_bytes,
+                tx_packets: sum.tx_packets + value.tx_packets,
+                tx_bytes: sum.tx_bytes + value.tx_bytes,
+                passed: sum.passed + value.passed,
+                dropped: sum.dropped + value.dropped,
+            });
+            equal(names::INTERFACE_COUNTERS, index, &sum, &expected(index))
+        })
+    }
+}
+
+fn equal<V: Debug + PartialEq>(name: &str, index: u32, kernel: &V, model: &V) -> Result<(), String> {
+    if kernel == model {
+        return Ok(());
+    }
+    Err(format!("{name}[{index}] differs:\n  kernel {kernel:?}\n  model  {model:?}"))
+}
+
+/// Makes a hash map hold these elements and no others.
+fn replace<K: Abi + Eq + Hash, V: Abi>(map: &Map, wanted: &HashMap<K, V>) -> io::Result<()> {
+    let present: Vec<K> = map.entries::<K, V>()?.into_iter().map(|(key, _)| key).collect();
+    map.delete_batch(&present)?;
+    wanted.iter().try_for_each(|(key, value)| map.update(key, value))
+}
+
+fn same<K, V>(name: &str, map: &Map, model: &HashMap<K, V>) -> Result<(), String>
+where
+    K: Abi + Debug + Eq + Hash,
+    V: Abi + Debug + PartialEq,
+{
+    let entries = map.entries::<K, V>().map_err(|error| format!("{name}: {error}"))?;
+    let kernel: HashMap<K, V> = entries.into_iter().collect();
+    if kernel == *model {
+        return Ok(());
+    }
+    let mut text = format!("{name} differs:");
+    for (key, value) in kernel.iter().filter(|(key, value)| model.get(key) != Some(value)) {
+        text.push_str(&format!("\n  kernel {key:x?}\n      {value:x?}"));
+    }
+    for (key, value) in model.iter().filter(|(key, value)| kernel.get(key) != Some(value)) {
+        text.push_str(&format!("\n  model  {key:x?}\n      {value:x?}"));
+    }
+    Err(text)
+}

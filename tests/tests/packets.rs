@@ -1,0 +1,64 @@
+//! The packet cases, on the host model and in the kernel.
+
+use std::collections::HashSet;
+
+use lb_tests::{
+    netns::Netns,
+    packets::{
+        cases,
+        kernel::{Kernel, SHORTEST_FRAME},
+        world,
+    },
+    require_privileged,
+};
+
+#[test]
+fn names_of_cases_are_unique() {
+    let mut names = HashSet::new();
+    for case in cases::all() {
+        assert!(names.insert(case.name.clone()), "{}", case.name);
+    }
+}
+
+#[test]
+fn every_case_holds_on_the_host_model() {
+    let failures: Vec<String> = cases::all()
+        .iter()
+        .filter_map(|case| case.run(|_, _, _| Ok(()), |_, _, (), _| Ok(())).err())
+        .collect();
+    report(&failures);
+}
+
+#[test]
+fn kernel_and_host_model_agree_on_every_case() {
+    require_privileged!();
+    let netns = Netns::create("packets").unwrap();
+    world::build(&netns).unwrap();
+    let failures = netns.run(|| {
+        let mut failures = Vec::new();
+        let kernel = std::cell::RefCell::new(Kernel::load().unwrap());
+        for case in cases::all().iter().filter(|case| case.host_only.is_none()) {
+            let result = case.run(
+                |tables, ingress, frame| {
+                    if frame.len() < SHORTEST_FRAME {
+                        return Ok(None);
+                    }
+                    let ran = kernel.borrow_mut().run(tables, ingress, frame);
+                    ran.map(Some).map_err(|error| format!("{error:#}"))
+                },
+                |tables, _, ran, outcome| match ran {
+                    Some(ran) => kernel.borrow().compare(tables, ran, outcome),
+                    None => Ok(()),
+                },
+            );
+            failures.extend(result.err());
+        }
+        failures
+    });
+    report(&failures);
+}
+
+fn report(failures: &[String]) {
+    let shown = failures.iter().take(20).map(String::as_str).collect::<Vec<_>>().join("\n\n");
+    assert!(failures.is_empty(), "{} cases fail, among them:\n\n{shown}", failures.len());
+}
