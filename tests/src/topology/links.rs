@@ -18,8 +18,12 @@ pub(super) fn cable(a: &Netns, a_name: &str, b: &Netns, b_name: &str) -> Result<
         "ip link add {a_name} netns {a_netns} type veth peer name {b_name} netns {b_netns}"
     ))?;
     for (netns, name) in [(a, a_name), (b, b_name)] {
-        netns.sh(&format!("ethtool -K {name} tx off tso off gso off gro on"))?;
+        netns.sh(&format!("ethtool -K {name} tx off tso off gso off gro off"))?;
         netns.ip(&format!("link set {name} gro_max_size 1 up"))?;
+    }
+    // Only what is switched on while both ends are up tells the other end that it may send frames of XDP's here.
+    for (netns, name) in [(a, a_name), (b, b_name)] {
+        netns.sh(&format!("ethtool -K {name} gro on"))?;
     }
     Ok(())
 }
