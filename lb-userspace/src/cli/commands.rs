@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use hyper::{Method, body::Bytes};
 use serde::Serialize;
-use tokio::time::Instant;
 
 use super::{
     args::{
@@ -161,10 +160,9 @@ pub(super) async fn stats(session: &Session, rate: Option<u64>) -> Text {
     let Some(seconds) = rate else {
         return session.show(&first, |stats| render::stats(stats, render::Figures::Totals, session.style));
     };
-    let begin = Instant::now();
     tokio::time::sleep(Duration::from_secs(seconds)).await;
     let second: Stats = session.client.get("/v1/stats").await?;
-    let rates = render::rates(&first, &second, begin.elapsed());
+    let rates = render::rates(&first, &second, Duration::from_secs(seconds));
     session.show(&rates, |rates| render::stats(rates, render::Figures::Rates, session.style))
 }
 

@@ -169,9 +169,8 @@ impl LbMaps for SharedMaps {
 }
 
 /// A moment to begin with.
-#[expect(clippy::disallowed_methods, reason = "any moment does; it does not pass")]
 pub(crate) fn moment() -> Instant {
-    Instant::now()
+    crate::runtime::Clock.instant()
 }
 
 /// Control of a file and maps.

@@ -14,7 +14,6 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{Mutex, Semaphore},
-    time::Instant,
 };
 
 /// Connections served at once; more wait.
@@ -33,7 +32,7 @@ pub type Source = Arc<dyn Fn() -> Result<String, String> + Send + Sync>;
 
 /// Serves `GET /metrics` on `listener` until `stop` is ready.
 pub async fn serve(listener: TcpListener, source: Source, stop: impl Future<Output = ()>) {
-    let scrapes = Arc::new(Scrapes { source, last: Mutex::new(None) });
+    let scrapes = Arc::new(Scrapes { source, last: Arc::default() });
     let slots = Arc::new(Semaphore::new(CONNECTIONS));
     let mut stop = pin!(stop);
     loop {
@@ -104,22 +103,25 @@ fn plain(status: StatusCode, text: impl Into<Bytes>) -> Response<Full<Bytes>> {
 /// One scrape at a time, and its result shared by those who ask at the same time.
 struct Scrapes {
     source: Source,
-    last: Mutex<Option<(Instant, Bytes)>>,
+    last: Arc<Mutex<Option<Bytes>>>,
 }
 
 impl Scrapes {
     async fn text(&self) -> Result<Bytes, String> {
         let mut last = self.last.lock().await;
-        if let Some((at, text)) = &*last
-            && at.elapsed() < FRESH
-        {
+        if let Some(text) = &*last {
             return Ok(text.clone());
         }
         let source = Arc::clone(&self.source);
         let text =
             tokio::task::spawn_blocking(move || source()).await.map_err(|error| error.to_string())??;
         let text = Bytes::from(text);
-        *last = Some((Instant::now(), text.clone()));
+        *last = Some(text.clone());
+        let kept = Arc::clone(&self.last);
+        tokio::spawn(async move {
+            tokio::time::sleep(FRESH).await;
+            *kept.lock().await = None;
+        });
         Ok(text)
     }
 }
