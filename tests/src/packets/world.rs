@@ -21,6 +21,8 @@ pub const NARROW: u32 = 12;
 pub const PLAIN: u32 = 13;
 /// Interface without addresses, but with a second MAC address of ours.
 pub const BARE: u32 = 14;
+/// Interface with a number beyond the table.
+pub const BEYOND: u32 = 40;
 
 /// Second MAC address of [`BARE`].
 pub const VIRTUAL_MAC: [u8; 6] = [0, 0, 0x5e, 0, 1, 7];
@@ -31,12 +33,13 @@ pub const GENERATION: u32 = 7;
 /// Idle timeout in ticks of flow state 0; each further state has one more.
 pub const TIMEOUT: u32 = 20;
 
-const LINKS: [(u32, &str, u32); 5] = [
+const LINKS: [(u32, &str, u32); 6] = [
     (CLIENTS, "clients", 9000),
     (SERVERS, "servers", 9000),
     (NARROW, "narrow", 1280),
     (PLAIN, "plain", 1500),
     (BARE, "bare", 1500),
+    (BEYOND, "beyond", 1500),
 ];
 
 /// MAC address of one of our interfaces.
@@ -172,7 +175,7 @@ pub fn tables() -> HostTables {
     (settings.port_min, settings.port_max) = (1024, 65535);
     settings.timeouts = std::array::from_fn(|state| TIMEOUT + state as u32);
     tables.settings.set(settings);
-    for (ifindex, _, mtu) in LINKS {
+    for (ifindex, _, mtu) in LINKS.into_iter().filter(|link| link.0 != BEYOND) {
         tables.interfaces.borrow_mut().insert(ifindex, interface(ifindex, mtu));
     }
     for family in Family::ALL {
@@ -232,7 +235,7 @@ pub fn build(netns: &Netns) -> Result<()> {
         ));
         lines.push(format!("link set {name}-peer up"));
         lines.push(format!("link set {name} up"));
-        for family in Family::ALL.into_iter().filter(|_| ifindex != BARE) {
+        for family in Family::ALL.into_iter().filter(|_| ifindex < BARE) {
             let prefix = if family == Family::V4 { "24" } else { "64 nodad" };
             lines.push(format!("addr add {}/{prefix} dev {name}", own_address(family, ifindex)));
         }

@@ -1,11 +1,17 @@
 //! The table: one file per subject.
 
-mod forwarding;
 
-use super::Case;
+mod foreign;
+mod forwarding;
+mod fragments;
+mod headers;
+mod icmp;
+mod truncated;
+
+use super::{Case, Step};
 
 /// Every case.
 #[must_use]
 pub fn all() -> Vec<Case> {
-    forwarding::cases()
+    [forwarding::cases(), headers::cases(), truncated::cases(), foreign::cases(), icmp::cases(), fragments::cases()].into_iter().flatten().collect()
 }
