@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::{HostEntry, HostTables, tables::Family};
 use crate::{
-    abi::{Address, Backend, BackendState, Flow, FlowKey, FlowState, Mode, Selector, Service, ServiceKey},
+    abi::{Address, Backend, BackendState, Flow, FlowKey, FlowState, Mode, NextHop, Selector, Service, ServiceKey},
     maps::{slot_elements, slot_position},
     tables::{FibResult, Tier},
     wire::{ICMP, ICMPV6},
@@ -207,6 +207,19 @@ impl HostTables {
         A::side(self).tier(tier).borrow().get(&flow_key(src, dst, proto)).cloned()
     }
 
+    /// Changes the next hop in the flow entry of a packet; whether it is there.
+    pub fn change_next_hop(
+        &self,
+        tier: Tier,
+        (src, dst, proto): (SocketAddr, SocketAddr, u8),
+        change: impl FnOnce(&mut NextHop),
+    ) -> bool {
+        match src {
+            SocketAddr::V4(_) => change_entry(self.entry::<u32>(tier, src, dst, proto), change),
+            SocketAddr::V6(_) => change_entry(self.entry::<[u32; 4]>(tier, src, dst, proto), change),
+        }
+    }
+
     /// Removes the flow entry of a packet, as the LRU might; whether it was there.
     pub fn evict(&self, tier: Tier, src: SocketAddr, dst: SocketAddr, proto: u8) -> bool {
         match src {
@@ -220,6 +233,14 @@ impl HostTables {
     pub fn flow_count(&self, tier: Tier) -> usize {
         self.v4.tier(tier).borrow().len() + self.v6.tier(tier).borrow().len()
     }
+}
+
+fn change_entry<A: Address>(entry: Option<HostEntry<A>>, change: impl FnOnce(&mut NextHop)) -> bool {
+    let Some(HostEntry(cell)) = entry else { return false };
+    let mut flow = cell.get();
+    change(&mut flow.next_hop);
+    cell.set(flow);
+    true
 }
 
 fn view<A: Address>(flow: Flow<A>) -> FlowView {

@@ -79,6 +79,8 @@ pub enum Fact {
     Backend(Tier, Tuple, u32),
     /// A packet's entry was last seen at this tick.
     LastSeen(Tier, Tuple, u32),
+    /// A packet's entry leads to this interface, and was resolved under this FIB generation.
+    Egress(Tier, Tuple, (u32, u32)),
 }
 
 /// Source, destination, protocol.
@@ -262,6 +264,9 @@ impl Fact {
             Self::LastSeen(tier, tuple, tick) => {
                 find(tier, tuple).is_some_and(|flow| flow.last_seen == *tick)
             }
+            Self::Egress(tier, tuple, egress) => {
+                find(tier, tuple).is_some_and(|flow| flow.egress == *egress)
+            }
         };
         if holds {
             return Ok(());
@@ -270,6 +275,7 @@ impl Fact {
             Self::Flow(tier, tuple, _)
             | Self::NoFlow(tier, tuple)
             | Self::Backend(tier, tuple, _)
+            | Self::Egress(tier, tuple, _)
             | Self::LastSeen(tier, tuple, _) => format!("{:?}", find(tier, tuple)),
             Self::Count(..) => {
                 format!("{}, {}", tables.flow_count(Tier::Embryonic), tables.flow_count(Tier::Established))

@@ -19,10 +19,10 @@ const SERVICES: u32 = 8;
 const BACKENDS: u32 = 32;
 const INTERFACES: u32 = 32;
 const SNAT_ADDRESSES: u32 = 8;
-const FLOWS: u32 = 1 << 12;
+const FLOWS: u32 = 512;
 
 /// Sizes of the maps: small, as all of them are written for every frame.
-pub(super) const SIZES: [(&str, u32); 15] = [
+pub(super) const SIZES: [(&str, u32); 18] = [
     (names::SERVICES_V4, 2 * SERVICES),
     (names::SERVICES_V6, 2 * SERVICES),
     (names::SLOTS, SERVICES),
@@ -38,6 +38,9 @@ pub(super) const SIZES: [(&str, u32); 15] = [
     (names::FLOWS_V4, FLOWS),
     (names::FLOWS_V6, FLOWS),
     (names::EMBRYONIC_V4, FLOWS),
+    (names::EMBRYONIC_V6, FLOWS),
+    (names::FRAGMENTS_V4, FLOWS),
+    (names::FRAGMENTS_V6, FLOWS),
 ];
 
 /// All maps, open.

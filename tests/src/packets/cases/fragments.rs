@@ -9,7 +9,7 @@ use lb_common::{
 
 use crate::{
     packets::{
-        Case, Expect, Fact,
+        Case, Expect,
         scene::Scene,
         world::{self, CLIENTS, at},
     },

@@ -1,11 +1,13 @@
 //! The table: one file per subject.
 
 
+mod flows;
 mod foreign;
 mod forwarding;
 mod fragments;
 mod headers;
 mod icmp;
+mod routing;
 mod truncated;
 
 use super::{Case, Step};
@@ -13,5 +15,5 @@ use super::{Case, Step};
 /// Every case.
 #[must_use]
 pub fn all() -> Vec<Case> {
-    [forwarding::cases(), headers::cases(), truncated::cases(), foreign::cases(), icmp::cases(), fragments::cases()].into_iter().flatten().collect()
+    [forwarding::cases(), headers::cases(), truncated::cases(), foreign::cases(), icmp::cases(), fragments::cases(), flows::cases(), routing::cases()].into_iter().flatten().collect()
 }
