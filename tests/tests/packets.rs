@@ -2,10 +2,11 @@
 
 use std::collections::HashSet;
 
+use lb_common::abi::DropReason;
 use lb_tests::{
     netns::Netns,
     packets::{
-        cases,
+        Step, cases,
         kernel::{Kernel, SHORTEST_FRAME},
         world,
     },
@@ -18,6 +19,26 @@ fn names_of_cases_are_unique() {
     for case in cases::all() {
         assert!(names.insert(case.name.clone()), "{}", case.name);
     }
+}
+
+/// `WriteFailed` can't be reached: parsing has read every header that is written.
+#[test]
+fn every_drop_reason_and_many_cases_are_in_the_table() {
+    let cases = cases::all();
+    let reasons: HashSet<DropReason> = cases
+        .iter()
+        .flat_map(|case| &case.steps)
+        .filter_map(|step| match step {
+            Step::Frame { expect, .. } => expect.reason(),
+            Step::Change(_) | Step::Fact(_) => None,
+        })
+        .collect();
+    let missing: Vec<&DropReason> =
+        DropReason::ALL.iter().filter(|reason| !reasons.contains(reason)).collect();
+    assert_eq!(missing, [&DropReason::WriteFailed]);
+    let in_kernel = cases.iter().filter(|case| case.host_only.is_none()).count();
+    println!("{} cases, {in_kernel} of them in the kernel", cases.len());
+    assert!(in_kernel >= 250);
 }
 
 #[test]

@@ -69,7 +69,7 @@ pub struct HostTables {
     pub drops: RefCell<HashMap<u32, u64>>,
     /// `EVENTS`.
     pub events: RefCell<Vec<Event>>,
-    /// Flow insertions to refuse before the next one succeeds.
+    /// Flow insertions to refuse: bit 0 the next one, bit 1 the one after it, and so on.
     pub refusals: Cell<u32>,
 }
 
@@ -134,8 +134,9 @@ macro_rules! address_tables {
                 flow: &Flow<$address>,
                 how: Insert,
             ) -> bool {
-                if self.refusals.get() > 0 {
-                    self.refusals.set(self.refusals.get() - 1);
+                let refusals = self.refusals.get();
+                self.refusals.set(refusals >> 1);
+                if refusals & 1 == 1 {
                     return false;
                 }
                 let mut flows = self.$family.tier(tier).borrow_mut();

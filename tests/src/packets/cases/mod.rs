@@ -1,6 +1,5 @@
 //! The table: one file per subject.
 
-
 mod flows;
 mod foreign;
 mod forwarding;
@@ -8,6 +7,8 @@ mod fragments;
 mod headers;
 mod icmp;
 mod routing;
+mod selection;
+mod snat;
 mod truncated;
 
 use super::{Case, Step};
@@ -15,5 +16,19 @@ use super::{Case, Step};
 /// Every case.
 #[must_use]
 pub fn all() -> Vec<Case> {
-    [forwarding::cases(), headers::cases(), truncated::cases(), foreign::cases(), icmp::cases(), fragments::cases(), flows::cases(), routing::cases()].into_iter().flatten().collect()
+    [
+        forwarding::cases(),
+        headers::cases(),
+        truncated::cases(),
+        foreign::cases(),
+        icmp::cases(),
+        fragments::cases(),
+        flows::cases(),
+        routing::cases(),
+        snat::cases(),
+        selection::cases(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
