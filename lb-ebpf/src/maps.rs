@@ -331,10 +331,9 @@ impl Tables for Maps {
     #[inline(always)]
     fn rotate(&self, service: u16) -> u32 {
         match ROTATION.get_ptr_mut(service.into()) {
+            // Not relaxed: LLVM then leaves the old value out, and its place holds the 1 that is added.
             // SAFETY: an element of an array map, never unmapped.
-            Some(counter) => unsafe {
-                atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(counter, 1) as u32
-            },
+            Some(counter) => unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::AcqRel }>(counter, 1) as u32 },
             None => 0,
         }
     }
