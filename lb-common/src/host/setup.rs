@@ -4,7 +4,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::{HostEntry, HostTables, tables::Family};
 use crate::{
-    abi::{Address, Backend, BackendState, Flow, FlowKey, FlowState, Mode, NextHop, Selector, Service, ServiceKey},
+    abi::{
+        Address, Backend, BackendState, Flow, FlowKey, FlowState, Mode, NextHop, Selector, Service,
+        ServiceKey,
+    },
     maps::{slot_elements, slot_position},
     tables::{FibResult, Tier},
     wire::{ICMP, ICMPV6},

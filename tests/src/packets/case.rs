@@ -264,9 +264,7 @@ impl Fact {
             Self::LastSeen(tier, tuple, tick) => {
                 find(tier, tuple).is_some_and(|flow| flow.last_seen == *tick)
             }
-            Self::Egress(tier, tuple, egress) => {
-                find(tier, tuple).is_some_and(|flow| flow.egress == *egress)
-            }
+            Self::Egress(tier, tuple, egress) => find(tier, tuple).is_some_and(|flow| flow.egress == *egress),
         };
         if holds {
             return Ok(());

@@ -110,14 +110,16 @@ fn handshake(scene: &Scene) -> Vec<Case> {
 fn picked_up(scene: &Scene) -> Vec<Case> {
     use FlowState::{Established, PickedUp};
     vec![
-        scene
-            .case("an ACK without flow is picked up")
-            .then(vec![c(scene, ACK)])
-            .then(both(scene, Tier::Embryonic, PickedUp)),
-        scene
-            .case("a FIN without flow is picked up")
-            .then(vec![c(scene, FIN | ACK)])
-            .then(both(scene, Tier::Embryonic, PickedUp)),
+        scene.case("an ACK without flow is picked up").then(vec![c(scene, ACK)]).then(both(
+            scene,
+            Tier::Embryonic,
+            PickedUp,
+        )),
+        scene.case("a FIN without flow is picked up").then(vec![c(scene, FIN | ACK)]).then(both(
+            scene,
+            Tier::Embryonic,
+            PickedUp,
+        )),
         scene
             .case("what was picked up is established by the backend's ACK")
             .then(vec![c(scene, ACK), c(scene, ACK), b(scene, ACK)])
@@ -132,10 +134,7 @@ fn picked_up(scene: &Scene) -> Vec<Case> {
 
 fn not_begun(scene: &Scene) -> Vec<Case> {
     let drop = |what: &str, flags, reason| {
-        scene
-            .case(what)
-            .frame(CLIENTS, &scene.request(flags), Expect::Drop(reason))
-            .fact(Fact::Count(0, 0))
+        scene.case(what).frame(CLIENTS, &scene.request(flags), Expect::Drop(reason)).fact(Fact::Count(0, 0))
     };
     vec![
         drop("a RST begins no flow", RST, DropReason::RstWithoutFlow),
@@ -153,8 +152,14 @@ fn closing(scene: &Scene) -> Vec<Case> {
         end(open("the client closes").then(vec![c(scene, FIN | ACK), b(scene, ACK)]), FinClient),
         end(open("the backend closes").then(vec![b(scene, FIN | ACK), c(scene, ACK)]), FinBackend),
         end(open("a repeated FIN").then(vec![c(scene, FIN | ACK), c(scene, FIN | ACK)]), FinClient),
-        end(open("both close, the client first").then(vec![c(scene, FIN | ACK), b(scene, FIN | ACK)]), Closing),
-        end(open("both close, the backend first").then(vec![b(scene, FIN | ACK), c(scene, FIN | ACK)]), Closing),
+        end(
+            open("both close, the client first").then(vec![c(scene, FIN | ACK), b(scene, FIN | ACK)]),
+            Closing,
+        ),
+        end(
+            open("both close, the backend first").then(vec![b(scene, FIN | ACK), c(scene, FIN | ACK)]),
+            Closing,
+        ),
         end(
             open("the last ACK of a closed connection").then(vec![
                 c(scene, FIN | ACK),
@@ -166,10 +171,7 @@ fn closing(scene: &Scene) -> Vec<Case> {
         end(open("the client resets").then(vec![c(scene, RST)]), Closed),
         end(open("the backend resets").then(vec![b(scene, RST | ACK)]), Closed),
         end(open("a RST after FIN").then(vec![c(scene, FIN | ACK), b(scene, RST)]), Closed),
-        end(
-            open("a FIN after RST does not reopen").then(vec![c(scene, RST), b(scene, FIN | ACK)]),
-            Closed,
-        ),
+        end(open("a FIN after RST does not reopen").then(vec![c(scene, RST), b(scene, FIN | ACK)]), Closed),
     ]
 }
 
@@ -202,10 +204,11 @@ fn port_reuse(scene: &Scene) -> Vec<Case> {
 fn datagrams(scene: &Scene) -> Vec<Case> {
     use FlowState::{UdpEstablished, UdpNew};
     vec![
-        scene
-            .case("a datagram begins a flow")
-            .then(vec![c(scene, 0)])
-            .then(both(scene, Tier::Embryonic, UdpNew)),
+        scene.case("a datagram begins a flow").then(vec![c(scene, 0)]).then(both(
+            scene,
+            Tier::Embryonic,
+            UdpNew,
+        )),
         scene
             .case("datagrams without answer establish nothing")
             .then(vec![c(scene, 0), c(scene, 0), c(scene, 0)])

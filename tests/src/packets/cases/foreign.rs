@@ -75,11 +75,7 @@ fn other_stations(scene: &Scene) -> Vec<Case> {
         scene.case("a broadcast").frame(CLIENTS, &to([0xff; 6]), Expect::Pass),
         scene.case("MAC address 0").frame(CLIENTS, &to([0; 6]), Expect::Pass),
         scene.case("another interface's MAC address").frame(CLIENTS, &to(world::mac(SERVERS)), Expect::Pass),
-        scene.case("an interface we are not attached to").frame(
-            PLAIN,
-            &to(world::mac(PLAIN)),
-            Expect::Pass,
-        ),
+        scene.case("an interface we are not attached to").frame(PLAIN, &to(world::mac(PLAIN)), Expect::Pass),
         scene.case("an interface beyond the table").frame(BEYOND, &to(world::mac(BEYOND)), Expect::Pass),
         scene
             .case("an interface that was detached")

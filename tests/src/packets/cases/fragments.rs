@@ -67,9 +67,11 @@ fn followed(scene: &Scene) -> Vec<Case> {
     vec![
         scene.case("fragments of the first packet").then(forwards()),
         scene.case("fragments of the answer").then(vec![scene.forwards(&scene.request(SYN))]).then(returns()),
-        scene.case("fragments of an established flow").then(scene.established()).then(returns()).then(
-            pieces(&scene.request(ACK), &LENGTHS).iter().map(|piece| scene.forwards(piece)).collect(),
-        ),
+        scene
+            .case("fragments of an established flow")
+            .then(scene.established())
+            .then(returns())
+            .then(pieces(&scene.request(ACK), &LENGTHS).iter().map(|piece| scene.forwards(piece)).collect()),
         scene.case("fragments, the last before the second").then(swapped),
         scene.case("fragments behind tags and options").then(tagged),
         scene
@@ -103,10 +105,11 @@ fn without_first(scene: &Scene) -> Vec<Case> {
             &other_id,
             drop(),
         ),
-        scene
-            .case("a later fragment of another protocol")
-            .then(vec![scene.forwards(&requests[0])])
-            .frame(CLIENTS, &other_protocol, drop()),
+        scene.case("a later fragment of another protocol").then(vec![scene.forwards(&requests[0])]).frame(
+            CLIENTS,
+            &other_protocol,
+            drop(),
+        ),
         scene
             .case("a later fragment that comes 61 ticks late")
             .then(vec![scene.forwards(&requests[0])])

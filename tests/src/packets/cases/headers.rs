@@ -131,10 +131,11 @@ fn other_protocols(scene: &Scene) -> Vec<Case> {
         .map(|protocol| {
             let mut frame = scene.request(0);
             frame.transport = Transport::Raw(protocol);
-            scene
-                .case(&format!("protocol {protocol} to the VIP"))
-                .frame(CLIENTS, &frame, Expect::Pass)
-                .frame(SERVERS, &frame, Expect::Pass)
+            scene.case(&format!("protocol {protocol} to the VIP")).frame(CLIENTS, &frame, Expect::Pass).frame(
+                SERVERS,
+                &frame,
+                Expect::Pass,
+            )
         })
         .collect()
 }

@@ -1,4 +1,4 @@
-//! ICMP and ICMPv6: errors about flows are translated in both directions, echo to a VIP is answered, the rest is not for us.
+//! ICMP and ICMPv6 errors about flows: translated, outer header and quote, in both directions.
 
 use lb_common::{
     abi::{DropReason, Mode},
@@ -30,9 +30,6 @@ pub(super) fn cases() -> Vec<Case> {
     }
     for scene in Scene::of(UDP).into_iter().filter(|scene| scene.mode == Mode::Nat) {
         cases.extend(unusable(&scene));
-        cases.extend(echo(&scene));
-        cases.extend(other_messages(&scene));
-        cases.extend(cut(&scene));
     }
     cases
 }
@@ -99,7 +96,8 @@ impl<'a> Error<'a> {
         let mut about = self.about.clone();
         about.hop_limit -= 1;
         let mut quoted = quote(&about, self.length);
-        let check = about.transport_offset() - about.network_offset() + if scene.proto == UDP { 6 } else { 16 };
+        let check =
+            about.transport_offset() - about.network_offset() + if scene.proto == UDP { 6 } else { 16 };
         if quoted.len() == check + 1 {
             // Half a checksum is left as it is: nobody can check it.
             quoted[check] = frame.payload[check];
@@ -164,8 +162,7 @@ fn error_types(scene: &Scene) -> Vec<Case> {
     let mut cases = Vec::new();
     for (kind, code) in errors(scene.family) {
         for (who, from) in [("the backend", scene.backend.ip()), ("a router", router)] {
-            let error =
-                Error { kind: (kind, code), from, ..Error::to_client(scene, scene.request(ACK)) };
+            let error = Error { kind: (kind, code), from, ..Error::to_client(scene, scene.request(ACK)) };
             let case = scene
                 .case(&format!("ICMP error {kind}/{code} of {who}"))
                 .then(scene.established())
@@ -228,10 +225,10 @@ fn unusual_quotes(scene: &Scene) -> Vec<Case> {
         change(&mut about);
         let mut answer = scene.answer(ACK);
         change(&mut answer);
-        scene.case(&format!("an ICMP error that quotes {what}")).then(scene.established()).then(vec![
-            Error::to_client(scene, about).passes(),
-            Error::to_backend(scene, answer).passes(),
-        ])
+        scene
+            .case(&format!("an ICMP error that quotes {what}"))
+            .then(scene.established())
+            .then(vec![Error::to_client(scene, about).passes(), Error::to_backend(scene, answer).passes()])
     };
     let mut cases = vec![with("a first fragment", &|frame| {
         frame.payload = vec![7; 100];
@@ -266,10 +263,11 @@ fn outer_headers(scene: &Scene) -> Case {
         frame.extensions = vec![Extension::options(DESTINATION_OPTIONS, 0)];
     }
     let (egress, expected) = error.translated(&frame);
-    scene
-        .case("an ICMP error behind tags and options")
-        .then(scene.established())
-        .frame(SERVERS, &frame, Expect::Send { egress, frame: expected.build() })
+    scene.case("an ICMP error behind tags and options").then(scene.established()).frame(
+        SERVERS,
+        &frame,
+        Expect::Send { egress, frame: expected.build() },
+    )
 }
 
 /// Errors that are dropped, although their flow is known.
@@ -288,10 +286,11 @@ fn not_forwarded(scene: &Scene) -> Vec<Case> {
         }
     };
     vec![
-        scene
-            .case("an ICMP error with TTL 1")
-            .then(scene.established())
-            .frame(SERVERS, &expired, Expect::Drop(DropReason::TtlExceeded)),
+        scene.case("an ICMP error with TTL 1").then(scene.established()).frame(
+            SERVERS,
+            &expired,
+            Expect::Drop(DropReason::TtlExceeded),
+        ),
         wide.case("an ICMP error larger than the egress MTU")
             .then(wide.established())
             .then(vec![long.dropped(DropReason::PacketTooBig)]),
@@ -337,11 +336,10 @@ fn unusable(scene: &Scene) -> Vec<Case> {
     let mut cases: Vec<Case> = bad
         .into_iter()
         .map(|(what, quoted)| {
-            scene.case(&format!("an ICMP error to the VIP that quotes {what}")).then(scene.established()).frame(
-                CLIENTS,
-                &to_vip(quoted),
-                Expect::Drop(DropReason::BadIcmp),
-            )
+            scene
+                .case(&format!("an ICMP error to the VIP that quotes {what}"))
+                .then(scene.established())
+                .frame(CLIENTS, &to_vip(quoted), Expect::Drop(DropReason::BadIcmp))
         })
         .collect();
     let unknown = with(&|frame| *frame = frame.clone().with_destination(at(scene.client().ip(), 1)));
@@ -356,91 +354,5 @@ fn unusable(scene: &Scene) -> Vec<Case> {
     cases.push(scene.case("an ICMP error to ourselves").frame(CLIENTS, &to_us, Expect::Pass));
     to_us.payload.clear();
     cases.push(scene.case("an ICMP error to ourselves without quote").frame(CLIENTS, &to_us, Expect::Pass));
-    cases
-}
-
-/// Echo request types.
-fn echo_types(family: Family) -> (u8, u8) {
-    if family == Family::V4 { (8, 0) } else { (128, 129) }
-}
-
-fn echo(scene: &Scene) -> Vec<Case> {
-    let (request, reply) = echo_types(scene.family);
-    let mut cases = Vec::new();
-    let mut add = |what: &str, change: &dyn Fn(&mut FrameSpec)| {
-        let mut frame = FrameSpec::icmp(scene.client().ip(), scene.vip().ip(), request, 0, 0xbeef_0001);
-        frame.dmac = world::mac(CLIENTS);
-        frame.smac = world::host_mac(scene.client().ip());
-        frame.payload = (0..57).collect();
-        change(&mut frame);
-        let mut answer = frame.clone();
-        (answer.dmac, answer.smac) = (frame.smac, frame.dmac);
-        (answer.src, answer.dst) = (frame.dst, frame.src);
-        answer.hop_limit = 64;
-        answer.transport = Transport::Icmp { kind: reply, code: 0, rest: 0xbeef_0001 };
-        let expect = Expect::Send { egress: CLIENTS, frame: answer.build() };
-        cases.push(scene.case(&format!("echo to the VIP{what}")).frame(CLIENTS, &frame, expect));
-    };
-    add("", &|_| {});
-    add(" without data", &|frame| frame.payload.clear());
-    add(" with 8000 bytes", &|frame| frame.payload = vec![5; 8000]);
-    add(" with TTL 1", &|frame| frame.hop_limit = 1);
-    add(" with TTL 255", &|frame| frame.hop_limit = 255);
-    add(" with two VLAN tags", &|frame| frame.tags = vec![(0x88a8, 1), (0x8100, 2)]);
-    add(" with padding", &|frame| frame.trailer = vec![0; 9]);
-    if scene.family == Family::V4 {
-        add(" with IPv4 options", &|frame| frame.options = vec![1; 4]);
-    } else {
-        add(" with an extension header", &|frame| {
-            frame.extensions = vec![Extension::options(HOP_BY_HOP, 0)];
-        });
-    }
-    cases
-}
-
-/// Messages that are the host's business: echo to other addresses, replies, neighbour discovery, fragments.
-fn other_messages(scene: &Scene) -> Vec<Case> {
-    let (request, reply) = echo_types(scene.family);
-    let message = |to, kind| {
-        let mut frame = FrameSpec::icmp(scene.client().ip(), to, kind, 0, 1);
-        frame.dmac = world::mac(CLIENTS);
-        frame.payload = vec![0; 32];
-        frame
-    };
-    let mut fragment = message(scene.vip().ip(), request);
-    fragment.fragment = Some(Piece { offset: 0, length: 16 });
-    let us = world::own_address(scene.family, CLIENTS);
-    let kinds: &[u8] = if scene.family == Family::V4 { &[9, 10, 13, 17] } else { &[133, 134, 135, 136, 143] };
-    let mut cases = vec![
-        scene.case("echo to ourselves").frame(CLIENTS, &message(us, request), Expect::Pass),
-        scene.case("an echo reply to the VIP").frame(CLIENTS, &message(scene.vip().ip(), reply), Expect::Pass),
-        scene.case("a fragmented echo to the VIP").frame(CLIENTS, &fragment, Expect::Pass),
-    ];
-    for kind in kinds {
-        let frame = message(scene.vip().ip(), *kind);
-        cases.push(scene.case(&format!("ICMP type {kind} to the VIP")).frame(CLIENTS, &frame, Expect::Pass));
-    }
-    cases
-}
-
-/// An ICMP header that ends early: one case for each length.
-fn cut(scene: &Scene) -> Vec<Case> {
-    let (request, _) = echo_types(scene.family);
-    let mut cases = Vec::new();
-    for (what, to, expect) in [
-        ("the VIP", scene.vip().ip(), Expect::Drop(DropReason::Truncated)),
-        ("ourselves", world::own_address(scene.family, CLIENTS), Expect::Pass),
-    ] {
-        let mut spec = FrameSpec::icmp(scene.client().ip(), to, request, 0, 1);
-        spec.dmac = world::mac(CLIENTS);
-        for length in 0..8 {
-            let mut frame = spec.build();
-            frame.truncate(spec.transport_offset() + length);
-            let (field, bytes) = if scene.family == Family::V4 { (16, 20 + length) } else { (18, length) };
-            frame[field..field + 2].copy_from_slice(&(bytes as u16).to_be_bytes());
-            let case = scene.case(&format!("an ICMP header of {length} bytes to {what}"));
-            cases.push(case.bytes(CLIENTS, frame, expect.clone()));
-        }
-    }
     cases
 }

@@ -6,6 +6,7 @@ mod forwarding;
 mod fragments;
 mod headers;
 mod icmp;
+mod messages;
 mod routing;
 mod selection;
 mod snat;
@@ -22,6 +23,7 @@ pub fn all() -> Vec<Case> {
         truncated::cases(),
         foreign::cases(),
         icmp::cases(),
+        messages::cases(),
         fragments::cases(),
         flows::cases(),
         routing::cases(),

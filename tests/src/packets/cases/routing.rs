@@ -107,11 +107,7 @@ fn stale_next_hops(scene: &Scene) -> Vec<Case> {
                 .then(silenced.established())
                 .change(move |tables| {
                     let gateway = lb_common::host::words(silent);
-                    reroute(
-                        tables,
-                        silent,
-                        Some(FibResult::NeighbourMissing { ifindex: SERVERS, gateway }),
-                    );
+                    reroute(tables, silent, Some(FibResult::NeighbourMissing { ifindex: SERVERS, gateway }));
                 })
                 .then(vec![silenced.forwards(&silenced.request(ACK))])
         },
@@ -137,9 +133,11 @@ fn egress(scene: &Scene) -> Vec<Case> {
     let plain = elsewhere(scene, world::plain(scene.family), PLAIN, world::plain(scene.family));
     let unattached = || Expect::Drop(DropReason::EgressNotAttached);
     vec![
-        plain
-            .case("a backend behind an interface we are not attached to")
-            .frame(CLIENTS, &plain.request(SYN), unattached()),
+        plain.case("a backend behind an interface we are not attached to").frame(
+            CLIENTS,
+            &plain.request(SYN),
+            unattached(),
+        ),
         scene
             .case("answers, when the clients' interface was detached")
             .then(scene.established())
@@ -214,10 +212,12 @@ fn time_exceeded(scene: &Scene) -> Vec<Case> {
                 .then(vec![exceeded(&request, CLIENTS)])
                 .fact(Fact::Count(0, 0)),
         );
-        cases.push(scene.case(&format!("{what}: established")).then(scene.established()).then(vec![
-            exceeded(&data, CLIENTS),
-            exceeded(&answer, SERVERS),
-        ]));
+        cases.push(
+            scene
+                .case(&format!("{what}: established"))
+                .then(scene.established())
+                .then(vec![exceeded(&data, CLIENTS), exceeded(&answer, SERVERS)]),
+        );
     }
     let mut bare = with(scene.request(SYN), 1, 20, 0);
     bare.dmac = world::mac(BARE);
@@ -240,10 +240,11 @@ fn exceeded_fragments(scene: &Scene) -> Vec<Case> {
         frame
     };
     vec![
-        scene
-            .case("TTL 1 in a later fragment")
-            .then(vec![scene.forwards(&piece(0, 64))])
-            .frame(CLIENTS, &piece(400, 1), Expect::Drop(DropReason::TtlExceeded)),
+        scene.case("TTL 1 in a later fragment").then(vec![scene.forwards(&piece(0, 64))]).frame(
+            CLIENTS,
+            &piece(400, 1),
+            Expect::Drop(DropReason::TtlExceeded),
+        ),
         scene
             .case("TTL 1 in a first fragment")
             .then(vec![answered(scene, &piece(0, 1), CLIENTS, DropReason::TtlExceeded, 0)])

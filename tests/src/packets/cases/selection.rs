@@ -14,13 +14,8 @@ use crate::packets::{
     world::{self, CLIENTS, SERVERS, at},
 };
 
-const SELECTORS: [Selector; 5] = [
-    Selector::FlowHash,
-    Selector::SourceHash,
-    Selector::Rotation,
-    Selector::Random,
-    Selector::LeastFlows,
-];
+const SELECTORS: [Selector; 5] =
+    [Selector::FlowHash, Selector::SourceHash, Selector::Rotation, Selector::Random, Selector::LeastFlows];
 
 /// The cases.
 pub(super) fn cases() -> Vec<Case> {
@@ -87,7 +82,7 @@ fn nobody(scene: &Scene) -> Vec<Case> {
     cases.push(
         scene
             .case("no slot table")
-            .change(|tables| drop_slots(tables))
+            .change(drop_slots)
             .frame(CLIENTS, &scene.request(SYN), drop())
             .fact(Fact::Count(0, 0)),
     );
@@ -186,8 +181,9 @@ fn every_port(scene: &Scene) -> Vec<Case> {
                 Expect::Send { egress: CLIENTS, frame: returned.build() },
             )
             .then(vec![wild.forwards(&to_port(ACK))]),
-        scene.case("a service of one port comes before that of every port").change(add(*scene)).then(vec![
-            scene.forwards(&scene.request(SYN)),
-        ]),
+        scene
+            .case("a service of one port comes before that of every port")
+            .change(add(*scene))
+            .then(vec![scene.forwards(&scene.request(SYN))]),
     ]
 }

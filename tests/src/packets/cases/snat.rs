@@ -142,7 +142,10 @@ fn taken_over(scene: &Scene) -> Vec<Case> {
     ];
     if scene.proto == TCP {
         let over = [
-            ("both sides sent FIN", vec![scene.forwards(&scene.request(FIN)), scene.returns(&scene.answer(FIN))]),
+            (
+                "both sides sent FIN",
+                vec![scene.forwards(&scene.request(FIN)), scene.returns(&scene.answer(FIN))],
+            ),
             ("a RST passed", vec![scene.returns(&scene.answer(RST))]),
         ];
         for (what, steps) in over {
@@ -230,8 +233,7 @@ fn refused(scene: &Scene) -> Vec<Case> {
             .change(|tables| tables.refusals.set(0))
             .fact(Fact::Count(0, 0))
     };
-    let reason =
-        if scene.mode == Mode::Nat { DropReason::TupleConflict } else { DropReason::PortsExhausted };
+    let reason = if scene.mode == Mode::Nat { DropReason::TupleConflict } else { DropReason::PortsExhausted };
     vec![
         case("the flow table refuses the client's entry", 0b10, DropReason::FlowTableFull),
         case("the flow table refuses the answers' entry", u32::MAX, reason),
