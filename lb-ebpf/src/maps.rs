@@ -156,7 +156,6 @@ impl<A: Copy> FlowEntry<A> for Entry<A> {
         unsafe {
             ptr::write_volatile(&raw mut (*self.0.as_ptr()).next_hop.generation, 0);
             ptr::write_volatile(&raw mut (*self.0.as_ptr()).next_hop.dmac, next_hop.dmac);
-            ptr::write_volatile(&raw mut (*self.0.as_ptr()).next_hop.smac, next_hop.smac);
             ptr::write_volatile(&raw mut (*self.0.as_ptr()).next_hop.ifindex, next_hop.ifindex);
             ptr::write_volatile(&raw mut (*self.0.as_ptr()).next_hop.generation, next_hop.generation);
         }
@@ -249,8 +248,8 @@ fn fib<A: Address>(ctx: *mut c_void, query: &FibQuery<A>, family: u8) -> FibResu
     match result as u32 {
         BPF_FIB_LKUP_RET_SUCCESS => FibResult::NextHop(NextHop {
             dmac: params.dmac,
-            smac: params.smac,
-            ifindex: params.ifindex,
+            // Interface 0 is never attached.
+            ifindex: u16::try_from(params.ifindex).unwrap_or(0),
             generation: 0,
         }),
         BPF_FIB_LKUP_RET_NO_NEIGH => {
@@ -333,7 +332,9 @@ impl Tables for Maps {
         match ROTATION.get_ptr_mut(service.into()) {
             // Not relaxed: LLVM then leaves the old value out, and its place holds the 1 that is added.
             // SAFETY: an element of an array map, never unmapped.
-            Some(counter) => unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::AcqRel }>(counter, 1) as u32 },
+            Some(counter) => unsafe {
+                atomic_xadd::<u64, u64, { AtomicOrdering::AcqRel }>(counter, 1) as u32
+            },
             None => 0,
         }
     }

@@ -31,8 +31,8 @@ impl<A: Address> FlowKey<A> {
 
 /// One direction of a flow: all that forwarding a packet needs.
 ///
-/// 48 bytes for IPv4, so that a map element (48 bytes of kernel header, 16 of key) is 112 bytes and a connection takes
-/// 2 * (112 + 16 for the bucket) = 256 bytes.
+/// 40 bytes for IPv4, so that a map element (48 bytes of kernel header, 16 of key) is 104 bytes and a connection takes
+/// 2 * (104 + 16 for the bucket) = 240 bytes.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flow<A> {
@@ -84,10 +84,8 @@ impl<A: Address> Flow<A> {
 pub struct NextHop {
     /// Destination MAC address; all 0: not known.
     pub dmac: [u8; 6],
-    /// Source MAC address.
-    pub smac: [u8; 6],
-    /// Egress interface.
-    pub ifindex: u32,
+    /// Egress interface; its MAC address is the source. Interfaces beyond 65535 can't be attached to.
+    pub ifindex: u16,
     /// [`super::Settings::fib_generation`] when it was resolved; 0: never by a FIB lookup (learned from a packet).
     pub generation: u32,
 }

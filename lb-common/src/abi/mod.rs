@@ -48,8 +48,8 @@ macro_rules! abi {
 abi! {
     FlowKey<u32> = 16,
     FlowKey<[u32; 4]> = 40,
-    Flow<u32> = 48,
-    Flow<[u32; 4]> = 72,
+    Flow<u32> = 40,
+    Flow<[u32; 4]> = 64,
     FragmentKey<u32> = 16,
     FragmentKey<[u32; 4]> = 40,
     FragmentPorts = 8,

@@ -254,6 +254,6 @@ fn view<A: Address>(flow: Flow<A>) -> FlowView {
         flags: flow.flags,
         backend: flow.backend,
         last_seen: flow.last_seen,
-        egress: (flow.next_hop.ifindex, flow.next_hop.generation),
+        egress: (flow.next_hop.ifindex.into(), flow.next_hop.generation),
     }
 }

@@ -76,9 +76,7 @@ where
 #[inline(always)]
 fn way_back<P: Packet>(packet: &P) -> NextHop {
     match packet.read::<Ethernet>(0) {
-        Some(ethernet) => {
-            NextHop { dmac: ethernet.smac, smac: ethernet.dmac, ifindex: packet.ingress(), generation: 0 }
-        }
+        Some(ethernet) => NextHop { dmac: ethernet.smac, ifindex: packet.ingress() as u16, generation: 0 },
         None => NextHop::default(),
     }
 }

@@ -40,7 +40,7 @@ where
         FibResult::NeighbourMissing { ifindex, gateway } => {
             ask_for_neighbour::<A, T>(tables, ifindex, gateway);
             // What worked, or where the client's packets came from, is better than nothing.
-            if next_hop.ifindex == ifindex && next_hop.dmac != [0; 6] {
+            if u32::from(next_hop.ifindex) == ifindex && next_hop.dmac != [0; 6] {
                 Step::DONE
             } else {
                 Step::end(Verdict::drop(DropReason::NeighbourMissing))
@@ -99,13 +99,17 @@ pub(super) enum Refused {
     },
 }
 
-/// Checks the egress interface for a packet of `length` bytes (L3).
+/// Checks the egress interface for a packet of `length` bytes (L3); its MAC address.
 #[inline(always)]
-pub(super) fn check_egress<T: Tables>(tables: &T, next_hop: &NextHop, length: usize) -> Result<(), Refused> {
-    match tables.interface(next_hop.ifindex) {
+pub(super) fn check_egress<T: Tables>(
+    tables: &T,
+    next_hop: &NextHop,
+    length: usize,
+) -> Result<[u8; 6], Refused> {
+    match tables.interface(next_hop.ifindex.into()) {
         Some(interface) if interface.flags & InterfaceFlags::ATTACHED != 0 => {
             let mtu = interface.mtu;
-            if length <= mtu as usize { Ok(()) } else { Err(Refused::TooBig { mtu }) }
+            if length <= mtu as usize { Ok(interface.mac) } else { Err(Refused::TooBig { mtu }) }
         }
         _ => Err(Refused::NotAttached),
     }
@@ -113,9 +117,10 @@ pub(super) fn check_egress<T: Tables>(tables: &T, next_hop: &NextHop, length: us
 
 /// Writes the MAC addresses, and says where the frame goes.
 #[inline(always)]
-pub(super) fn send<P: Packet>(packet: &mut P, next_hop: &NextHop) -> Verdict {
-    if packet.write(0, [next_hop.dmac, next_hop.smac]).is_none() {
+pub(super) fn send<P: Packet>(packet: &mut P, next_hop: &NextHop, smac: [u8; 6]) -> Verdict {
+    if packet.write(0, [next_hop.dmac, smac]).is_none() {
         return Verdict::drop(DropReason::WriteFailed);
     }
-    if next_hop.ifindex == packet.ingress() { Verdict::TRANSMIT } else { Verdict::redirect(next_hop.ifindex) }
+    let ifindex = u32::from(next_hop.ifindex);
+    if ifindex == packet.ingress() { Verdict::TRANSMIT } else { Verdict::redirect(ifindex) }
 }

@@ -76,11 +76,11 @@ where
     if headers.hop_limit <= 1 {
         return drop(DropReason::TtlExceeded);
     }
-    match forward::check_egress(tables, &flow.next_hop, headers.length) {
-        Ok(()) => {}
+    let smac = match forward::check_egress(tables, &flow.next_hop, headers.length) {
+        Ok(smac) => smac,
         Err(Refused::TooBig { .. }) => return drop(DropReason::PacketTooBig),
         Err(Refused::NotAttached) => return drop(DropReason::EgressNotAttached),
-    }
+    };
     if !rewrite_outer(packet, work) || !rewrite_quote(packet, work, icmp) {
         return drop(DropReason::WriteFailed);
     }
@@ -91,7 +91,7 @@ where
         reverse: flow.is_reverse(),
         bytes: headers.length as u32,
     });
-    Ok(forward::send(packet, &flow.next_hop))
+    Ok(forward::send(packet, &flow.next_hop, smac))
 }
 
 /// Reads the quoted packet, if it has ports.

@@ -172,11 +172,11 @@ where
     if headers.hop_limit <= 1 {
         return Ok(Step::TIME_EXCEEDED);
     }
-    match forward::check_egress(tables, &flow.next_hop, headers.length) {
-        Ok(()) => {}
+    let smac = match forward::check_egress(tables, &flow.next_hop, headers.length) {
+        Ok(smac) => smac,
         Err(Refused::TooBig { mtu }) => return Ok(Step::too_big(mtu)),
         Err(Refused::NotAttached) => return drop(DropReason::EgressNotAttached),
-    }
+    };
     fragment::remember(tables, headers);
     rewrite::packet(packet, headers, flow).ok_or(Verdict::drop(DropReason::WriteFailed))?;
     tables.count_traffic(&Traffic {
@@ -185,7 +185,7 @@ where
         reverse: flow.is_reverse(),
         bytes: headers.length as u32,
     });
-    Ok(Step::end(forward::send(packet, &flow.next_hop)))
+    Ok(Step::end(forward::send(packet, &flow.next_hop, smac)))
 }
 
 /// Ends a packet's way because it is not for us.

@@ -162,7 +162,7 @@ fn is_silent(host: IpAddr) -> bool {
 /// The next hop to a neighbour, as the FIB gives it.
 #[must_use]
 pub fn next_hop(neighbour: IpAddr, ifindex: u32) -> NextHop {
-    NextHop { dmac: host_mac(neighbour), smac: mac(ifindex), ifindex, generation: 0 }
+    NextHop { dmac: host_mac(neighbour), ifindex: ifindex as u16, generation: 0 }
 }
 
 /// Tables with this network and nothing else.
