@@ -130,3 +130,84 @@ where
     }
     Ok(true)
 }
+
+#[cfg(test)]
+mod tests {
+    use lb_common::abi::{Backend, BackendState, FlowFlags};
+
+    use super::*;
+    use crate::sys::bpf::{
+        MapShape,
+        tests::{HASH, map},
+    };
+
+    const NOW: u32 = 1000;
+
+    /// A table with both entries of a flow, seen last at these ticks.
+    fn table(forward_seen: u32, reverse_seen: u32) -> Option<(Map, FlowKey<u32>, FlowKey<u32>)> {
+        let (key_size, value_size) = (size_of::<FlowKey<u32>>() as u32, size_of::<Flow<u32>>() as u32);
+        let map = map(&MapShape { key_size, value_size, ..HASH })?;
+        let key = FlowKey { src: 1, dst: 2, sport: 3, dport: 4, proto: 6, pad: [0; 3] };
+        let forward = Flow {
+            src: 1,
+            dst: 5,
+            sport: 3,
+            dport: 6,
+            backend: 1,
+            last_seen: forward_seen,
+            ..Flow::default()
+        };
+        let twin_key = forward.twin_key(6);
+        let reverse = Flow {
+            src: key.dst,
+            dst: key.src,
+            sport: key.dport,
+            dport: key.sport,
+            last_seen: reverse_seen,
+            flags: FlowFlags::REVERSE,
+            ..forward
+        };
+        map.update(&key, &forward).unwrap();
+        map.update(&twin_key, &reverse).unwrap();
+        Some((map, key, twin_key))
+    }
+
+    fn rules() -> Rules {
+        let backend = Backend { state: BackendState::Active as u8, family: 4, ..Backend::default() };
+        Rules { now: NOW, timeouts: [10; 16], backends: vec![Backend::default(), backend] }
+    }
+
+    #[test]
+    fn both_entries_of_a_dead_flow_go_together() {
+        let Some((map, key, twin_key)) = table(1, 2) else { return };
+        let mut deleted = 0;
+        assert!(delete(&rules(), &map, &twin_key, &mut deleted).unwrap());
+        assert_eq!(deleted, 2);
+        assert!(
+            delete(&rules(), &map, &key, &mut deleted).unwrap(),
+            "it is gone already, which is what is wanted"
+        );
+        assert_eq!(deleted, 2);
+        assert_eq!(map.lookup::<_, Flow<u32>>(&key).unwrap(), None);
+    }
+
+    #[test]
+    fn a_flow_that_lives_in_one_direction_keeps_both_entries() {
+        for (forward_seen, reverse_seen) in [(NOW, 1), (1, NOW), (NOW, NOW)] {
+            let Some((map, key, twin_key)) = table(forward_seen, reverse_seen) else { return };
+            let mut deleted = 0;
+            assert!(!delete(&rules(), &map, &key, &mut deleted).unwrap());
+            assert!(!delete(&rules(), &map, &twin_key, &mut deleted).unwrap());
+            assert_eq!(deleted, 0);
+        }
+    }
+
+    #[test]
+    fn the_entry_of_another_flow_in_the_twins_place_is_left_alone() {
+        let Some((map, key, twin_key)) = table(1, 1) else { return };
+        let stranger = Flow::<u32> { src: 9, dst: 9, backend: 1, last_seen: 1, ..Flow::default() };
+        map.update(&twin_key, &stranger).unwrap();
+        assert!(delete(&rules(), &map, &key, &mut 0).unwrap());
+        assert_eq!(map.lookup(&twin_key).unwrap(), Some(stranger));
+    }
+}

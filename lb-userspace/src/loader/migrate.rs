@@ -62,3 +62,39 @@ fn copy_array<V: Abi + Default + PartialEq>(from: &Map, to: &Map) -> io::Result<
     to.update_batch(&indexes, &values)?;
     Ok(indexes.len())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::bpf::{
+        MapShape,
+        tests::{HASH, map},
+    };
+
+    const ARRAY: MapShape = MapShape { map_type: 2, ..HASH };
+
+    #[test]
+    fn a_hash_moves_without_overwriting_what_is_newer() {
+        let (Some(from), Some(to)) = (map(&HASH), map(&MapShape { max_entries: 64, ..HASH })) else { return };
+        for (key, value) in [(1_u32, 10_u64), (2, 20)] {
+            from.update(&key, &value).unwrap();
+        }
+        to.update(&2_u32, &21_u64).unwrap();
+        assert_eq!(copy_hash::<u32, u64>(&from, &to).unwrap(), 1);
+        assert_eq!(to.lookup(&1_u32).unwrap(), Some(10_u64));
+        assert_eq!(to.lookup(&2_u32).unwrap(), Some(21_u64));
+    }
+
+    #[test]
+    fn an_array_moves_as_far_as_it_fits_without_overwriting_what_is_newer() {
+        let (Some(from), Some(to)) = (map(&ARRAY), map(&MapShape { max_entries: 3, ..ARRAY })) else {
+            return;
+        };
+        for (index, value) in [(1_u32, 10_u64), (2, 20), (3, 30)] {
+            from.update(&index, &value).unwrap();
+        }
+        to.update(&2_u32, &21_u64).unwrap();
+        assert_eq!(copy_array::<u64>(&from, &to).unwrap(), 1);
+        assert_eq!(to.entries::<u32, u64>().unwrap(), [(0, 0), (1, 10), (2, 21)]);
+    }
+}

@@ -9,7 +9,7 @@ mod call;
 mod link;
 mod map;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod words;
 
 pub use batch::Chunk;

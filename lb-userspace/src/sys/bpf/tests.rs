@@ -5,11 +5,12 @@ use std::ops::ControlFlow;
 
 use super::*;
 
-const HASH: MapShape = MapShape { map_type: 1, key_size: 4, value_size: 8, max_entries: 20_000, flags: 0 };
+pub(crate) const HASH: MapShape =
+    MapShape { map_type: 1, key_size: 4, value_size: 8, max_entries: 20_000, flags: 0 };
 const PER_CPU_ARRAY: MapShape = MapShape { map_type: 6, max_entries: 10_000, ..HASH };
 
 /// A map, or `None` (said aloud) where this process may not make one and need not.
-fn map(shape: &MapShape) -> Option<Map> {
+pub(crate) fn map(shape: &MapShape) -> Option<Map> {
     match Map::create(shape, "lb_test_map_of_ours") {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             assert_ne!(std::env::var("LB_REQUIRE_PRIVILEGED").as_deref(), Ok("1"), "{error}");
