@@ -76,6 +76,16 @@ impl Kernel {
         Ok(Self { ebpf, maps: Maps::open(pins.path())?, events, _pins: pins })
     }
 
+    /// Instructions that the verifier followed; it gives up at a million.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel does not say (before Linux 5.16).
+    pub fn verified_instructions(&mut self) -> Result<u32> {
+        let info = program(&mut self.ebpf)?.info()?;
+        info.verified_instruction_count().context("the kernel does not count verified instructions")
+    }
+
     /// Copies the tables to the maps and runs a frame. To be called in a thread that is in the world's namespace. The model's
     /// counters are set to 0, as are the maps'.
     ///
