@@ -49,9 +49,9 @@ impl Load {
     }
 }
 
-/// Makes a number of requests from a namespace.
+/// Makes a number of requests from a namespace; gives up after [`MOST_FAILURES`].
 pub fn run(netns: &Netns, request: &impl Request, load: &Load, count: u64) -> Report {
-    let shared = Arc::new(Shared::new(count));
+    let shared = Arc::new(Shared::new(count, MOST_FAILURES));
     netns.run(|| shared.work(request, load));
     shared.report()
 }
@@ -59,7 +59,7 @@ pub fn run(netns: &Netns, request: &impl Request, load: &Load, count: u64) -> Re
 /// Makes requests from a namespace until told to stop.
 #[must_use]
 pub fn start(netns: &Netns, request: &impl Request, load: &Load) -> Running {
-    let shared = Arc::new(Shared::new(u64::MAX));
+    let shared = Arc::new(Shared::new(u64::MAX, u64::MAX));
     let (worker, request, load) = (Arc::clone(&shared), request.clone(), load.clone());
     let thread = netns.spawn_thread(move || worker.work(&request, &load));
     Running { shared, thread: Some(thread) }
@@ -116,17 +116,27 @@ impl fmt::Debug for Running {
     }
 }
 
+/// So many failures say enough, and each may take seconds.
+pub const MOST_FAILURES: u64 = 32;
+
 /// What the tasks of a load share.
 struct Shared {
     count: u64,
+    most_failures: u64,
     next: AtomicU64,
     stop: AtomicBool,
     report: Mutex<Report>,
 }
 
 impl Shared {
-    fn new(count: u64) -> Self {
-        Self { count, next: AtomicU64::new(0), stop: AtomicBool::new(false), report: Mutex::default() }
+    fn new(count: u64, most_failures: u64) -> Self {
+        Self {
+            count,
+            most_failures,
+            next: AtomicU64::new(0),
+            stop: AtomicBool::new(false),
+            report: Mutex::default(),
+        }
     }
 
     fn report(&self) -> Report {
@@ -156,7 +166,13 @@ impl Shared {
             let source = load.sources[usize::try_from(number).unwrap_or(0) % load.sources.len()];
             let start = clock::now();
             let outcome = request.make(source, number).await;
-            self.report.lock().unwrap_or_else(PoisonError::into_inner).count(outcome, start.elapsed());
+            {
+                let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
+                report.count(outcome, start.elapsed());
+                if report.failed() >= self.most_failures {
+                    break;
+                }
+            }
             sleep(load.pause).await;
         }
     }

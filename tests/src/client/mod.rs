@@ -8,7 +8,7 @@ mod transfer;
 mod udp;
 
 pub use http::Http;
-pub use load::{Load, Request, Running, run, start};
+pub use load::{Load, MOST_FAILURES, Request, Running, run, start};
 pub use long::{Long, LongConnections, LongReport};
 pub use report::Report;
 pub use transfer::{download, upload};

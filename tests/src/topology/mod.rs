@@ -12,8 +12,8 @@ pub mod addresses;
 mod links;
 
 use std::{
-    fs::File,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use anyhow::{Context, Result};
@@ -84,7 +84,8 @@ pub struct Link<'a> {
     pub interface: &'a str,
 }
 
-/// The network. One exists at a time on a machine: building another waits until the first is dropped.
+/// The network. One exists at a time in a process: tests that run at once would take each other's processor time, and disturb
+/// what is measured.
 #[derive(Debug)]
 pub struct Topology {
     /// Where clients run; the interface is `eth0`.
@@ -99,7 +100,7 @@ pub struct Topology {
     pub far: Option<Host>,
     routers: Vec<Netns>,
     plan: Plan,
-    _alone: File,
+    _alone: MutexGuard<'static, ()>,
 }
 
 impl Topology {
@@ -109,7 +110,8 @@ impl Topology {
     ///
     /// If a namespace, link or address cannot be made.
     pub fn build(plan: Plan) -> Result<Self> {
-        let alone = lock()?;
+        static ALONE: Mutex<()> = Mutex::new(());
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let mut topology = Self {
             client: Netns::create("client")?,
             balancer: Netns::create("balancer")?,
@@ -251,12 +253,4 @@ impl Topology {
         self.routers.extend([near, distant]);
         Ok(())
     }
-}
-
-/// Waits until no other topology exists: they would take each other's processor time and disturb what is measured.
-fn lock() -> Result<File> {
-    let path = std::env::temp_dir().join("lb-tests.lock");
-    let file = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
-    file.lock().with_context(|| format!("cannot lock {}", path.display()))?;
-    Ok(file)
 }
