@@ -1,9 +1,11 @@
 //! What crossed the links: recorded by dumpcap, examined by tshark.
 
 use std::{
-    io::{BufRead, BufReader},
+    fs::File,
+    io::{BufRead, BufReader, Read, Seek, SeekFrom},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
@@ -13,7 +15,7 @@ use nix::{
 };
 use tempfile::TempDir;
 
-use crate::{command, temporary, topology::Link};
+use crate::{clock, command, inject::Injector, temporary, topology::Link};
 
 /// Recordings under way, one for each link.
 #[derive(Debug)]
@@ -40,12 +42,15 @@ impl Capture {
         Ok(Self { recorders, directory })
     }
 
-    /// Ends the recordings. The last few frames may be missing.
+    /// Ends the recordings, once all that has crossed the links is written.
     ///
     /// # Errors
     ///
     /// If a recorder failed or lost frames.
     pub fn stop(mut self) -> Result<Recording> {
+        for recorder in &self.recorders {
+            recorder.flush()?;
+        }
         let mut files = Vec::new();
         for recorder in &mut self.recorders {
             recorder.stop()?;
@@ -81,7 +86,7 @@ impl Recording {
     /// If tshark fails.
     pub fn bad_checksums(&self) -> Result<Vec<String>> {
         let any_bad = CHECKED.map(|protocol| format!("{protocol}.checksum.status == 0")).join(" || ");
-        self.find(&any_bad)
+        self.find(&format!("({any_bad}) && !({OTHER_ZERO})"))
     }
 
     /// Frames that match a display filter, on all links; a line each that starts with the link.
@@ -128,6 +133,9 @@ impl Recording {
 /// Protocols whose checksums tshark verifies.
 const CHECKED: [&str; 5] = ["ip", "tcp", "udp", "icmp", "icmpv6"];
 
+/// In one's complement 0xffff is the other zero: receivers take it for 0, Linux itself sends it, and only tshark minds.
+const OTHER_ZERO: &str = "tcp.checksum == 0xffff && tcp.checksum_calculated == 0";
+
 fn matching(file: &Path, filter: &str) -> Result<String> {
     let file = file.to_string_lossy();
     let mut args = vec!["-n", "-r", &file, "-Y", filter];
@@ -144,7 +152,12 @@ struct Recorder {
     link: String,
     file: PathBuf,
     process: Child,
+    injector: Injector,
 }
+
+/// A frame of an ethertype for local experiments (IEEE 802) that means nothing to anyone: the last one of a recording.
+const LAST_FRAME: &[u8] =
+    b"\x02\0\0\0\0\x01\x02\0\0\0\0\x01\x88\xb5the last frame of this recording; there is no more.";
 
 impl Recorder {
     fn start(link: &Link<'_>, directory: &Path) -> Result<Self> {
@@ -152,7 +165,27 @@ impl Recorder {
         let mut command = Command::new("dumpcap");
         command.args(["-q", "-P", "-B", "64", "-i", link.interface, "-w"]).arg(&file);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        Ok(Self { link: link.name.to_owned(), file, process: link.netns.spawn(&mut command)? })
+        let injector = Injector::open(link.netns, link.interface)?;
+        Ok(Self { link: link.name.to_owned(), file, process: link.netns.spawn(&mut command)?, injector })
+    }
+
+    /// Sends a last frame and waits until it is in the file: dumpcap reads and writes in blocks, and would drop the last one.
+    fn flush(&self) -> Result<()> {
+        self.injector.send(LAST_FRAME)?;
+        let what = format!("the recording of {} to be written", self.link);
+        clock::wait_until(&what, Duration::from_secs(10), || {
+            self.tail().is_ok_and(|tail| holds(&tail, LAST_FRAME))
+        })
+    }
+
+    /// The end of the file, long enough for what may follow the last frame.
+    fn tail(&self) -> std::io::Result<Vec<u8>> {
+        let mut file = File::open(&self.file)?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(1 << 16)))?;
+        let mut tail = Vec::new();
+        file.read_to_end(&mut tail)?;
+        Ok(tail)
     }
 
     /// dumpcap names its file once the interface is open.
@@ -173,7 +206,7 @@ impl Recorder {
         kill(Pid::from_raw(self.process.id().try_into()?), Signal::SIGINT).context("dumpcap is gone")?;
         let mut said = String::new();
         if let Some(pipe) = self.process.stderr.take() {
-            std::io::Read::read_to_string(&mut BufReader::new(pipe), &mut said)?;
+            BufReader::new(pipe).read_to_string(&mut said)?;
         }
         let status = self.process.wait()?;
         // "Packets received/dropped on interface 'eth0': 10/0 (pcap:0/dumpcap:0/flushed:0/ps_ifdrop:0) (100.0%)"
@@ -186,6 +219,10 @@ impl Recorder {
         }
         Ok(())
     }
+}
+
+fn holds(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
 }
 
 impl Drop for Recorder {

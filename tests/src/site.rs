@@ -100,7 +100,7 @@ impl Site {
             report,
             frames: recording.frames()?.iter().map(|(_, count)| count).sum(),
             bad_checksums: recording.bad_checksums()?,
-            backends_seen: recording.find_on("client", BACKEND_SIDE)?,
+            backends_seen: recording.find_on("client", &format!("({BACKEND_SIDE}) && ({CLIENT_SIDE})"))?,
             clients_seen: recording.find_on("server-1", CLIENT_SIDE)?.len(),
         })
     }
@@ -115,7 +115,7 @@ pub struct Recorded {
     pub frames: u64,
     /// Frames with a bad checksum, on any link.
     pub bad_checksums: Vec<String>,
-    /// Frames on the client's link with an address of the servers' side: the client is to see only the VIP.
+    /// Frames on the client's link between a client and an address of the servers' side: the client is to see only the VIP.
     pub backends_seen: Vec<String>,
     /// Frames at the first server with an address of a client.
     pub clients_seen: usize,

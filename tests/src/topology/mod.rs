@@ -10,6 +10,7 @@
 
 pub mod addresses;
 mod links;
+mod pass;
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
@@ -17,6 +18,8 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+
+use aya::Ebpf;
 
 use crate::netns::Netns;
 pub use addresses::Family;
@@ -100,6 +103,8 @@ pub struct Topology {
     pub far: Option<Host>,
     routers: Vec<Netns>,
     plan: Plan,
+    /// Programs at the other ends of the balancer's links.
+    receivers: Vec<Ebpf>,
     _alone: MutexGuard<'static, ()>,
 }
 
@@ -120,6 +125,7 @@ impl Topology {
             far: None,
             routers: Vec::new(),
             plan,
+            receivers: Vec::new(),
             _alone: alone,
         };
         topology.connect_core()?;
@@ -176,7 +182,7 @@ impl Topology {
     }
 
     /// Brings up the client, the balancer and the switch.
-    fn connect_core(&self) -> Result<()> {
+    fn connect_core(&mut self) -> Result<()> {
         let forwarding = if self.plan.kernel_forwarding { "1" } else { "0" };
         self.balancer.sysctl("net/ipv4/ip_forward", forwarding)?;
         self.balancer.sysctl("net/ipv6/conf/all/forwarding", forwarding)?;
@@ -194,6 +200,10 @@ impl Topology {
                 "eth1"
             }
         };
+        self.receivers.push(pass::attach(&self.switch, "balancer")?);
+        if self.plan.arms == Arms::Two {
+            self.receivers.push(pass::attach(&self.client, "eth0")?);
+        }
         links::address(&self.client, "eth0", addresses::CLIENT_V4, addresses::CLIENT_V6)?;
         for (v4, v6) in addresses::more_clients() {
             links::address(&self.client, "eth0", v4, v6)?;
