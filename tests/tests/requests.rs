@@ -7,7 +7,7 @@ use lb_tests::{
     topology::{Arms, Family, Plan},
 };
 
-const REQUESTS: u64 = 2000;
+const REQUESTS: u64 = 1000;
 
 /// Makes requests of each family and protocol, and looks at what crossed the links.
 fn check(arms: Arms, mode: Mode) {

@@ -24,6 +24,7 @@ fn transfer(site: &Site, size: u64) {
         let web = target(family, WEB_PORT);
         let client = &site.topology.client;
         client::download(client, web, "down", down, size).expect("the download is intact");
+        site.topology.forget_mtus().expect("the caches can be flushed");
         client::upload(client, web, &servers, family.name(), up, size).expect("the upload is intact");
     }
 }

@@ -181,6 +181,19 @@ impl Topology {
         [client, switch].into_iter().chain(servers).collect()
     }
 
+    /// Makes the client and the far server forget what MTUs they have learned.
+    ///
+    /// # Errors
+    ///
+    /// If `ip` fails.
+    pub fn forget_mtus(&self) -> Result<()> {
+        for netns in [&self.client].into_iter().chain(self.far.as_ref().map(|far| &far.netns)) {
+            netns.ip("-4 route flush cache")?;
+            netns.ip("-6 route flush cache")?;
+        }
+        Ok(())
+    }
+
     /// Brings up the client, the balancer and the switch.
     fn connect_core(&mut self) -> Result<()> {
         let forwarding = if self.plan.kernel_forwarding { "1" } else { "0" };

@@ -118,12 +118,14 @@ fn both_ways(site: &Site, mode: Mode, size: u64, what: &str) -> Result<Vec<Row>>
             format!("{case} to the client {what}"),
             &client::download(client, web, "down", down, size),
         ));
+        let took = start.elapsed();
+        site.topology.forget_mtus()?;
         let middle = clock::now();
         rows.push(Row::succeeds(
             format!("{case} to the server {what}"),
             &client::upload(client, web, &servers, family.name(), up, size),
         ));
-        log_rate(&case, size, middle - start, middle.elapsed());
+        log_rate(&case, size, took, middle.elapsed());
     }
     Ok(rows)
 }
