@@ -3,8 +3,10 @@
 use std::{
     fs::File,
     io::{BufRead, BufReader, Read, Seek, SeekFrom},
+    panic::resume_unwind,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    thread,
     time::Duration,
 };
 
@@ -94,11 +96,15 @@ impl Recording {
     ///
     /// If tshark fails.
     pub fn find(&self, filter: &str) -> Result<Vec<String>> {
-        let mut found = Vec::new();
-        for (link, file) in &self.files {
-            found.extend(matching(file, filter)?.lines().map(|line| format!("{link}: {}", line.trim())));
-        }
-        Ok(found)
+        let found: Vec<Result<Vec<String>>> = thread::scope(|scope| {
+            let searches = self.files.iter().map(|(link, _)| scope.spawn(|| self.find_on(link, filter)));
+            let searches: Vec<_> = searches.collect();
+            searches
+                .into_iter()
+                .map(|search| search.join().unwrap_or_else(|panic| resume_unwind(panic)))
+                .collect()
+        });
+        Ok(found.into_iter().collect::<Result<Vec<_>>>()?.concat())
     }
 
     /// As [`Self::find`], on one link.

@@ -87,17 +87,18 @@ impl Site {
         LongConnections::open(&self.topology.client, &long)
     }
 
-    /// As [`Self::requests`], with all links recorded and examined.
+    /// As [`Self::requests`] for each of the cases in turn, with all links recorded and examined.
     ///
     /// # Errors
     ///
     /// If the recording fails.
-    pub fn recorded_requests(&self, family: Family, protocol: Protocol, count: u64) -> Result<Recorded> {
+    pub fn recorded_requests(&self, cases: &[(Family, Protocol)], count: u64) -> Result<Recorded> {
         let capture = Capture::start(&self.topology.links())?;
-        let report = self.requests(family, protocol, count);
+        let reports =
+            cases.iter().map(|(family, protocol)| self.requests(*family, *protocol, count)).collect();
         let recording = capture.stop()?;
         Ok(Recorded {
-            report,
+            reports,
             frames: recording.frames()?.iter().map(|(_, count)| count).sum(),
             bad_checksums: recording.bad_checksums()?,
             backends_seen: recording.find_on("client", &format!("({BACKEND_SIDE}) && ({CLIENT_SIDE})"))?,
@@ -109,8 +110,8 @@ impl Site {
 /// What came of requests whose way was recorded.
 #[derive(Debug)]
 pub struct Recorded {
-    /// The requests.
-    pub report: Report,
+    /// The requests of each case.
+    pub reports: Vec<Report>,
     /// Frames on all links.
     pub frames: u64,
     /// Frames with a bad checksum, on any link.

@@ -28,9 +28,10 @@ pub(super) fn requests(depth: Depth) -> Result<Vec<Row>> {
             for (protocol, word) in [(Protocol::Tcp, "TCP"), (Protocol::Udp, "UDP")] {
                 let case = format!("{} {} {word}", mode.name(), family.name());
                 eprintln!("measuring: {case}");
-                let recorded = site.recorded_requests(family, protocol, count)?;
-                let failed = count - recorded.report.succeeded;
-                explain(&case, &recorded.report.failures.iter().collect::<Vec<_>>());
+                let recorded = site.recorded_requests(&[(family, protocol)], count)?;
+                let report = &recorded.reports[0];
+                let failed = count - report.succeeded;
+                explain(&case, &report.failures.iter().collect::<Vec<_>>());
                 explain(&case, &recorded.bad_checksums);
                 explain(&case, &recorded.backends_seen);
                 rows.extend([
