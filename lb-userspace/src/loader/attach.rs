@@ -53,7 +53,7 @@ impl Program {
     /// Makes `interface`, whose index is `ifindex`, run this program. `current` is the hook that is in use there.
     ///
     /// # Errors
-    /// [`LoaderError::Busy`], [`LoaderError::Attach`], [`LoaderError::Path`].
+    /// [`LoaderError::Busy`], [`LoaderError::Attach`], [`LoaderError::Adopt`], [`LoaderError::NoRoom`], [`LoaderError::Path`].
     pub fn attach(
         &mut self,
         interface: &str,
@@ -61,6 +61,13 @@ impl Program {
         wanted: XdpMode,
         current: Option<AttachMode>,
     ) -> Result<Attachment, LoaderError> {
+        if ifindex >= self.interfaces {
+            return Err(LoaderError::NoRoom {
+                interface: interface.to_owned(),
+                ifindex,
+                room: self.interfaces,
+            });
+        }
         let pin = self.directory.link(interface);
         match pinned_xdp_link(&pin) {
             Ok(link) if link.ifindex == ifindex && fits(wanted, current) => {
@@ -97,8 +104,7 @@ impl Program {
 
     fn adopt(&mut self, interface: &str) -> Result<(), LoaderError> {
         let pin = self.directory.link(interface);
-        let failed =
-            |reason: String| LoaderError::Attach { interface: interface.to_owned(), mode: "adopted", reason };
+        let failed = |reason: String| LoaderError::Adopt { interface: interface.to_owned(), reason };
         let link = PinnedLink::from_pin(&pin).map_err(|error| failed(chain(&error)))?;
         let link = XdpLink::try_from(FdLink::from(link)).map_err(|error| failed(chain(&error)))?;
         let xdp = self.xdp()?;

@@ -38,6 +38,16 @@ pub enum LoaderError {
          or, where that is refused, find its link with `bpftool net` and `bpftool link` and detach it"
     )]
     Busy { interface: String },
+    #[error(
+        "interface {interface}: its index {ifindex} is beyond the table of {room} interfaces; start lbd again, which makes a \
+         larger one (65536 at most)"
+    )]
+    NoRoom { interface: String, ifindex: u32, room: u32 },
+    #[error(
+        "interface {interface}: cannot switch its link to the new program: {reason}; `lbd --detach` takes the old one out \
+         (this ends its flows), then start lbd again"
+    )]
+    Adopt { interface: String, reason: String },
     #[error("interface {interface}: cannot attach in {mode} mode: {reason}")]
     Attach { interface: String, mode: &'static str, reason: String },
 }

@@ -61,6 +61,8 @@ pub struct Program {
     /// Maps whose contents are moving.
     moving: Vec<String>,
     log: LogLevel,
+    /// Indexes of interfaces that the tables have room for.
+    pub(super) interfaces: u32,
 }
 
 /// Loads the object into the kernel. The directory exists and is locked. Nothing that forwards changes yet: that is up to
@@ -88,7 +90,13 @@ pub fn load(options: &Options) -> Result<Program, LoaderError> {
     let mut ebpf = loader.load(bytes).map_err(|error| LoaderError::Load { reason: chain(&error) })?;
     xdp(&mut ebpf)?.load().map_err(|error| LoaderError::Load { reason: chain(&error) })?;
 
-    let program = Program { ebpf, directory: options.directory.clone(), moving, log: options.log };
+    let program = Program {
+        ebpf,
+        directory: options.directory.clone(),
+        moving,
+        log: options.log,
+        interfaces: options.sizes.of(maps::INTERFACES).unwrap_or_default(),
+    };
     program.copy(|_| true)?;
     Ok(program)
 }

@@ -52,6 +52,9 @@ pub(super) fn fate(name: &str, pinned: MapShape, defined: MapShape) -> Fate {
     }
 }
 
+/// A next hop has 16 bits for the interface's index.
+const MOST_INTERFACES: u32 = 1 << 16;
+
 /// Numbers of entries of the maps whose size is configurable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sizes(Vec<(&'static str, u32)>);
@@ -65,7 +68,8 @@ impl Sizes {
         let backends = limits.backends.saturating_add(1);
         // Each service may have a VIP of its own, which has an entry too.
         let service_keys = limits.services.saturating_mul(2);
-        let interfaces = highest_ifindex.saturating_add(1).next_power_of_two().max(maps::DEFAULT_INTERFACES);
+        let interfaces = highest_ifindex.min(MOST_INTERFACES - 1) + 1;
+        let interfaces = interfaces.next_power_of_two().max(maps::DEFAULT_INTERFACES);
         Self(vec![
             (maps::FLOWS_V4, limits.connections_v4.saturating_mul(2)),
             (maps::FLOWS_V6, limits.connections_v6.saturating_mul(2)),

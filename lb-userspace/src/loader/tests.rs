@@ -66,6 +66,7 @@ fn a_connection_takes_two_entries_and_id_0_is_spare() {
 fn the_interface_table_reaches_up_to_the_highest_index() {
     assert_eq!(Sizes::new(&Limits::default(), 5).of(maps::INTERFACES), Some(maps::DEFAULT_INTERFACES));
     assert_eq!(Sizes::new(&Limits::default(), 1024).of(maps::INTERFACES), Some(2048));
+    assert_eq!(Sizes::new(&Limits::default(), u32::MAX).of(maps::INTERFACES), Some(65_536));
 }
 
 #[test]
