@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 
-use lb_common::abi::DropReason;
+use lb_common::abi::{DropReason, FlowState};
 use lb_tests::{
     netns::Netns,
     packets::{
-        Step, cases,
+        Fact, Step, cases,
         kernel::{Kernel, SHORTEST_FRAME},
         world,
     },
@@ -39,6 +39,38 @@ fn every_drop_reason_and_many_cases_are_in_the_table() {
     let in_kernel = cases.iter().filter(|case| case.host_only.is_none()).count();
     println!("{} cases, {in_kernel} of them in the kernel", cases.len());
     assert!(in_kernel >= 250);
+}
+
+/// Beside the drop reasons: what the other stages can come to.
+#[test]
+fn every_stage_is_reached() {
+    let (mut states, mut tiers, mut actions) = (HashSet::new(), HashSet::new(), HashSet::new());
+    let (mut fragments, mut ports, mut events, mut selectors) = (0, 0, 0, HashSet::new());
+    for case in cases::all() {
+        case.run(|_, _, _| Ok(()), |_, _, (), _| Ok(())).unwrap();
+        for step in &case.steps {
+            match step {
+                Step::Fact(Fact::Flow(tier, _, state)) => {
+                    states.insert(*state as u8);
+                    tiers.insert(*tier as u8);
+                }
+                Step::Frame { ingress, expect, .. } => {
+                    actions.insert(expect.verdict(*ingress).action() as u8);
+                }
+                Step::Fact(_) | Step::Change(_) => {}
+            }
+        }
+        let tables = &case.tables;
+        fragments += tables.v4.fragments.borrow().len() + tables.v6.fragments.borrow().len();
+        ports += tables.ports.borrow().len();
+        events += tables.events.borrow().len();
+        selectors.extend(tables.v4.services.borrow().values().map(|service| service.selector));
+    }
+    let all: HashSet<u8> = FlowState::ALL.iter().map(|state| *state as u8).collect();
+    assert_eq!(states, all);
+    assert_eq!((tiers.len(), actions.len()), (2, 4));
+    assert!(fragments > 0 && ports > 0 && events > 0, "{fragments} {ports} {events}");
+    assert!((1..=5).all(|selector| selectors.contains(&selector)), "{selectors:?}");
 }
 
 #[test]

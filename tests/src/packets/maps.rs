@@ -5,7 +5,7 @@ use std::{collections::HashMap, fmt::Debug, hash::Hash, io, path::Path};
 use anyhow::{Context, Result};
 use lb_common::{
     abi::{
-        Abi, Backend, Flow, FlowKey, FragmentKey, FragmentPorts, Interface, InterfaceCounters, Service,
+        Abi, Backend, Flow, FlowKey, FragmentKey, FragmentPorts, Interface, InterfaceCounters, Mode, Service,
         ServiceKey, TrafficCounters,
     },
     host::{self, HostEntry, HostTables},
@@ -51,6 +51,8 @@ pub(super) struct Maps {
     others: HashMap<&'static str, Map>,
     /// The slot tables in place: to replace one takes long.
     slots: HashMap<u16, Vec<[u32; 2]>>,
+    /// The bits of the port pools in place; `None`: not known.
+    ports: Option<HashMap<u32, u64>>,
 }
 
 #[derive(Debug)]
@@ -124,6 +126,7 @@ impl Maps {
             },
             others,
             slots: HashMap::new(),
+            ports: None,
         })
     }
 
@@ -144,8 +147,7 @@ impl Maps {
         self.array(names::SNAT_ADDRESSES, SNAT_ADDRESSES, |index| {
             snat.get(index as usize).copied().unwrap_or_default()
         })?;
-        let ports = tables.ports.borrow();
-        self.array(names::PORTS, PORT_WORDS, |word| ports.get(&word).copied().unwrap_or(0))?;
+        self.write_ports(tables)?;
         let interfaces = tables.interfaces.borrow();
         self.array(names::INTERFACES, INTERFACES, |ifindex| {
             interfaces.get(&ifindex).copied().unwrap_or_default()
@@ -161,6 +163,16 @@ impl Maps {
         }
         let drops = &self.others[names::DROPS];
         (0..drops.info().shape.max_entries).try_for_each(|reason| drops.update(&reason, &0_u64))
+    }
+
+    fn write_ports(&mut self, tables: &HostTables) -> io::Result<()> {
+        let ports = tables.ports.borrow();
+        if self.ports.as_ref() != Some(&*ports) {
+            self.array(names::PORTS, PORT_WORDS, |word| ports.get(&word).copied().unwrap_or(0))?;
+        }
+        // Only flows of full-nat services claim ports.
+        self.ports = (!allocates_ports(tables)).then(|| ports.clone());
+        Ok(())
     }
 
     fn array<V: Abi>(&self, name: &str, length: u32, value: impl Fn(u32) -> V) -> io::Result<()> {
@@ -213,7 +225,10 @@ impl Maps {
         self.same_array(names::BACKEND_FLOWS, |id| {
             tables.backend_flows.borrow().get(&id).copied().unwrap_or(0)
         })?;
-        self.same_array(names::PORTS, |word| tables.ports.borrow().get(&word).copied().unwrap_or(0))?;
+        if allocates_ports(tables) {
+            let ports = tables.ports.borrow();
+            self.same_array(names::PORTS, |word| ports.get(&word).copied().unwrap_or(0))?;
+        }
         self.same_array(names::INTERFACES, |ifindex| -> Interface {
             tables.interfaces.borrow().get(&ifindex).copied().unwrap_or_default()
         })?;
@@ -282,6 +297,11 @@ impl Maps {
             equal(names::INTERFACE_COUNTERS, index, &sum, &expected(index))
         })
     }
+}
+
+fn allocates_ports(tables: &HostTables) -> bool {
+    let full_nat = |service: &Service| service.mode == Mode::FullNat as u8;
+    tables.v4.services.borrow().values().any(full_nat) || tables.v6.services.borrow().values().any(full_nat)
 }
 
 fn equal<V: Debug + PartialEq>(name: &str, index: u32, kernel: &V, model: &V) -> Result<(), String> {

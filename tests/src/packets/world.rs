@@ -192,8 +192,8 @@ pub fn tables() -> HostTables {
     tables
 }
 
-/// Words of `PORTS` on both sides: four pools.
-pub const PORT_WORDS: u32 = 4 * lb_common::maps::PORT_WORDS;
+/// Words of `PORTS` on both sides: two pools.
+pub const PORT_WORDS: u32 = 2 * lb_common::maps::PORT_WORDS;
 
 fn interface(ifindex: u32, mtu: u32) -> Interface {
     let flags = if ifindex == PLAIN { 0 } else { InterfaceFlags::ATTACHED };
