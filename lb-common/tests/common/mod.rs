@@ -169,7 +169,7 @@ impl Plan {
 }
 
 pub(crate) fn add_host(tables: &HostTables, address: IpAddr, ifindex: u32) {
-    let next_hop = NextHop { dmac: [8; 6], smac: mac(ifindex), ifindex, generation: 0 };
+    let next_hop = NextHop { dmac: [8; 6], ifindex: ifindex as u16, generation: 0 };
     tables.add_route(address, FibResult::NextHop(next_hop));
 }
 
