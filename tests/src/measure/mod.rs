@@ -7,7 +7,7 @@ pub mod main_job;
 use std::fmt;
 
 use anyhow::Result;
-use comfy_table::{CellAlignment, Table, presets::UTF8_HORIZONTAL_ONLY};
+use comfy_table::{CellAlignment, Table, presets::UTF8_BORDERS_ONLY};
 use serde::Serialize;
 
 /// What can be measured.
@@ -129,7 +129,7 @@ impl Measurement {
 impl fmt::Display for Measurement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut table = Table::new();
-        table.load_style(UTF8_HORIZONTAL_ONLY);
+        table.load_style(UTF8_BORDERS_ONLY);
         table.set_header(["what", "figure", "unit", "required", "ok"]);
         for Row { what, figure, unit, required, ok } in &self.rows {
             let figure = format!("{}", (figure * 100.0).round() / 100.0);

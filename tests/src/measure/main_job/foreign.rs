@@ -1,8 +1,11 @@
 //! What the balancer does with frames that are not for it, and what it shows of itself.
 
-use std::{net::Ipv4Addr, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    time::Duration,
+};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, bail, ensure};
 use etherparse::PacketBuilder;
 use lb_common::abi::DropReason;
 
@@ -12,7 +15,7 @@ use crate::{
     clock,
     config::{Mode, Protocol},
     inject::{self, Injector},
-    servers::{ECHO_PORT, HTTP_PORT},
+    servers::HTTP_PORT,
     site::{Site, WEB_PORT, target},
     topology::{Family, Plan, addresses},
 };
@@ -50,26 +53,17 @@ pub(super) fn measure() -> Result<Vec<Row>> {
 
 /// The source port that marks injected frames.
 const MARK: u16 = 4242;
+/// The source port of the one good frame that comes last: it must be forwarded.
+const CONTROL: u16 = 4243;
 
 /// Frames that must not be forwarded.
 fn frames_to_ignore(site: &Site) -> Result<Vec<Vec<u8>>> {
     let balancer = inject::mac(&site.topology.balancer, "eth0")?;
     let own = inject::mac(&site.topology.client, "eth0")?;
     let server = inject::mac(&site.topology.servers[0].netns, "eth0")?;
-    let vip = match target(Family::V4, WEB_PORT).ip() {
-        std::net::IpAddr::V4(vip) => vip,
-        std::net::IpAddr::V6(_) => unreachable!("the VIP of IPv4"),
-    };
+    let vip = vip()?;
     let backend = site.topology.servers[0].v4;
-    let frame = |to: [u8; 6], destination: Ipv4Addr, port: u16| -> Result<Vec<u8>> {
-        let mut frame = Vec::new();
-        PacketBuilder::ethernet2(own, to)
-            .ipv4(addresses::CLIENT_V4.octets(), destination.octets(), 64)
-            .tcp(MARK, port, 1, 1000)
-            .syn()
-            .write(&mut frame, &[])?;
-        Ok(frame)
-    };
+    let frame = |to: [u8; 6], destination, port| syn(own, to, destination, MARK, port);
     let good = frame(balancer, vip, WEB_PORT)?;
     let mut frames = vec![
         // For the VIP, but for another host's MAC address.
@@ -100,30 +94,50 @@ fn frames_to_ignore(site: &Site) -> Result<Vec<Vec<u8>>> {
     Ok(frames)
 }
 
-/// Sends frames, and counts those that reach the switch behind the balancer. A good frame follows, so that the end is seen.
-fn inject_and_count(site: &Site, frames: &[Vec<u8>]) -> Result<u64> {
-    let injector = Injector::open(&site.topology.client, "eth0")?;
-    let capture = Capture::start(&site.topology.links())?;
-    for frame in frames {
-        // Three times: a drop for a missing neighbour must not hide that a frame would be forwarded.
-        for _ in 0..3 {
-            injector.send(frame)?;
-        }
+/// The VIP of IPv4.
+fn vip() -> Result<Ipv4Addr> {
+    match target(Family::V4, WEB_PORT).ip() {
+        IpAddr::V4(vip) => Ok(vip),
+        IpAddr::V6(vip) => bail!("{vip} is not of IPv4"),
     }
-    let report = site.requests(Family::V4, Protocol::Udp, 10);
+}
+
+/// A SYN from the client.
+fn syn(from: [u8; 6], to: [u8; 6], destination: Ipv4Addr, sport: u16, dport: u16) -> Result<Vec<u8>> {
+    let mut frame = Vec::new();
+    PacketBuilder::ethernet2(from, to)
+        .ipv4(addresses::CLIENT_V4.octets(), destination.octets(), 64)
+        .tcp(sport, dport, 1, 1000)
+        .syn()
+        .write(&mut frame, &[])?;
+    Ok(frame)
+}
+
+/// Sends frames, and counts those that reach the switch behind the balancer.
+fn inject_and_count(site: &Site, frames: &[Vec<u8>]) -> Result<u64> {
+    // So that no frame is dropped only because a neighbour is not known yet.
+    let report = site.requests(Family::V4, Protocol::Tcp, 100);
     ensure!(report.failed() == 0, "good requests failed: {:?}", report.failures);
-    let marker = format!("udp.srcport == {ECHO_PORT}");
-    clock::wait_until("the recording to be written", Duration::from_secs(10), || {
-        capture.count("balancer-switch", &marker).is_ok_and(|count| count >= 10)
+    let injector = Injector::open(&site.topology.client, "eth0")?;
+    let control =
+        syn(injector.mac(), inject::mac(&site.topology.balancer, "eth0")?, vip()?, CONTROL, WEB_PORT)?;
+    let capture = Capture::start(&site.topology.links())?;
+    frames.iter().try_for_each(|frame| injector.send(frame))?;
+    injector.send(&control)?;
+    let control = format!("tcp.srcport == {CONTROL}");
+    clock::wait_until("the good frame to be forwarded", Duration::from_secs(10), || {
+        capture.count("balancer-switch", &control).is_ok_and(|count| count > 0)
     })?;
     let recording = capture.stop()?;
-    // What is malformed has no ports that tshark would show: whatever comes from the client is counted, but the good requests.
-    let filter = format!("ip.src == {} && !(udp.dstport == {ECHO_PORT})", addresses::CLIENT_V4);
+    // What is malformed has no ports that tshark would show, so everything that leaves the balancer counts, but the good frame
+    // and its connection, and how the balancer itself finds its neighbours.
+    let balancer = inject::mac(&site.topology.balancer, "eth1")?.map(|byte| format!("{byte:02x}")).join(":");
+    let filter = format!("eth.src == {balancer} && !arp && !icmpv6 && !({control})");
     let forwarded = recording.find_on("balancer-switch", &filter)?;
     for line in forwarded.iter().take(5) {
         eprintln!("forwarded: {line}");
     }
-    let seen = recording.find_on("client", &format!("tcp.srcport == {MARK}"))?;
-    (!seen.is_empty()).then_some(()).context("the frames were not sent")?;
+    let sent = recording.find_on("client", &format!("tcp.srcport == {MARK}"))?;
+    ensure!(!sent.is_empty(), "the frames were not sent");
     Ok(forwarded.len() as u64)
 }
