@@ -15,8 +15,15 @@ struct Arguments {
     keep: bool,
 }
 
-fn main() -> Result<ExitCode> {
-    let arguments = Arguments::parse();
+fn main() -> ExitCode {
+    run(&Arguments::parse()).unwrap_or_else(|error| {
+        // In one line, whatever RUST_BACKTRACE says: most of these are for the user to mend.
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run(arguments: &Arguments) -> Result<ExitCode> {
     privileged::check().context("the demo makes network namespaces and loads a BPF program")?;
     let good = demo::tour(demo::Options { keep: arguments.keep })?;
     println!("\n{}", if good { "All as expected." } else { "NOT as expected, see the table." });

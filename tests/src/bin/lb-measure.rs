@@ -23,8 +23,15 @@ struct Arguments {
     quick: bool,
 }
 
-fn main() -> Result<ExitCode> {
-    let arguments = Arguments::parse();
+fn main() -> ExitCode {
+    run(&Arguments::parse()).unwrap_or_else(|error| {
+        // In one line, whatever RUST_BACKTRACE says: most of these are for the user to mend.
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run(arguments: &Arguments) -> Result<ExitCode> {
     privileged::check().context("measuring needs network namespaces and BPF")?;
     let depth = if arguments.quick { Depth::Quick } else { Depth::Full };
     let measurement = measure(arguments.area, depth)?;
