@@ -12,13 +12,16 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 /// A frame at the XDP hook.
 pub(crate) struct Frame<'a> {
     ctx: &'a XdpContext,
+    /// Length of all buffers; the kernel is asked only once.
+    length: usize,
 }
 
 impl<'a> Frame<'a> {
     /// The frame of a context.
     #[inline(always)]
     pub(crate) fn new(ctx: &'a XdpContext) -> Self {
-        Self { ctx }
+        // SAFETY: the context is the one the kernel gave us.
+        Self { ctx, length: unsafe { bpf_xdp_get_buff_len(ctx.ctx) as usize } }
     }
 
     /// The address of a `T` at `offset`, if it is inside the linear part.
@@ -47,8 +50,7 @@ impl<'a> Frame<'a> {
 impl Packet for Frame<'_> {
     #[inline(always)]
     fn length(&self) -> usize {
-        // SAFETY: the context is the one the kernel gave us.
-        unsafe { bpf_xdp_get_buff_len(self.ctx.ctx) as usize }
+        self.length
     }
 
     #[inline(always)]
@@ -73,13 +75,15 @@ impl Packet for Frame<'_> {
 
     #[inline(always)]
     fn grow_front(&mut self, bytes: usize) -> Option<()> {
+        self.length += bytes;
         // SAFETY: the context is the one the kernel gave us; every access derives its pointers anew.
         (unsafe { bpf_xdp_adjust_head(self.ctx.ctx, -(bytes as i32)) } == 0).then_some(())
     }
 
     #[inline(always)]
     fn truncate(&mut self, length: usize) -> Option<()> {
-        let surplus = self.length().checked_sub(length)?;
+        let surplus = self.length.checked_sub(length)?;
+        self.length = length;
         // SAFETY: as above.
         (unsafe { bpf_xdp_adjust_tail(self.ctx.ctx, -(surplus as i32)) } == 0).then_some(())
     }

@@ -22,7 +22,7 @@ where
     P: Packet,
     T: Tables + AddressTables<A>,
 {
-    let Work { headers, flow, service, selected, .. } = work;
+    let Work { headers, flow, service, selected, .. } = &mut *work;
     let key = &headers.key;
     let backend = &selected.backend;
     flow.src = key.src;
@@ -35,20 +35,22 @@ where
     flow.state = admit::initial_state(headers) as u8;
     // Where the packet came from, for `claim`; the FIB's answer takes its place.
     flow.next_hop = way_back(packet);
-    flow.flags = 0;
-    if service.mode == Mode::FullNat as u8 {
+    let (claimed, refusal) = if service.mode == Mode::FullNat as u8 {
         flow.flags = FlowFlags::PORT_ALLOCATED;
-        if !snat::claim_allocated(tables, service, backend, key, flow) {
-            return Step::end(Verdict::drop(DropReason::PortsExhausted));
-        }
-    } else if !snat::claim_kept(tables, key, flow) {
-        return Step::end(Verdict::drop(DropReason::TupleConflict));
+        (snat::claim_allocated(tables, work), DropReason::PortsExhausted)
+    } else {
+        flow.flags = 0;
+        (snat::claim_kept(tables, work), DropReason::TupleConflict)
+    };
+    if !claimed {
+        return Step::end(Verdict::drop(refusal));
     }
-    let step = complete(tables, key, flow);
+    let Work { headers, flow, .. } = work;
+    let step = complete(tables, &headers.key, flow);
     if step == Step::DONE {
         tables.count_flow(flow.service, flow.backend);
     } else {
-        tables.remove_flow(Tier::Embryonic, &flow.twin_key(key.proto));
+        tables.remove_flow(Tier::Embryonic, &flow.twin_key(headers.key.proto));
     }
     step
 }
@@ -81,24 +83,26 @@ fn way_back<P: Packet>(packet: &P) -> NextHop {
     }
 }
 
-/// Stores the entry of the answers, with `flow`'s next hop, if no live flow has the same addresses and ports on the backend's
+/// Stores the entry of the answers, with the flow's next hop, if no live flow has the same addresses and ports on the backend's
 /// side.
 #[inline(never)]
-pub(super) fn claim<A, T>(tables: &T, key: &FlowKey<A>, flow: &Flow<A>) -> bool
+pub(super) fn claim<A, T>(tables: &T, work: &mut Work<A>) -> bool
 where
     A: Family,
     T: Tables + AddressTables<A>,
 {
+    let Work { headers, flow, twin, .. } = work;
+    let key = &headers.key;
     let twin_key = flow.twin_key(key.proto);
     if is_taken(tables, Tier::Established, &twin_key, key)
         || is_taken(tables, Tier::Embryonic, &twin_key, key)
     {
         return false;
     }
-    let mut twin = *flow;
-    turn(key, &mut twin);
+    *twin = *flow;
+    turn(key, twin);
     twin.next_hop = flow.next_hop;
-    tables.insert_flow(Tier::Embryonic, &twin_key, &twin, Insert::IfAbsent)
+    tables.insert_flow(Tier::Embryonic, &twin_key, twin, Insert::IfAbsent)
 }
 
 /// Whether a live flow other than `key`'s own has the entry `twin_key`. A dead one in the way is removed.

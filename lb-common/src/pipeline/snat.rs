@@ -4,10 +4,10 @@
 //! OR; `lbd` clears the bits of flows that ended, and sets those outside the configured range for ever. The bitmap only finds
 //! ports quickly: that no two live flows share one is guaranteed by the flow table itself (`establish::claim`).
 
-use super::{establish, family::Family};
+use super::{Work, establish, family::Family};
 use crate::{
     Tables,
-    abi::{Backend, Flow, FlowKey, Service},
+    abi::{FlowKey, Service},
     hash,
     maps::{MAX_SNAT_PER_SERVICE, PORT_WORDS},
     tables::AddressTables,
@@ -36,35 +36,32 @@ fn position<A: Family, T: Tables>(tables: &T, service: &Service, key: &FlowKey<A
 /// `full-nat`: a SNAT address, with the client's port if it is free, else another one of the pool. Stores the entry of the answers;
 /// false if every port is in use.
 #[inline(never)]
-pub(super) fn claim_allocated<A, T>(
-    tables: &T,
-    service: &Service,
-    backend: &Backend,
-    key: &FlowKey<A>,
-    flow: &mut Flow<A>,
-) -> bool
+pub(super) fn claim_allocated<A, T>(tables: &T, work: &mut Work<A>) -> bool
 where
     A: Family,
     T: Tables + AddressTables<A>,
 {
-    let position = position(tables, service, key);
-    let Some(address) = tables.snat_address(service.snat_base.wrapping_add(position)) else { return false };
-    flow.src = A::from_words(address);
-    let pool = backend.pool_base.wrapping_add(position).wrapping_mul(PORT_WORDS);
-    if take(tables, pool, u32::from(u16::from_be(key.sport))) && establish::claim(tables, key, flow) {
+    let position = position(tables, &work.service, &work.headers.key);
+    let Some(address) = tables.snat_address(work.service.snat_base.wrapping_add(position)) else {
+        return false;
+    };
+    work.flow.src = A::from_words(address);
+    let pool = work.selected.backend.pool_base.wrapping_add(position).wrapping_mul(PORT_WORDS);
+    let wanted = u32::from(u16::from_be(work.headers.key.sport));
+    if take(tables, pool, wanted) && establish::claim(tables, work) {
         return true;
     }
-    search(tables, pool, key, flow)
+    search(tables, pool, work)
 }
 
 /// Looks for a free port, from where the flow's hash says. Constant time.
 #[inline(never)]
-fn search<A, T>(tables: &T, pool: u32, key: &FlowKey<A>, flow: &mut Flow<A>) -> bool
+fn search<A, T>(tables: &T, pool: u32, work: &mut Work<A>) -> bool
 where
     A: Family,
     T: Tables + AddressTables<A>,
 {
-    let place = hash::flow(tables.seed(), key);
+    let place = hash::flow(tables.seed(), &work.headers.key);
     let mut part = 0;
     for _ in 0..SEARCHES {
         // Not known to the verifier, or it would follow the search once for every value.
@@ -73,13 +70,13 @@ where
         if port == 0 {
             part += 1;
         } else if take(tables, pool, port) {
-            flow.sport = (port as u16).to_be();
-            if establish::claim(tables, key, flow) {
+            work.flow.sport = (port as u16).to_be();
+            if establish::claim(tables, work) {
                 return true;
             }
         }
     }
-    recycle(tables, key, flow)
+    recycle(tables, work)
 }
 
 /// A port whose bit is clear, in one part of the words of the range, from number `place` on; 0 if there is none.
@@ -106,7 +103,7 @@ fn free_port<T: Tables>(tables: &T, pool: u32, place: u32, part: u32) -> u32 {
 
 /// The last resort of a full pool (`lbd`, which gives ports back, may be away): a port whose connection is over.
 #[inline(always)]
-fn recycle<A, T>(tables: &T, key: &FlowKey<A>, flow: &mut Flow<A>) -> bool
+fn recycle<A, T>(tables: &T, work: &mut Work<A>) -> bool
 where
     A: Family,
     T: Tables + AddressTables<A>,
@@ -117,8 +114,8 @@ where
         if port < min || port > max {
             continue;
         }
-        flow.sport = port.to_be();
-        if establish::claim(tables, key, flow) {
+        work.flow.sport = port.to_be();
+        if establish::claim(tables, work) {
             return true;
         }
     }
@@ -128,17 +125,17 @@ where
 /// `nat`: the client's port; another one only if a flow of another VIP has the same addresses and ports towards the backend.
 /// Stores the entry of the answers.
 #[inline(always)]
-pub(super) fn claim_kept<A, T>(tables: &T, key: &FlowKey<A>, flow: &mut Flow<A>) -> bool
+pub(super) fn claim_kept<A, T>(tables: &T, work: &mut Work<A>) -> bool
 where
     A: Family,
     T: Tables + AddressTables<A>,
 {
-    if establish::claim(tables, key, flow) {
+    if establish::claim(tables, work) {
         return true;
     }
     for _ in 0..ATTEMPTS {
-        flow.sport = (1024 + (tables.random() % (65536 - 1024)) as u16).to_be();
-        if establish::claim(tables, key, flow) {
+        work.flow.sport = (1024 + (tables.random() % (65536 - 1024)) as u16).to_be();
+        if establish::claim(tables, work) {
             return true;
         }
     }
