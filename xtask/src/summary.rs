@@ -12,15 +12,15 @@ pub(crate) struct Summary {
 }
 
 impl Summary {
-    /// Reads a summary line of nextest or of libtest; any other line is none.
+    /// Reads a summary line of nextest or of libtest; any other line is none. An indented one of libtest is none either: nextest
+    /// shows it as part of a failed test's output, and counts that test itself.
     pub(crate) fn parse(line: &str) -> Option<Self> {
         let line = without_colours(line);
-        let line = line.trim();
         if let Some(rest) = line.strip_prefix("test result: ") {
             let (_, counts) = rest.split_once(". ")?;
             return Some(Self::from_counts(counts, ';'));
         }
-        let (_, rest) = line.strip_prefix("Summary [")?.split_once(" run: ")?;
+        let (_, rest) = line.trim().strip_prefix("Summary [")?.split_once(" run: ")?;
         Some(Self::from_counts(&without_remarks(rest), ','))
     }
 
@@ -108,6 +108,7 @@ mod tests {
     #[test]
     fn other_lines_are_no_summary() {
         assert_eq!(Summary::parse("test tests::a ... ok"), None);
+        assert_eq!(Summary::parse("    test result: FAILED. 0 passed; 1 failed; 0 ignored"), None);
         assert_eq!(Summary::parse(""), None);
         assert_eq!(Summary::parse("Summary of changes"), None);
     }
