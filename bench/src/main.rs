@@ -1,48 +1,99 @@
-//! Measures of the project that need no network: the time to fill slot tables.
-//!
-//! `cargo run --release -p lb-bench`. Each figure is the median of several fills; the largest is what an operator waits for when a backend
-//! of a large service changes.
+//! `cargo xtask bench`: measures, shows and keeps what the load balancer costs.
 
-use std::time::Duration;
+use std::{fs, path::PathBuf, process::ExitCode, time::Instant};
 
-use lb_userspace::{
-    balance::{Candidate, registry},
-    model::Algorithm,
+use anyhow::{Context, Result};
+use clap::Parser;
+use lb_bench::{
+    part::{Depth, Part, Run},
+    provenance,
+    results::{Kept, PartResult},
+    show,
 };
+use lb_tests::privileged;
 
-/// Slots of a service by default.
-const SLOTS: u32 = 65537;
-/// Fills that are timed for each figure.
-const ROUNDS: usize = 9;
-
-fn main() {
-    println!("{:<20} {:>9} {:>12}", "algorithm", "backends", "fill");
-    for algorithm in [Algorithm::Maglev, Algorithm::RoundRobin, Algorithm::Random] {
-        for backends in [10, 100, 1000] {
-            let fill = median((0..ROUNDS).map(|_| time_fill(algorithm, backends)).collect());
-            println!("{:<20} {backends:>9} {:>9.2} ms", format!("{algorithm:?}"), fill.as_secs_f64() * 1e3);
-        }
-    }
+/// Measure what the load balancer costs, against floors and others in the same run.
+///
+/// A figure that misses its target is shown as such; it is an error with --strict only.
+#[derive(Debug, Parser)]
+#[command(name = "bench")]
+struct Arguments {
+    /// Measure only these parts.
+    #[arg(long, value_delimiter = ',', value_name = "PART")]
+    only: Vec<Part>,
+    /// Measure less, with the same ratios: all parts in less than five minutes.
+    #[arg(long)]
+    quick: bool,
+    /// Print JSON, or write it to a file: [{"part", "what", "unit", "ours", "floor", "ratio", "target", "ok", "note"}].
+    #[arg(long, value_name = "FILE")]
+    json: Option<Option<PathBuf>>,
+    /// Do not measure again what this commit has measured.
+    #[arg(long)]
+    resume: bool,
+    /// Exit with status 1 if a target is missed.
+    #[arg(long)]
+    strict: bool,
 }
 
-fn time_fill(algorithm: Algorithm, backends: u32) -> Duration {
-    let candidates: Vec<Candidate> = (0..backends)
-        .map(|number| Candidate { identity: format!("backend-{number}"), weight: 100 })
-        .collect();
-    let (balancer, _) = registry(algorithm);
-    let start = now();
-    let table = balancer.fill(&candidates, SLOTS, 1);
-    let time = start.elapsed();
-    assert!(!table.is_empty(), "{algorithm:?} filled nothing");
-    time
+fn main() -> ExitCode {
+    run(&Arguments::parse()).unwrap_or_else(|error| {
+        // In one line, whatever RUST_BACKTRACE says: most of these are for the user to mend.
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run(arguments: &Arguments) -> Result<ExitCode> {
+    privileged::check().context("measuring needs network namespaces and BPF")?;
+    let parts = if arguments.only.is_empty() { Part::ALL.to_vec() } else { arguments.only.clone() };
+    let commit = provenance::commit()?;
+    let (mut results, mut failed) = (Vec::new(), false);
+    for part in parts {
+        match measure(part, &commit, arguments) {
+            Ok(result) => {
+                if !matches!(arguments.json, Some(None)) {
+                    println!("{}", show::part(&result));
+                }
+                results.push(result);
+            }
+            // The other parts are worth having all the same.
+            Err(error) => {
+                eprintln!("error: {part}: {error:#}");
+                failed = true;
+            }
+        }
+    }
+    write_json(arguments, &results)?;
+    let missed = arguments.strict && !results.iter().all(PartResult::ok);
+    Ok(if failed || missed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 #[expect(clippy::disallowed_methods, reason = "a measurement reads the clock")]
-fn now() -> std::time::Instant {
-    std::time::Instant::now()
+fn measure(part: Part, commit: &str, arguments: &Arguments) -> Result<PartResult> {
+    let depth = if arguments.quick { Depth::Quick } else { Depth::Full };
+    let kept = Kept::default();
+    if arguments.resume
+        && let Some(result) = kept.load(part, depth)?
+        && result.commit == commit
+    {
+        return Ok(result);
+    }
+    let start = Instant::now();
+    let findings = part.run(&mut Run::new(part.name(), depth))?;
+    let result = PartResult::new(part, depth, commit, start.elapsed().as_secs_f64(), findings);
+    kept.save(&result)?;
+    Ok(result)
 }
 
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort_unstable();
-    times[times.len() / 2]
+fn write_json(arguments: &Arguments, results: &[PartResult]) -> Result<()> {
+    let Some(file) = &arguments.json else { return Ok(()) };
+    let rows: Vec<_> = results.iter().flat_map(|result| &result.rows).collect();
+    let text = serde_json::to_string_pretty(&rows)?;
+    match file {
+        Some(path) => fs::write(path, text).with_context(|| path.display().to_string()),
+        None => {
+            println!("{text}");
+            Ok(())
+        }
+    }
 }

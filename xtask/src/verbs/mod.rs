@@ -4,6 +4,7 @@ use xtask::{Error, Result};
 
 use crate::args::Args;
 
+mod bench;
 mod build;
 mod check;
 mod demo;
@@ -25,7 +26,7 @@ pub(crate) struct Verb {
 
 /// All verbs, in the order in which one meets them.
 pub(crate) const VERBS: &[Verb] =
-    &[setup::VERB, build::VERB, check::VERB, test::VERB, demo::VERB, measure::VERB];
+    &[setup::VERB, build::VERB, check::VERB, test::VERB, demo::VERB, measure::VERB, bench::VERB];
 
 impl Verb {
     pub(crate) fn help(&self) -> String {

@@ -1,0 +1,19 @@
+//! `cargo xtask bench`.
+
+use super::Verb;
+use super::demo::become_program;
+use crate::host::Binary;
+
+pub(crate) const VERB: Verb = Verb {
+    name: "bench",
+    summary: "Measure what it costs, against floors and others",
+    synopsis: "[arguments of the bench]",
+    details: "Needs root. `cargo xtask bench -- --help` lists the arguments.
+
+  --only PART,...  packet, forward, tcp, control, scale, failover, peers
+  --quick          all parts in less than five minutes
+  --json [FILE]    rows as JSON
+  --resume         do not measure again what this commit has measured
+  --strict         a missed target is an error",
+    run: |args| become_program(Binary { package: "lb-bench", name: "lb-bench" }, args),
+};
