@@ -21,3 +21,4 @@ pub mod servers;
 pub mod site;
 pub mod temporary;
 pub mod topology;
+pub mod xdp;

@@ -1,6 +1,6 @@
 //! Cables between namespaces.
 //!
-//! Two traps are avoided here and in [`super::pass`]. A veth hands frames over with unfinished checksums and as unsegmented
+//! Two traps are avoided here and in [`super::Topology::receive_with`]. A veth hands frames over with unfinished checksums and as unsegmented
 //! giants unless the sender's offloads are off; real wires have neither. And what XDP sends into a veth is dropped unless the
 //! other end polls (NAPI), which GRO switches on; a GRO size of 1 byte then keeps GRO from merging frames, so that captures
 //! show frames as they were sent.

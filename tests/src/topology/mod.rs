@@ -10,7 +10,6 @@
 
 pub mod addresses;
 mod links;
-mod pass;
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
@@ -19,9 +18,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use aya::Ebpf;
-
-use crate::netns::Netns;
+use crate::{netns::Netns, xdp};
 pub use addresses::Family;
 
 /// How the balancer is connected.
@@ -104,7 +101,7 @@ pub struct Topology {
     routers: Vec<Netns>,
     plan: Plan,
     /// Programs at the other ends of the balancer's links.
-    receivers: Vec<Ebpf>,
+    receivers: Vec<xdp::Attached>,
     _alone: MutexGuard<'static, ()>,
 }
 
@@ -194,6 +191,24 @@ impl Topology {
         Ok(())
     }
 
+    /// Attaches a program to the other ends of the balancer's links, in place of the one that was there; at first one passes
+    /// all frames.
+    ///
+    /// What XDP sends (`XDP_TX`) into a veth only wakes the other end up if that has an XDP program itself; GRO, which also makes
+    /// it poll, is not enough (`veth_xdp_flush` in drivers/net/veth.c). Network cards have no such condition.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel refuses the program.
+    pub fn receive_with(&mut self, program: &xdp::Program) -> Result<()> {
+        self.receivers.clear();
+        self.receivers.push(program.attach(&self.switch, "balancer")?);
+        if self.plan.arms == Arms::Two {
+            self.receivers.push(program.attach(&self.client, "eth0")?);
+        }
+        Ok(())
+    }
+
     /// Brings up the client, the balancer and the switch.
     fn connect_core(&mut self) -> Result<()> {
         let forwarding = if self.plan.kernel_forwarding { "1" } else { "0" };
@@ -213,10 +228,7 @@ impl Topology {
                 "eth1"
             }
         };
-        self.receivers.push(pass::attach(&self.switch, "balancer")?);
-        if self.plan.arms == Arms::Two {
-            self.receivers.push(pass::attach(&self.client, "eth0")?);
-        }
+        self.receive_with(&xdp::Program::pass())?;
         links::address(&self.client, "eth0", addresses::CLIENT_V4, addresses::CLIENT_V6)?;
         for (v4, v6) in addresses::more_clients() {
             links::address(&self.client, "eth0", v4, v6)?;

@@ -1,61 +1,36 @@
-//! The smallest XDP program: it passes every frame.
-//!
-//! What XDP sends (`XDP_TX`) into a veth only wakes the other end up if that has an XDP program itself; GRO, which also makes
-//! it poll, is not enough (`veth_xdp_flush` in drivers/net/veth.c). Network cards have no such condition.
-
-use anyhow::{Context, Result};
-use aya::{
-    Ebpf,
-    programs::{Xdp, XdpMode},
-};
-
-use crate::netns::Netns;
-
-/// Attaches the program to an interface, for as long as the value lives.
-pub(super) fn attach(netns: &Netns, interface: &str) -> Result<Ebpf> {
-    let load = || -> Result<Ebpf> {
-        let mut ebpf = Ebpf::load(&object())?;
-        let program: &mut Xdp = ebpf.program_mut("pass").context("no program `pass`")?.try_into()?;
-        program.load()?;
-        program.attach(interface, XdpMode::Driver)?;
-        Ok(ebpf)
-    };
-    netns
-        .run(load)
-        .with_context(|| format!("cannot attach an XDP program to {interface} in {}", netns.name()))
-}
-
-/// `r0 = XDP_PASS; exit`.
-const CODE: [u8; 16] = [0xb7, 0, 0, 0, 2, 0, 0, 0, 0x95, 0, 0, 0, 0, 0, 0, 0];
-/// Names of symbols and sections, at the offsets that [`SECTIONS`] and the symbol use.
-const NAMES: &[u8] = b"\0pass\0xdp\0.symtab\0.strtab\0";
+//! An ELF object as a compiler would write it, with one XDP program.
 
 const PROGBITS: u32 = 1;
 const SYMTAB: u32 = 2;
 const STRTAB: u32 = 3;
 const EHDR: usize = 64;
+/// Names of symbols and sections, at the offsets that the section headers and the symbol use.
+const NAMES: &[u8] = b"\0program\0xdp\0.symtab\0.strtab\0";
 
-/// An ELF object with the program as a compiler would write it.
-fn object() -> Vec<u8> {
-    // The null symbol, then: name 1 (`pass`), a global function, section 1, value 0, the code's size.
+/// Name of the program in the object.
+pub(super) const PROGRAM: &str = "program";
+
+/// Makes the object of some code.
+pub(super) fn object(code: &[u8]) -> Vec<u8> {
+    // The null symbol, then: name 1 (`program`), a global function, section 1, value 0, the code's size.
     let mut symbols = vec![0; 24];
     symbols.extend(1_u32.to_le_bytes());
     symbols.extend([0x12, 0]);
     symbols.extend(1_u16.to_le_bytes());
     symbols.extend(0_u64.to_le_bytes());
-    symbols.extend((CODE.len() as u64).to_le_bytes());
+    symbols.extend((code.len() as u64).to_le_bytes());
 
-    let names_at = EHDR + CODE.len() + symbols.len();
+    let names_at = EHDR + code.len() + symbols.len();
     let sections_at = (names_at + NAMES.len()).next_multiple_of(8);
     let mut object = header(sections_at);
-    object.extend(CODE);
+    object.extend(code);
     object.extend(&symbols);
     object.extend(NAMES);
     object.resize(sections_at, 0);
     object.extend([0; 64]);
-    object.extend(section(6, PROGBITS, EHDR, CODE.len(), [0, 0], 0));
-    object.extend(section(10, SYMTAB, EHDR + CODE.len(), symbols.len(), [3, 1], 24));
-    object.extend(section(18, STRTAB, names_at, NAMES.len(), [0, 0], 0));
+    object.extend(section(9, PROGBITS, EHDR, code.len(), [0, 0], 0));
+    object.extend(section(13, SYMTAB, EHDR + code.len(), symbols.len(), [3, 1], 24));
+    object.extend(section(21, STRTAB, names_at, NAMES.len(), [0, 0], 0));
     object
 }
 
