@@ -26,7 +26,7 @@ pub(super) fn new_service(body: &NewService) -> Result<Service, ApiError> {
     if let Some(algorithm) = &body.algorithm {
         service.algorithm = word("algorithm", algorithm)?;
     }
-    service.slots = body.slots.unwrap_or(service.slots);
+    service.slots = body.slots;
     service.affinity_prefix = body.affinity_prefix;
     service.snat_addresses = addresses("snat_addresses", &body.snat_addresses)?;
     service.health = match &body.health {

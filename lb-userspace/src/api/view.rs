@@ -26,7 +26,7 @@ pub(super) fn service(view: &ServiceView) -> Service {
         port: desired.port,
         mode: desired.mode.to_string(),
         algorithm: desired.algorithm.to_string(),
-        slots: desired.slots,
+        slots: desired.slot_count(),
         affinity_prefix: desired.affinity_prefix,
         snat_addresses: desired.snat_addresses.clone(),
         health: desired.health.as_ref().map(health),

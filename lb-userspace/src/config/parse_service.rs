@@ -33,7 +33,7 @@ pub(super) fn service(table: TableReader<'_>) -> Option<Service> {
     if let Some(service) = &mut service {
         set(&mut service.mode, mode);
         set(&mut service.algorithm, algorithm);
-        set(&mut service.slots, slots);
+        service.slots = slots;
         set(&mut service.snat_addresses, snat_addresses);
         service.affinity_prefix = affinity_prefix;
         service.health = health;

@@ -50,7 +50,7 @@ pub(super) fn service(service: &Service) -> Vec<Entry> {
         (&["port"], Some(i64::from(service.port).into())),
         (&["mode"], Some(service.mode.as_str().into())),
         (&["algorithm"], Some(service.algorithm.as_str().into())),
-        (&["slots"], Some(i64::from(service.slots).into())),
+        (&["slots"], service.slots.map(|slots| i64::from(slots).into())),
         (&["affinity_prefix"], service.affinity_prefix.map(|bits| i64::from(bits).into())),
         (&["snat_addresses"], snat.map(|addresses| list(addresses))),
     ]

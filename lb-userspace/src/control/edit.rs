@@ -166,9 +166,7 @@ impl ServiceChange {
                 service.affinity_prefix = None;
             }
         }
-        if let Some(slots) = self.slots {
-            service.slots = slots;
-        }
+        service.slots = self.slots.or(service.slots);
         if let Some(prefix) = self.affinity_prefix {
             service.affinity_prefix = prefix;
         }

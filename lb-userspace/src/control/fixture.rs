@@ -194,11 +194,11 @@ pub(crate) fn example() -> Config {
     };
     let dns = ServiceAddress { protocol: "udp".parse().unwrap(), port: 53, ..web };
     let mut web = Service::new(name("web"), web);
-    web.slots = 101;
+    web.slots = Some(101);
     web.health = Some(HealthCheck::default());
     web.backends = vec![backend("b1", "10.0.0.11", 8080), backend("b2", "10.0.0.12", 8080)];
     let mut dns = Service::new(name("dns"), dns);
-    dns.slots = 101;
+    dns.slots = Some(101);
     dns.backends = vec![backend("d1", "10.0.0.53", 53)];
     let draft = Draft {
         interfaces: vec![InterfaceName::new("eth0").unwrap()],

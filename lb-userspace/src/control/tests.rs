@@ -241,7 +241,7 @@ fn sizes_of_maps_wait_for_a_restart() {
 
     // More than the maps that exist can hold.
     let slim = Service {
-        slots: 1,
+        slots: Some(1),
         algorithm: Algorithm::Random,
         health: None,
         backends: Vec::new(),

@@ -57,7 +57,7 @@ fn everything() -> Vec<crate::model::Service> {
         service("web", "203.0.113.10", 80, vec![backend("a", "10.0.0.1", 1), backend("b", "10.0.0.2", 2)]);
     web.mode = Mode::FullNat;
     web.snat_addresses = vec!["192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap()];
-    web.slots = 65_537;
+    web.slots = Some(65_537);
     let six = service("six", "2001:db8::10", 443, vec![backend("a", "fd00::1", 1)]);
     let empty = service("empty", "203.0.113.11", 0, Vec::new());
     vec![web, six, empty]

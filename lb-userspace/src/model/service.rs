@@ -5,8 +5,12 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::{Algorithm, Backend, BackendName, HealthCheck, ServiceName, keyword::keyword};
 
-/// Slots of a service for which no number is given; a prime.
+/// Most slots of a service for which no number is given; a prime. See [`Service::slot_count`].
 pub const DEFAULT_SLOTS: u32 = 65_537;
+/// Backends and slots that a consistent hash has for up to so many: primes, at least 100 for each backend. The steps are wide, as
+/// a table of another size is another table.
+const SLOTS_FOR: [(usize, u32); 6] =
+    [(16, 1601), (32, 3203), (64, 6421), (128, 12_809), (256, 25_601), (512, 51_203)];
 /// Most slots of a service; a prime.
 pub const MAX_SLOTS: u32 = 1_048_573;
 /// Most SNAT addresses of a service.
@@ -88,8 +92,8 @@ pub struct Service {
     pub mode: Mode,
     /// How a new flow's backend is chosen.
     pub algorithm: Algorithm,
-    /// Size of its slot table.
-    pub slots: u32,
+    /// Size of its slot table; `None`: by the number of its backends, see [`Service::slot_count`].
+    pub slots: Option<u32>,
     /// [`Algorithm::SourceHash`]: how many bits of the client's address count; `None`: all.
     pub affinity_prefix: Option<u8>,
     /// [`Mode::FullNat`]: source addresses towards the backends.
@@ -111,7 +115,7 @@ impl Service {
             port: at.port,
             mode: Mode::default(),
             algorithm: Algorithm::default(),
-            slots: DEFAULT_SLOTS,
+            slots: None,
             affinity_prefix: None,
             snat_addresses: Vec::new(),
             health: None,
@@ -123,6 +127,15 @@ impl Service {
     #[must_use]
     pub fn at(&self) -> ServiceAddress {
         ServiceAddress { address: self.address, protocol: self.protocol, port: self.port }
+    }
+
+    /// Size of its slot table. Where none is given: with a consistent hash at least 100 slots for each backend, in steps, so that
+    /// thousands of small services are small; health, weights and states have no part in it.
+    #[must_use]
+    pub fn slot_count(&self) -> u32 {
+        let consistent = matches!(self.algorithm, Algorithm::Maglev | Algorithm::SourceHash);
+        let enough = SLOTS_FOR.iter().find(|(backends, _)| consistent && self.backends.len() <= *backends);
+        self.slots.unwrap_or(enough.map_or(DEFAULT_SLOTS, |(_, slots)| *slots))
     }
 
     /// The backend of a name.
@@ -144,5 +157,52 @@ impl Service {
             (None, Protocol::Tcp) => backend.port,
             (None, Protocol::Udp) => 0,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::largest_prime;
+    use super::*;
+    use crate::model::AdminState;
+
+    fn service(backends: u32) -> Service {
+        let at = ServiceAddress { address: [203, 0, 113, 10].into(), protocol: Protocol::Tcp, port: 80 };
+        let mut service = Service::new("web".parse().unwrap(), at);
+        service.backends = (0..backends)
+            .map(|number| Backend {
+                name: format!("b{number}").parse().unwrap(),
+                address: (0x0a00_0000 + number).to_be_bytes().into(),
+                port: 80,
+                weight: 100,
+                state: AdminState::Enabled,
+            })
+            .collect();
+        service
+    }
+
+    #[test]
+    fn a_consistent_hash_has_100_slots_for_each_backend_and_a_prime_of_them() {
+        for backends in [0, 1, 16, 17, 100, 512, 513, 655] {
+            let slots = service(backends).slot_count();
+            assert!(slots >= 100 * backends, "{backends} backends have {slots} slots");
+            assert_eq!(largest_prime(slots), Some(slots));
+        }
+        assert_eq!(service(1).slot_count(), 1601);
+        assert_eq!(service(10_000).slot_count(), DEFAULT_SLOTS);
+    }
+
+    #[test]
+    fn another_backend_seldom_changes_the_size() {
+        let sizes: std::collections::BTreeSet<u32> = (0..1000).map(|n| service(n).slot_count()).collect();
+        assert_eq!(sizes.len(), SLOTS_FOR.len() + 1);
+    }
+
+    #[test]
+    fn a_given_size_and_other_algorithms_do_not_depend_on_the_backends() {
+        let given = Service { slots: Some(7), ..service(3) };
+        assert_eq!(given.slot_count(), 7);
+        let rotating = Service { algorithm: Algorithm::RoundRobin, ..service(3) };
+        assert_eq!(rotating.slot_count(), DEFAULT_SLOTS);
     }
 }

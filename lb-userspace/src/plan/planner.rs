@@ -128,7 +128,7 @@ impl Round<'_> {
             }
             self.image.backends.insert(id, element);
         }
-        let (algorithm, slots, seed) = (service.algorithm, service.slots, inputs.seed);
+        let (algorithm, slots, seed) = (service.algorithm, service.slot_count(), inputs.seed);
         let ingredients = Ingredients { algorithm, slots, seed, candidates, ids };
         self.image.slots.insert(service_id, self.tables.table(service_id, ingredients));
         Ok(())

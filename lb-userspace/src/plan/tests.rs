@@ -24,7 +24,7 @@ pub(crate) fn backend(name: &str, at: &str, weight: u16) -> Backend {
 pub(crate) fn service(name: &str, vip: &str, port: u16, backends: Vec<Backend>) -> Service {
     let at = ServiceAddress { address: address(vip), protocol: Protocol::Tcp, port };
     let mut service = Service::new(ServiceName::new(name).unwrap(), at);
-    service.slots = 13;
+    service.slots = Some(13);
     service.backends = backends;
     service
 }

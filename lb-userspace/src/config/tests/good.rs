@@ -12,7 +12,7 @@ fn the_example_of_the_documentation_is_valid_and_in_it() {
     let config = config(EXAMPLE);
     assert_eq!(config.interfaces.len(), 2);
     let web = &config.services[0];
-    assert_eq!((web.at().to_string(), web.slots), ("tcp 203.0.113.10:80".to_owned(), 65_537));
+    assert_eq!((web.at().to_string(), web.slots), ("tcp 203.0.113.10:80".to_owned(), None));
     assert_eq!(web.health, Some(HealthCheck::default()));
     assert_eq!((web.backends[0].port, web.backends[0].weight), (8080, 100));
 }
@@ -70,7 +70,7 @@ fn every_key_is_read() {
         (dns.protocol, dns.mode, dns.algorithm),
         (Protocol::Udp, Mode::FullNat, Algorithm::SourceHash)
     );
-    assert_eq!((dns.slots, dns.affinity_prefix, dns.snat_addresses.len()), (100, Some(64), 2));
+    assert_eq!((dns.slots, dns.affinity_prefix, dns.snat_addresses.len()), (Some(100), Some(64), 2));
     assert_eq!(dns.health.and_then(|check| check.port), Some(53));
     assert_eq!((dns.backends[0].port, dns.backends[0].state), (0, AdminState::Enabled));
     assert_eq!((dns.backends[1].weight, dns.backends[1].state), (0, AdminState::Draining));

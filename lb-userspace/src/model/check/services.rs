@@ -73,7 +73,7 @@ pub(super) fn same_family(address: IpAddr, vip: IpAddr, path: Path, found: &mut 
 }
 
 fn slots(service: &Service, path: &Path, found: &mut Found) {
-    let (path, slots) = (path.key("slots"), service.slots);
+    let (path, slots) = (path.key("slots"), service.slot_count());
     if !(1..=MAX_SLOTS).contains(&slots) {
         found.range(path, slots, (1, u64::from(MAX_SLOTS)), "a number of slots");
     } else if service.algorithm == Algorithm::Maglev && largest_prime(slots) != Some(slots) {
