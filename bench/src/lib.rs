@@ -5,10 +5,12 @@
 //! [`finding::Findings`]; all that is shown, kept and drawn of them is elsewhere.
 
 pub mod finding;
+pub mod large;
 pub mod part;
 pub mod provenance;
 pub mod results;
 pub mod show;
+pub mod statistics;
 
 pub mod control;
 pub mod failover;

@@ -23,8 +23,10 @@ use crate::{
     temporary::{self, BpfFs},
 };
 
-/// How long `lbd` may take to start, to stop, or to do what it was told.
+/// How long `lbd` may take to stop, or to do what it was told.
 const LIMIT: Duration = Duration::from_secs(10);
+/// How long it may take to start, with as many services as a test likes.
+const START_LIMIT: Duration = Duration::from_secs(60);
 
 /// An `lbd` with its own configuration file, socket and pins. On drop it is killed, and what it left in the kernel removed.
 #[derive(Debug)]
@@ -175,6 +177,12 @@ impl Daemon {
         .with_context(|| format!("it is {:?}", self.effective_state(service, backend)))
     }
 
+    /// The id of its process, while it runs.
+    #[must_use]
+    pub fn process_id(&self) -> Option<u32> {
+        self.process.as_ref().map(Child::id)
+    }
+
     /// The configuration file.
     #[must_use]
     pub fn config_file(&self) -> PathBuf {
@@ -226,7 +234,7 @@ impl Daemon {
     fn wait_ready(&mut self) -> Result<()> {
         let socket = self.socket();
         let interfaces = self.interfaces;
-        clock::wait_for("lbd to be attached", LIMIT, || {
+        clock::wait_for("lbd to be attached", START_LIMIT, || {
             let process = self.process.as_mut()?;
             if let Ok(Some(status)) = process.try_wait() {
                 self.process = None;

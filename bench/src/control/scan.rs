@@ -1,0 +1,95 @@
+//! The scan of the flow tables.
+
+use std::net::Ipv4Addr;
+
+use anyhow::{Context, Result, ensure};
+use lb_common::{
+    abi::{Flow, FlowFlags, FlowKey, FlowState, ticks_from_nanos},
+    maps,
+};
+use lb_userspace::{
+    flows::{FlowMaps, Scanner},
+    sys::bpf::Map,
+};
+use nix::time::{ClockId, clock_gettime};
+
+use crate::{
+    finding::{Findings, Row, Target},
+    large::{Large, Size},
+    part::Depth,
+    statistics::{median, milliseconds, timed},
+};
+
+/// Connections in the table; each has two entries.
+const CONNECTIONS: u32 = 1_000_000;
+/// Connections written with one system call.
+const CHUNK: u32 = 1 << 13;
+/// Services and backends that own them.
+const OWNERS: Size = Size { services: 10, backends: 10 };
+
+pub(super) fn measure(depth: Depth, findings: &mut Findings) -> Result<()> {
+    let mut large = Large::prepare(OWNERS, "connections_v4 = 1048576")?;
+    large.start()?;
+    // Its own scans would disturb; what is pinned stays.
+    large.daemon.terminate()?;
+    let pins = large.pins();
+    let table = Map::open(&pins.join(maps::FLOWS_V4)).context("open the flow table")?;
+    let tick = tick()?;
+    for first in (0..CONNECTIONS).step_by(CHUNK as usize) {
+        let chunk = (first..CONNECTIONS.min(first + CHUNK)).flat_map(|number| connection(number, tick));
+        let (keys, values): (Vec<FlowKey<u32>>, Vec<Flow<u32>>) = chunk.unzip();
+        table.update_batch(&keys, &values).context("fill the flow table")?;
+    }
+    let flows = FlowMaps::open(&pins)?;
+    let mut scanner = Scanner::default();
+    let mut times = Vec::new();
+    for _ in 0..depth.pick(15, 7) {
+        let (took, report) = timed(|| scanner.scan(&flows, tick));
+        let report = report.context("scan the flow tables")?;
+        let live: u64 = report.flows.values().map(|counts| counts.established).sum();
+        ensure!(live == u64::from(CONNECTIONS) && report.deleted == 0, "{live} live flows were seen");
+        times.push(milliseconds(took));
+    }
+    findings.rows.push(
+        Row::new("1 000 000 flows scanned for expiry", "ms", median(&times))
+            .target(Target::AtMost(300.0))
+            .note("2 000 000 entries, as each flow has one for each direction"),
+    );
+    Ok(())
+}
+
+fn tick() -> Result<u32> {
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC)?;
+    Ok(ticks_from_nanos(u64::try_from(now.tv_sec())? * 1_000_000_000 + u64::try_from(now.tv_nsec())?))
+}
+
+/// Both entries of an established connection.
+fn connection(number: u32, tick: u32) -> [(FlowKey<u32>, Flow<u32>); 2] {
+    let wire = |address: u32| u32::from_ne_bytes(Ipv4Addr::from(address).octets());
+    let backend = number % OWNERS.total();
+    let service = backend / OWNERS.backends;
+    let (client, vip) = (wire(0x6440_0000 + (number >> 8)), wire(0xcb00_0001 + service));
+    let client_port = (40_000 + u16::from(number.to_le_bytes()[0])).to_be();
+    let key =
+        FlowKey { src: client, dst: vip, sport: client_port, dport: 80_u16.to_be(), proto: 6, pad: [0; 3] };
+    let forward = Flow {
+        src: client,
+        dst: wire(0x0a00_0002 + backend),
+        sport: client_port,
+        dport: 8080_u16.to_be(),
+        backend: backend + 1,
+        last_seen: tick,
+        service: u16::try_from(service + 1).unwrap_or_default(),
+        state: FlowState::Established as u8,
+        ..Flow::default()
+    };
+    let reverse = Flow {
+        src: vip,
+        dst: client,
+        sport: 80_u16.to_be(),
+        dport: client_port,
+        flags: FlowFlags::REVERSE,
+        ..forward
+    };
+    [(key, forward), (forward.twin_key(6), reverse)]
+}
