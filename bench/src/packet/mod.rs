@@ -1,14 +1,175 @@
-//! What a packet costs the program, by BPF_PROG_TEST_RUN.
+//! What a packet costs the program, by `BPF_PROG_TEST_RUN`: net of the wrapper, beside floors of the same run.
 
-use anyhow::Result;
+mod asm;
+mod bed;
+mod cases;
+mod programs;
+mod timing;
 
-use crate::{finding::Findings, part::Run};
+use std::collections::BTreeMap;
+
+use anyhow::{Result, ensure};
+use lb_common::{abi::Mode, maps as names, wire::UDP};
+use lb_tests::{netns::Netns, packets::world, topology::Family};
+
+use crate::{
+    finding::{Findings, Plot, Point, Row, Target},
+    part::Run,
+};
+use bed::{Bed, FAR};
+use cases::{Cases, Direction, Flows, furnish};
+use timing::{Times, interleave};
+
+const ONE_LOOKUP: &str = "one look-up";
+/// Nanoseconds of the floor beside which Katran was measured, and for which some targets are given.
+const KATRANS_FLOOR: f64 = 43.0;
 
 /// Measures the part.
 ///
 /// # Errors
 ///
-/// If the measurement itself fails.
-pub fn run(_run: &mut Run<'_>) -> Result<Findings> {
-    Ok(Findings::nothing("not measured yet"))
+/// If the kernel refuses a program, or a packet did not go the way that was to be timed.
+pub fn run(run: &mut Run<'_>) -> Result<Findings> {
+    let netns = Netns::create("bench")?;
+    world::build(&netns)?;
+    let mut findings = Findings::default();
+    netns.run(|| {
+        paths(run, &mut findings)?;
+        new_flows(run, &mut findings)?;
+        flows(run, &mut findings)
+    })?;
+    findings.notes.push(
+        "Times are of BPF_PROG_TEST_RUN, without the driver and without the next program on the wire; caches are warm but for the rows \
+         with many flows."
+            .to_owned(),
+    );
+    Ok(findings)
+}
+
+/// A row of the table: name, target, and the floor it is held against.
+type Wanted = (&'static str, Option<Target>);
+
+/// The ways of a packet that do not depend on the size of the tables.
+fn paths(run: &mut Run<'_>, findings: &mut Findings) -> Result<()> {
+    const REPEAT: u32 = 200_000;
+    let mut bed = Bed::new(&[])?;
+    furnish(&bed)?;
+    let mut cases = Cases::default();
+    cases.add_floors(REPEAT)?;
+    cases.add_one_lookup(ONE_LOOKUP, 0, REPEAT)?;
+    let (one, back) = (Flows::ONE, Direction::FromBackend);
+    let full_nat = Flows { mode: Mode::FullNat, ..one };
+    let udp = Flows { proto: UDP, ..one };
+    let v6 = Flows { family: Family::V6, backend: 3, ..one };
+    let established: [(Wanted, Flows); 9] = [
+        (("IPv4 TCP, nat, from client", Some(Target::RatioAtMost(1.5))), one),
+        (("IPv4 TCP, nat, from backend", Some(Target::RatioAtMost(1.5))), Flows { direction: back, ..one }),
+        (("IPv4 TCP, full-nat, from client", Some(Target::RatioAtMost(1.5))), full_nat),
+        (
+            ("IPv4 TCP, full-nat, from backend", Some(Target::RatioAtMost(1.5))),
+            Flows { direction: back, ..full_nat },
+        ),
+        (("IPv4 TCP, nat, out of another interface", None), Flows { backend: FAR, ..one }),
+        (("IPv4 UDP, nat, from client", Some(Target::RatioAtMost(1.6))), udp),
+        (("IPv4 UDP, nat, from backend", Some(Target::RatioAtMost(1.6))), Flows { direction: back, ..udp }),
+        (("IPv6 TCP, nat, from client", Some(Target::RatioAtMost(1.7))), v6),
+        (("IPv6 TCP, nat, from backend", Some(Target::RatioAtMost(1.7))), Flows { direction: back, ..v6 }),
+    ];
+    let mut wanted: Vec<Wanted> = vec![("pass", None), ("tx", None), (ONE_LOOKUP, None)];
+    for (number, (row, flows)) in established.into_iter().enumerate() {
+        cases.add_flows(&mut bed, (row.0, 100 + number as u16), flows, REPEAT)?;
+        wanted.push(row);
+    }
+    cases.add_foreign(&mut bed, "IPv4 TCP, not for us", REPEAT)?;
+    wanted.push(("IPv4 TCP, not for us", Some(Target::RatioAtMost(rounded(45.0 / KATRANS_FLOOR)))));
+    cases.add_icmp_error(&mut bed, ("ICMP error for a flow", 99), REPEAT)?;
+    wanted.push(("ICMP error for a flow", Some(Target::RatioAtMost(rounded(200.0 / KATRANS_FLOOR)))));
+    cases.add_drop(&mut bed, "SYN, no backend", REPEAT)?;
+    wanted.push(("SYN, no backend", None));
+    let times = timed(run, "ways of a packet", &cases, &bed)?;
+    findings.rows.extend(rows(&times, &wanted, &times[ONE_LOOKUP]));
+    Ok(())
+}
+
+/// Packets that begin a flow.
+fn new_flows(run: &mut Run<'_>, findings: &mut Findings) -> Result<()> {
+    let mut bed = Bed::new(&[(names::EMBRYONIC_V4, 1 << 21)])?;
+    let mut full = Bed::new(&[])?;
+    furnish(&bed)?;
+    furnish(&full)?;
+    let mut cases = Cases::default();
+    cases.add_one_lookup(ONE_LOOKUP, 0, 200_000)?;
+    cases.add_syns(&mut bed, "SYN, nat", Mode::Nat, 20_000)?;
+    // One pool has 64 512 ports.
+    cases.add_syns(&mut bed, "SYN, full-nat", Mode::FullNat, 4000)?;
+    cases.add_syns(&mut full, "SYN, nat, table full", Mode::Nat, 100_000)?;
+    let times = timed(run, "new flows", &cases, &bed)?;
+    let katran = |nanos: f64| Some(Target::RatioAtMost(rounded(nanos / KATRANS_FLOOR)));
+    let wanted = [
+        ("SYN, nat", katran(272.0)),
+        ("SYN, full-nat", katran(1.5 * 272.0)),
+        ("SYN, nat, table full", katran(600.0)),
+    ];
+    findings.rows.extend(rows(&times, &wanted, &times[ONE_LOOKUP]));
+    Ok(())
+}
+
+/// Established flows in random order, so many that the tables do not fit into the caches.
+fn flows(run: &mut Run<'_>, findings: &mut Findings) -> Result<()> {
+    let steps: &[u32] = run.depth.pick(&[0, 10, 14, 16, 18, 20, 22], &[0, 10, 16, 20]);
+    for &log2 in steps {
+        let mut bed = Bed::new(&[(names::FLOWS_V4, (2 << log2).max(1 << 17))])?;
+        furnish(&bed)?;
+        let mut cases = Cases::default();
+        let repeat = if log2 < 16 { 100_000 } else { 300_000 };
+        cases.add_one_lookup(ONE_LOOKUP, log2, repeat)?;
+        cases.add_flows(&mut bed, ("ours", 100), Flows { flows_log2: log2, ..Flows::ONE }, repeat)?;
+        let times = timed(run, &format!("{} flows", 1_u32 << log2), &cases, &bed)?;
+        let count = f64::from(1_u32 << log2);
+        for (name, times) in &times {
+            findings.points.push(Point::new(Plot::CostAgainstFlows, name, count, times.median()));
+        }
+        if log2 >= 16 {
+            let (ours, floor) = (&times["ours"], &times[ONE_LOOKUP]);
+            let name = format!("IPv4 TCP, {} random flows", 1_u32 << log2);
+            let target = (log2 == 20).then_some(Target::RatioAtMost(1.1));
+            findings.rows.extend(rows(
+                &BTreeMap::from([(name.clone(), ours.clone())]),
+                &[(&name, target)],
+                floor,
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Times all cases, and proves that their packets were forwarded.
+fn timed(run: &mut Run<'_>, step: &str, cases: &Cases, bed: &Bed) -> Result<BTreeMap<String, Times>> {
+    let rounds = run.depth.pick(21, 9);
+    let before: Vec<_> = cases.services.iter().map(|(_, id)| bed.counted(*id)).collect::<Result<_>>()?;
+    let times = interleave(&cases.subjects, rounds, |round| run.step(step, round, rounds))?;
+    for ((name, id), before) in cases.services.iter().zip(before) {
+        let expected = cases.subjects[name].repetitions(rounds);
+        let counted = bed.counted(*id)?.0 - before.0;
+        ensure!(counted == expected, "{name}: {counted} of {expected} packets had a flow");
+    }
+    Ok(times)
+}
+
+fn rows(times: &BTreeMap<String, Times>, wanted: &[(&str, Option<Target>)], floor: &Times) -> Vec<Row> {
+    let row = |(name, target): &(&str, Option<Target>)| {
+        let ours = times.get(*name)?;
+        let row = Row::new(*name, "ns", ours.median()).paired(floor.median(), ours.ratio(floor));
+        let row = row.note(format!("minimum {:.1} ns", ours.minimum()));
+        Some(match target {
+            Some(target) => row.target(*target),
+            None => row,
+        })
+    };
+    wanted.iter().filter_map(row).collect()
+}
+
+/// To two decimals, as tables show it.
+fn rounded(ratio: f64) -> f64 {
+    (ratio * 100.0).round() / 100.0
 }

@@ -8,8 +8,11 @@ pub(super) const MAP_CREATE: c_long = 0;
 pub(super) const MAP_LOOKUP: c_long = 1;
 pub(super) const MAP_UPDATE: c_long = 2;
 pub(super) const MAP_DELETE: c_long = 3;
+pub(super) const PROG_LOAD: c_long = 5;
 pub(super) const OBJ_GET: c_long = 7;
+pub(super) const PROG_TEST_RUN: c_long = 10;
 pub(super) const OBJ_GET_INFO: c_long = 15;
+pub(super) const BTF_LOAD: c_long = 18;
 pub(super) const MAP_LOOKUP_BATCH: c_long = 24;
 pub(super) const MAP_UPDATE_BATCH: c_long = 26;
 pub(super) const MAP_DELETE_BATCH: c_long = 27;
@@ -51,6 +54,63 @@ pub(super) struct BatchAttr {
     pub(super) map_fd: u32,
     pub(super) elem_flags: u64,
     pub(super) flags: u64,
+}
+
+/// The first fields of the argument of `PROG_LOAD`.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub(super) struct LoadAttr {
+    pub(super) kind: u32,
+    pub(super) instruction_count: u32,
+    pub(super) instructions: u64,
+    pub(super) license: u64,
+    pub(super) log_level: u32,
+    pub(super) log_size: u32,
+    pub(super) log: u64,
+    pub(super) kernel_version: u32,
+    pub(super) flags: u32,
+    pub(super) name: [u8; 16],
+    pub(super) ifindex: u32,
+    pub(super) attach_type: u32,
+    pub(super) btf_fd: u32,
+    pub(super) function_size: u32,
+    pub(super) functions: u64,
+    pub(super) function_count: u32,
+    pub(super) pad: u32,
+}
+
+/// Argument of `BTF_LOAD`.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub(super) struct BtfAttr {
+    pub(super) btf: u64,
+    pub(super) log: u64,
+    pub(super) size: u32,
+    pub(super) log_size: u32,
+    pub(super) log_level: u32,
+    pub(super) pad: u32,
+}
+
+/// Argument of `PROG_TEST_RUN`; `action` and `nanos` are results.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub(super) struct TestRunAttr {
+    pub(super) program_fd: u32,
+    pub(super) action: u32,
+    pub(super) data_size_in: u32,
+    pub(super) data_size_out: u32,
+    pub(super) data_in: u64,
+    pub(super) data_out: u64,
+    pub(super) repeat: u32,
+    pub(super) nanos: u32,
+    pub(super) context_size_in: u32,
+    pub(super) context_size_out: u32,
+    pub(super) context_in: u64,
+    pub(super) context_out: u64,
+    pub(super) flags: u32,
+    pub(super) cpu: u32,
+    pub(super) batch_size: u32,
+    pub(super) pad: u32,
 }
 
 /// Argument of `OBJ_GET`.

@@ -209,7 +209,7 @@ impl Map {
         unsafe { call::bpf(MAP_UPDATE, &mut attr) }.map(drop)
     }
 
-    fn element(&self, key: &[u8], value: usize, flags: u64) -> ElementAttr {
+    pub(super) fn element(&self, key: &[u8], value: usize, flags: u64) -> ElementAttr {
         let map_fd = self.raw_fd();
         ElementAttr { map_fd, pad: 0, key: key.as_ptr().addr() as u64, value: value as u64, flags }
     }

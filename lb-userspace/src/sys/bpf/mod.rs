@@ -1,4 +1,4 @@
-//! BPF maps by raw `bpf(2)`.
+//! BPF maps, and programs for measurements, by raw `bpf(2)`.
 //!
 //! aya trusts the sizes of a pinned map; here every access is checked against what the kernel says about the map. It also has
 //! no batch operations, which make reading a large table seven times faster.
@@ -8,6 +8,7 @@ mod bytes;
 mod call;
 mod link;
 mod map;
+mod program;
 #[cfg(test)]
 pub(crate) mod tests;
 mod words;
@@ -16,4 +17,5 @@ pub use batch::Chunk;
 pub use bytes::{bytes_of, bytes_of_slice, from_bytes};
 pub use link::{XdpLinkInfo, pinned_xdp_link};
 pub use map::{Map, MapInfo, MapShape, possible_cpus};
+pub use program::{RawProgram, TestRun, test_run};
 pub use words::Words;
