@@ -39,6 +39,24 @@ impl Apt {
             .map_err(|error| Error::new(format!("{error}\nby hand:\n{by_hand}")))
     }
 
+    /// What apt-cache says about the dependencies of a package.
+    pub(super) fn dependencies(&mut self, package: &str) -> Result<String> {
+        if let Some(reason) = self.unusable {
+            return Err(Error::new(format!("{reason}; the Debian package {package} is needed")));
+        }
+        self.update();
+        command::stdout(command::clean("apt-cache").args(["depends", package]))
+            .ok_or_else(|| Error::new(format!("there is no Debian package {package}")))
+    }
+
+    /// Downloads a package into a directory without installing it.
+    pub(super) fn download(&mut self, package: &str, directory: &Path) -> Result<()> {
+        say(&format!("downloading the Debian package {package}"));
+        // The user `_apt` can't write there, and apt-get warns that it downloads as root instead.
+        let root = "-oAPT::Sandbox::User=root";
+        command::run(apt_get().args([root, "download", package]).current_dir(directory))
+    }
+
     /// Whether Debian has a package of this name. Where that cannot be told it may: to install it fails with advice.
     pub(super) fn may_have_package(&mut self, name: &str) -> bool {
         if self.unusable.is_some() {

@@ -1,7 +1,7 @@
 //! bpf-linker, compiled against the LLVM of the BPF toolchain.
 
 use std::env;
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -10,6 +10,7 @@ use xtask::{Context, Error, Result, command, target_dir};
 
 use super::apt::Apt;
 use super::say;
+use super::staging::{Staging, lock, remove_dir};
 
 /// Installs the linker for a toolchain. Its directory appears when it is complete, and not before.
 pub(super) fn install(apt: &mut Apt, toolchain: &Toolchain) -> Result<()> {
@@ -23,11 +24,10 @@ pub(super) fn install(apt: &mut Apt, toolchain: &Toolchain) -> Result<()> {
     }
     say(&format!("compiling bpf-linker {BPF_LINKER_VERSION} for LLVM {llvm_major}, about a minute"));
     let staging = Staging::new(tools.join(".installing"))?;
-    command::run(&mut cargo_install(&staging.0, llvm_major, &bin_dir))?;
-    remove_dir(&staging.0.join("target"))?;
+    command::run(&mut cargo_install(staging.path(), llvm_major, &bin_dir))?;
+    remove_dir(&staging.path().join("target"))?;
     let destination = linker_dir(llvm_major);
-    remove_dir(&destination)?;
-    fs::rename(&staging.0, &destination).context(destination.display())
+    staging.publish(&destination)
 }
 
 fn cargo_install(root: &Path, llvm_major: u32, llvm_bin_dir: &Path) -> Command {
@@ -67,38 +67,4 @@ fn ensure_llvm(apt: &mut Apt, llvm_major: u32) -> Result<PathBuf> {
     }
     apt.install(&[&llvm_package(llvm_major), "libzstd-dev", "zlib1g-dev"])?;
     llvm_bin_dir(llvm_major).ok_or_else(|| Error::new(format!("LLVM {llvm_major} has no llvm-config")))
-}
-
-/// Waits until no other setup installs a tool.
-fn lock(tools: &Path) -> Result<File> {
-    let path = tools.join(".lock");
-    let file = File::create(&path).context(path.display())?;
-    file.lock().context(path.display())?;
-    Ok(file)
-}
-
-/// A directory that is removed unless it was renamed; so is one that a killed setup left behind.
-struct Staging(PathBuf);
-
-impl Staging {
-    fn new(path: PathBuf) -> Result<Self> {
-        remove_dir(&path)?;
-        fs::create_dir_all(&path).context(path.display())?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Staging {
-    fn drop(&mut self) {
-        if let Err(error) = remove_dir(&self.0) {
-            say(&error.to_string());
-        }
-    }
-}
-
-fn remove_dir(path: &Path) -> Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).context(path.display()),
-        _ => Ok(()),
-    }
 }

@@ -6,18 +6,22 @@ use xtask::{Error, Result, command};
 use self::apt::Apt;
 
 mod apt;
+mod kernel;
 mod linker;
 mod rustup;
+mod staging;
 
 pub(crate) use self::rustup::ensure_lints;
 
-/// How much a verb needs.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// How much a verb needs; each level has all of those before it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Level {
     /// Compilers and linkers.
     Build,
     /// These, and the programs that the tests and the demo start.
     Network,
+    /// These, and an emulator with a kernel and the programs in it.
+    Guest,
 }
 
 /// Whether rustup may download components.
@@ -37,7 +41,8 @@ impl From<bool> for Downloads {
 pub(crate) fn ensure(level: Level, downloads: Downloads) -> Result<()> {
     let programs = missing_programs(level);
     let ready = Ready::find();
-    if programs.is_empty() && ready.is_ok() {
+    let kernel = level < Level::Guest || kernel::is_there();
+    if programs.is_empty() && ready.is_ok() && kernel {
         return Ok(());
     }
     let mut apt = Apt::detect();
@@ -48,6 +53,9 @@ pub(crate) fn ensure(level: Level, downloads: Downloads) -> Result<()> {
     if let Err(reason) = ready {
         say(&reason.to_string());
         failures.extend(ensure_toolchain(&mut apt, downloads).err());
+    }
+    if !kernel {
+        failures.extend(kernel::install(&mut apt).err());
     }
     if failures.is_empty() {
         return Ok(());
@@ -69,10 +77,15 @@ const PROGRAMS: &[Program] = &[
     Program { name: "bpftool", packages: &["bpftool"], level: Level::Network },
     Program { name: "tshark", packages: &["tshark"], level: Level::Network },
     Program { name: "nginx", packages: &["nginx-light"], level: Level::Network },
+    Program { name: "qemu-system-x86_64", packages: &["qemu-system-x86"], level: Level::Guest },
+    Program { name: "busybox", packages: &["busybox-static"], level: Level::Guest },
+    Program { name: "depmod", packages: &["kmod"], level: Level::Guest },
+    Program { name: "ipvsadm", packages: &["ipvsadm"], level: Level::Guest },
+    Program { name: "nft", packages: &["nftables"], level: Level::Guest },
 ];
 
 fn missing_programs(level: Level) -> Vec<&'static Program> {
-    let needed = PROGRAMS.iter().filter(|program| program.level == Level::Build || level == Level::Network);
+    let needed = PROGRAMS.iter().filter(|program| program.level <= level);
     needed.filter(|program| command::find_program(program.name).is_none()).collect()
 }
 

@@ -12,8 +12,9 @@ pub(crate) const VERB: Verb = Verb {
     synopsis: "[--rustup]",
     details: "\
 Needed are a Rust compiler with the sources of its standard library, bpf-linker, and for tests and demo the programs
-ip, ethtool, bpftool, tshark and nginx. On Debian, as root, they are installed as packages; bpf-linker is compiled and
-kept in target/tools. Elsewhere this says what is missing and how to get it. Every other verb does this first.
+ip, ethtool, bpftool, tshark and nginx. The guest with kernel 6.1 also wants QEMU, BusyBox, kmod, ipvsadm and nft.
+On Debian, as root, they are installed as packages; bpf-linker is compiled and kept in target/tools, and the guest's
+kernel is unpacked in target/vm. Elsewhere this says what is missing and how to get it. Every other verb does this first.
 
   --rustup  may download components for installed rustup toolchains: rust-src, clippy, rustfmt
 
@@ -27,6 +28,9 @@ fn run(mut args: Args) -> Result<()> {
     let downloads = args.flag("--rustup").into();
     args.finish()?;
     ensure(Level::Network, downloads)?;
+    if let Err(reason) = ensure(Level::Guest, downloads) {
+        eprintln!("no guest with kernel 6.1: {reason}");
+    }
     match downloads {
         Downloads::Allowed => ensure_lints(downloads),
         Downloads::Refused => Ok(()),

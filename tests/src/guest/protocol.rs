@@ -1,0 +1,26 @@
+//! What host and guest say to each other: a line of JSON each.
+
+use serde::{Deserialize, Serialize};
+
+/// What the guest says first.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Hello {
+    /// As `uname -r` says.
+    pub(super) release: String,
+}
+
+/// What the guest is to do.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Request {
+    /// A script for the shell.
+    pub(super) script: String,
+}
+
+/// What came of it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Answer {
+    /// Exit status; 128 and more for signals.
+    pub(super) status: i32,
+    pub(super) stdout: String,
+    pub(super) stderr: String,
+}
