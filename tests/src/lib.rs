@@ -11,6 +11,7 @@ pub mod command;
 pub mod config;
 pub mod daemon;
 pub mod demo;
+pub mod guest;
 pub mod inject;
 pub mod measure;
 pub mod netns;

@@ -40,6 +40,15 @@ pub fn check() -> Result<()> {
 /// If `LB_REQUIRE_PRIVILEGED=1` and the check fails.
 #[must_use]
 pub fn ready() -> bool {
+    ready_if(check)
+}
+
+/// Like [`ready`], for another check.
+///
+/// # Panics
+///
+/// If `LB_REQUIRE_PRIVILEGED=1` and the check fails.
+pub fn ready_if(check: impl FnOnce() -> Result<()>) -> bool {
     let Err(reason) = check() else { return true };
     let test = thread::current().name().unwrap_or("test").to_owned();
     assert!(

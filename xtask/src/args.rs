@@ -50,6 +50,11 @@ impl Args {
         }
     }
 
+    /// Everything that is left, a first `--` too: the program that is started knows what it means.
+    pub(crate) fn all(self) -> Vec<OsString> {
+        self.0
+    }
+
     /// Everything that is left, for a program that is started; a first `--` only ends our own options.
     pub(crate) fn rest(mut self) -> Vec<OsString> {
         if self.0.first().is_some_and(|arg| arg == "--") {

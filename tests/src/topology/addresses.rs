@@ -81,7 +81,7 @@ pub fn snat_addresses(family: Family) -> Vec<IpAddr> {
 }
 
 /// The client's addresses beyond the first.
-pub(super) fn more_clients() -> impl Iterator<Item = (Ipv4Addr, Ipv6Addr)> {
+pub(crate) fn more_clients() -> impl Iterator<Item = (Ipv4Addr, Ipv6Addr)> {
     (1..CLIENT_ADDRESSES).map(|number| {
         let v4 = CLIENT_V4.octets();
         let v6 = CLIENT_V6.segments();
@@ -92,7 +92,7 @@ pub(super) fn more_clients() -> impl Iterator<Item = (Ipv4Addr, Ipv6Addr)> {
     })
 }
 
-pub(super) fn snat() -> impl Iterator<Item = (Ipv4Addr, Ipv6Addr)> {
+pub(crate) fn snat() -> impl Iterator<Item = (Ipv4Addr, Ipv6Addr)> {
     (1..=2).map(|number: u8| {
         (
             Ipv4Addr::new(10, 1, 0, 200 + number),
@@ -102,11 +102,11 @@ pub(super) fn snat() -> impl Iterator<Item = (Ipv4Addr, Ipv6Addr)> {
 }
 
 /// The address of a server by its index.
-pub(super) fn server_v4(index: u16) -> Ipv4Addr {
+pub(crate) fn server_v4(index: u16) -> Ipv4Addr {
     let [_, last] = (11 + index).to_be_bytes();
     Ipv4Addr::new(10, 1, 0, last)
 }
 
-pub(super) fn server_v6(index: u16) -> Ipv6Addr {
+pub(crate) fn server_v6(index: u16) -> Ipv6Addr {
     Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 0x11 + index)
 }

@@ -46,13 +46,13 @@ pub(super) fn bridge(switch: &Netns) -> Result<()> {
 }
 
 /// Gives an interface its addresses.
-pub(super) fn address(netns: &Netns, interface: &str, v4: Ipv4Addr, v6: Ipv6Addr) -> Result<()> {
+pub(crate) fn address(netns: &Netns, interface: &str, v4: Ipv4Addr, v6: Ipv6Addr) -> Result<()> {
     netns.ip(&format!("addr add {v4}/24 dev {interface}"))?;
     netns.ip(&format!("addr add {v6}/64 dev {interface} nodad")).map(drop)
 }
 
 /// Sends everything without a better route to a router.
-pub(super) fn default_route(netns: &Netns, v4: Ipv4Addr, v6: Ipv6Addr) -> Result<()> {
+pub(crate) fn default_route(netns: &Netns, v4: Ipv4Addr, v6: Ipv6Addr) -> Result<()> {
     netns.ip(&format!("route add default via {v4}"))?;
     netns.ip(&format!("-6 route add default via {v6}")).map(drop)
 }

@@ -9,7 +9,7 @@
 //! Every host sends complete checksums, and what the balancer's XDP program sends arrives (see [`links`]).
 
 pub mod addresses;
-mod links;
+pub(crate) mod links;
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},

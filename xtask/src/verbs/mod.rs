@@ -11,6 +11,7 @@ mod demo;
 mod measure;
 mod setup;
 mod test;
+mod vm;
 
 /// One verb.
 pub(crate) struct Verb {
@@ -26,7 +27,7 @@ pub(crate) struct Verb {
 
 /// All verbs, in the order in which one meets them.
 pub(crate) const VERBS: &[Verb] =
-    &[setup::VERB, build::VERB, check::VERB, test::VERB, demo::VERB, measure::VERB, bench::VERB];
+    &[setup::VERB, build::VERB, check::VERB, test::VERB, demo::VERB, measure::VERB, bench::VERB, vm::VERB];
 
 impl Verb {
     pub(crate) fn help(&self) -> String {
