@@ -1,210 +1,165 @@
 //! The metrics: names, help texts, labels, and where their values come from.
 
-use lb_common::abi::{DropReason, TrafficCounters};
-use prometheus::{IntCounterVec, IntGaugeVec, Opts, Result, core::Collector, proto::MetricFamily};
+use lb_common::abi::{DropReason, InterfaceCounters, TrafficCounters};
 
-use super::{Observation, ServiceSample};
+use super::page::{
+    Kind::{Counter, Gauge},
+    Page,
+};
+use super::{Observation, PoolSample, ServiceSample, TableSample};
 
-/// The families of one scrape, made anew each time: what is gone leaves no trace.
-pub(super) struct Families {
-    service: TrafficFamilies,
-    backend: TrafficFamilies,
-    backend_up: IntGaugeVec,
-    backend_weight: IntGaugeVec,
-    interface_packets: IntCounterVec,
-    interface_bytes: IntCounterVec,
-    interface_passed: IntCounterVec,
-    interface_dropped: IntCounterVec,
-    xdp_mode: IntGaugeVec,
-    drops: IntCounterVec,
-    table_entries: IntGaugeVec,
-    table_capacity: IntGaugeVec,
-    ports_in_use: IntGaugeVec,
-    ports_capacity: IntGaugeVec,
-    reconcile_errors: IntCounterVec,
-    build_info: IntGaugeVec,
+/// Bytes of a sample and of the text around them, roughly.
+const SAMPLE_BYTES: usize = 80;
+const FIXED_BYTES: usize = 16 << 10;
+/// Samples of a backend and of a service.
+const SAMPLES: usize = 8;
+
+/// The observation in Prometheus' text format.
+#[must_use]
+pub fn text(observation: &Observation) -> String {
+    let owners: usize = observation.services.iter().map(|service| 1 + service.backends.len()).sum();
+    let mut page = Page::with_capacity(owners * SAMPLES * SAMPLE_BYTES + FIXED_BYTES);
+    backends(&mut page, &observation.services);
+    page.family(Gauge, "lb_build_info", "1, labelled with the version of lbd.")
+        .sample(&[("version", observation.version)], 1);
+    drops(&mut page, &observation.drops);
+    tables(&mut page, &observation.tables);
+    interfaces(&mut page, observation);
+    page.family(
+        Counter,
+        "lb_reconcile_errors_total",
+        "How often the maps could not be brought to the desired state.",
+    )
+    .sample(&[], observation.reconcile_errors);
+    services(&mut page, &observation.services);
+    pools(&mut page, &observation.pools);
+    page.into_text()
 }
 
-const BACKEND: &[&str] = &["service", "backend"];
-const POOL: &[&str] = &["service", "backend", "address"];
+/// A metric of [`TrafficCounters`] with its two directions.
+type Directions = (&'static str, &'static str, fn(&TrafficCounters) -> [u64; 2]);
 
-impl Families {
-    pub(super) fn new() -> Result<Self> {
-        Ok(Self {
-            service: TrafficFamilies::new("service", &["service"])?,
-            backend: TrafficFamilies::new("backend", BACKEND)?,
-            backend_up: gauge(
-                "lb_backend_up",
-                "1 if the backend's health lets it take flows, else 0.",
-                BACKEND,
-            )?,
-            backend_weight: gauge("lb_backend_weight", "Configured weight of the backend.", BACKEND)?,
-            interface_packets: counter(
-                "lb_interface_packets_total",
-                "Frames that arrived (rx), and that the data path sent (tx).",
-                &["interface", "direction"],
-            )?,
-            interface_bytes: counter(
-                "lb_interface_bytes_total",
-                "Bytes of frames that arrived (rx), and that the data path sent (tx).",
-                &["interface", "direction"],
-            )?,
-            interface_passed: counter(
-                "lb_interface_passed_packets_total",
-                "Frames handed to the host, untouched.",
-                &["interface"],
-            )?,
-            interface_dropped: counter(
-                "lb_interface_dropped_packets_total",
-                "Frames dropped.",
-                &["interface"],
-            )?,
-            xdp_mode: gauge(
-                "lb_xdp_mode",
-                "1 for the mode the program is attached in.",
-                &["interface", "mode"],
-            )?,
-            drops: counter("lb_drops_total", "Packets dropped, by reason.", &["reason"])?,
-            table_entries: gauge(
-                "lb_flow_table_entries",
-                "Entries of a flow table, two for a flow.",
-                &["table"],
-            )?,
-            table_capacity: gauge("lb_flow_table_capacity", "Most entries of a flow table.", &["table"])?,
-            ports_in_use: gauge("lb_snat_ports_in_use", "Ports of a SNAT address that are taken.", POOL)?,
-            ports_capacity: gauge("lb_snat_ports_capacity", "Ports of a SNAT address that there are.", POOL)?,
-            reconcile_errors: counter(
-                "lb_reconcile_errors_total",
-                "How often the maps could not be brought to the desired state.",
-                &[],
-            )?,
-            build_info: gauge("lb_build_info", "1, labelled with the version of lbd.", &["version"])?,
-        })
+const PACKETS: Directions =
+    ("packets_total", "Packets from clients (in) and from backends (out).", |traffic| {
+        [traffic.packets_in, traffic.packets_out]
+    });
+const BYTES: Directions = (
+    "bytes_total",
+    "Bytes from clients (in) and from backends (out), without Ethernet headers.",
+    |traffic| [traffic.bytes_in, traffic.bytes_out],
+);
+const FLOWS: &str = "Flows begun.";
+const ACTIVE_FLOWS: &str = "Flows that live.";
+
+fn backends(page: &mut Page, services: &[ServiceSample]) {
+    let all = || services.iter().flat_map(|service| service.backends.iter().map(move |b| (service, b)));
+    for (name, help, values) in [PACKETS, BYTES] {
+        let name = format!("lb_backend_{name}");
+        let mut family = page.family(Counter, &name, help);
+        for (service, backend) in all() {
+            let [inward, outward] = values(&backend.traffic);
+            for (direction, value) in [("in", inward), ("out", outward)] {
+                let labels = [
+                    ("backend", backend.name.as_str()),
+                    ("direction", direction),
+                    ("service", &service.name),
+                ];
+                family.sample(&labels, value);
+            }
+        }
     }
+    let mut plain = |kind, name, help, value: fn(&super::BackendSample) -> u64| {
+        let mut family = page.family(kind, name, help);
+        for (service, backend) in all() {
+            family.sample(&[("backend", &backend.name), ("service", &service.name)], value(backend));
+        }
+    };
+    plain(Counter, "lb_backend_flows_total", FLOWS, |backend| backend.traffic.flows);
+    plain(Gauge, "lb_backend_active_flows", ACTIVE_FLOWS, |backend| backend.active_flows);
+    plain(Gauge, "lb_backend_up", "1 if the backend's health lets it take flows, else 0.", |backend| {
+        backend.up.into()
+    });
+    plain(Gauge, "lb_backend_weight", "Configured weight of the backend.", |backend| backend.weight.into());
+}
 
-    pub(super) fn fill(&self, observation: &Observation) -> Result<()> {
-        observation.services.iter().try_for_each(|service| self.fill_service(service))?;
+fn services(page: &mut Page, services: &[ServiceSample]) {
+    for (name, help, values) in [PACKETS, BYTES] {
+        let name = format!("lb_service_{name}");
+        let mut family = page.family(Counter, &name, help);
+        for service in services {
+            let [inward, outward] = values(&service.traffic);
+            for (direction, value) in [("in", inward), ("out", outward)] {
+                family.sample(&[("direction", direction), ("service", &service.name)], value);
+            }
+        }
+    }
+    let mut family = page.family(Counter, "lb_service_flows_total", FLOWS);
+    services.iter().for_each(|service| family.sample(&[("service", &service.name)], service.traffic.flows));
+    let mut family = page.family(Gauge, "lb_service_active_flows", ACTIVE_FLOWS);
+    services.iter().for_each(|service| family.sample(&[("service", &service.name)], service.active_flows));
+}
+
+fn interfaces(page: &mut Page, observation: &Observation) {
+    type Rates = (&'static str, &'static str, fn(&InterfaceCounters) -> [u64; 2]);
+    let both: [Rates; 2] = [
+        (
+            "lb_interface_packets_total",
+            "Frames that arrived (rx), and that the data path sent (tx).",
+            |traffic| [traffic.rx_packets, traffic.tx_packets],
+        ),
+        (
+            "lb_interface_bytes_total",
+            "Bytes of frames that arrived (rx), and that the data path sent (tx).",
+            |traffic| [traffic.rx_bytes, traffic.tx_bytes],
+        ),
+    ];
+    for (name, help, values) in both {
+        let mut family = page.family(Counter, name, help);
         for interface in &observation.interfaces {
-            let name = interface.name.as_str();
-            let traffic = &interface.traffic;
-            add(&self.interface_packets, &[name, "rx"], traffic.rx_packets)?;
-            add(&self.interface_packets, &[name, "tx"], traffic.tx_packets)?;
-            add(&self.interface_bytes, &[name, "rx"], traffic.rx_bytes)?;
-            add(&self.interface_bytes, &[name, "tx"], traffic.tx_bytes)?;
-            add(&self.interface_passed, &[name], traffic.passed)?;
-            add(&self.interface_dropped, &[name], traffic.dropped)?;
-            set(&self.xdp_mode, &[name, interface.mode], 1)?;
+            let [received, sent] = values(&interface.traffic);
+            for (direction, value) in [("rx", received), ("tx", sent)] {
+                family.sample(&[("direction", direction), ("interface", &interface.name)], value);
+            }
         }
-        for reason in DropReason::ALL {
-            let count = observation.drops.get(*reason as usize).copied().unwrap_or_default();
-            add(&self.drops, &[reason.as_str()], count)?;
+    }
+    let name = "lb_interface_passed_packets_total";
+    let mut family = page.family(Counter, name, "Frames handed to the host, untouched.");
+    for interface in &observation.interfaces {
+        family.sample(&[("interface", &interface.name)], interface.traffic.passed);
+    }
+    let mut family = page.family(Counter, "lb_interface_dropped_packets_total", "Frames dropped.");
+    for interface in &observation.interfaces {
+        family.sample(&[("interface", &interface.name)], interface.traffic.dropped);
+    }
+    let mut family = page.family(Gauge, "lb_xdp_mode", "1 for the mode the program is attached in.");
+    for interface in &observation.interfaces {
+        family.sample(&[("interface", &interface.name), ("mode", interface.mode)], 1);
+    }
+}
+
+fn drops(page: &mut Page, drops: &[u64]) {
+    let mut family = page.family(Counter, "lb_drops_total", "Packets dropped, by reason.");
+    for reason in DropReason::ALL {
+        let count = drops.get(*reason as usize).copied().unwrap_or_default();
+        family.sample(&[("reason", reason.as_str())], count);
+    }
+}
+
+fn tables(page: &mut Page, tables: &[TableSample]) {
+    let mut family = page.family(Gauge, "lb_flow_table_capacity", "Most entries of a flow table.");
+    tables.iter().for_each(|table| family.sample(&[("table", &table.name)], table.capacity));
+    let mut family = page.family(Gauge, "lb_flow_table_entries", "Entries of a flow table, two for a flow.");
+    tables.iter().for_each(|table| family.sample(&[("table", &table.name)], table.entries));
+}
+
+fn pools(page: &mut Page, pools: &[PoolSample]) {
+    let mut plain = |name, help, value: fn(&PoolSample) -> u64| {
+        let mut family = page.family(Gauge, name, help);
+        for pool in pools {
+            let PoolSample { service, backend, address, .. } = pool;
+            family.sample(&[("address", address), ("backend", backend), ("service", service)], value(pool));
         }
-        for table in &observation.tables {
-            set(&self.table_entries, &[&table.name], table.entries)?;
-            set(&self.table_capacity, &[&table.name], table.capacity)?;
-        }
-        for pool in &observation.pools {
-            let labels = [pool.service.as_str(), &pool.backend, &pool.address];
-            set(&self.ports_in_use, &labels, pool.in_use)?;
-            set(&self.ports_capacity, &labels, pool.capacity)?;
-        }
-        add(&self.reconcile_errors, &[], observation.reconcile_errors)?;
-        set(&self.build_info, &[observation.version], 1)
-    }
-
-    fn fill_service(&self, service: &ServiceSample) -> Result<()> {
-        self.service.fill(&[&service.name], &service.traffic, service.active_flows)?;
-        for backend in &service.backends {
-            let labels = [service.name.as_str(), &backend.name];
-            self.backend.fill(&labels, &backend.traffic, backend.active_flows)?;
-            set(&self.backend_up, &labels, backend.up.into())?;
-            set(&self.backend_weight, &labels, backend.weight.into())?;
-        }
-        Ok(())
-    }
-
-    pub(super) fn collect(&self) -> Vec<MetricFamily> {
-        let families: [&dyn Collector; 14] = [
-            &self.backend_up,
-            &self.backend_weight,
-            &self.interface_packets,
-            &self.interface_bytes,
-            &self.interface_passed,
-            &self.interface_dropped,
-            &self.xdp_mode,
-            &self.drops,
-            &self.table_entries,
-            &self.table_capacity,
-            &self.ports_in_use,
-            &self.ports_capacity,
-            &self.reconcile_errors,
-            &self.build_info,
-        ];
-        let traffic = self.service.all().into_iter().chain(self.backend.all());
-        traffic
-            .chain(families)
-            .flat_map(Collector::collect)
-            .filter(|family| !family.get_metric().is_empty())
-            .collect()
-    }
-}
-
-/// The metrics that services and backends both have.
-struct TrafficFamilies {
-    packets: IntCounterVec,
-    bytes: IntCounterVec,
-    flows: IntCounterVec,
-    active_flows: IntGaugeVec,
-}
-
-impl TrafficFamilies {
-    fn new(what: &str, labels: &[&str]) -> Result<Self> {
-        let with_direction = [labels, &["direction"]].concat();
-        Ok(Self {
-            packets: counter(
-                &format!("lb_{what}_packets_total"),
-                "Packets from clients (in) and from backends (out).",
-                &with_direction,
-            )?,
-            bytes: counter(
-                &format!("lb_{what}_bytes_total"),
-                "Bytes from clients (in) and from backends (out), without Ethernet headers.",
-                &with_direction,
-            )?,
-            flows: counter(&format!("lb_{what}_flows_total"), "Flows begun.", labels)?,
-            active_flows: gauge(&format!("lb_{what}_active_flows"), "Flows that live.", labels)?,
-        })
-    }
-
-    fn fill(&self, labels: &[&str], traffic: &TrafficCounters, active_flows: u64) -> Result<()> {
-        let (inward, outward) = ([labels, &["in"]].concat(), [labels, &["out"]].concat());
-        add(&self.packets, &inward, traffic.packets_in)?;
-        add(&self.packets, &outward, traffic.packets_out)?;
-        add(&self.bytes, &inward, traffic.bytes_in)?;
-        add(&self.bytes, &outward, traffic.bytes_out)?;
-        add(&self.flows, labels, traffic.flows)?;
-        set(&self.active_flows, labels, active_flows)
-    }
-
-    fn all(&self) -> [&dyn Collector; 4] {
-        [&self.packets, &self.bytes, &self.flows, &self.active_flows]
-    }
-}
-
-fn counter(name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec> {
-    IntCounterVec::new(Opts::new(name, help), labels)
-}
-
-fn gauge(name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec> {
-    IntGaugeVec::new(Opts::new(name, help), labels)
-}
-
-fn add(family: &IntCounterVec, labels: &[&str], value: u64) -> Result<()> {
-    family.get_metric_with_label_values(labels)?.inc_by(value);
-    Ok(())
-}
-
-fn set(family: &IntGaugeVec, labels: &[&str], value: u64) -> Result<()> {
-    family.get_metric_with_label_values(labels)?.set(i64::try_from(value).unwrap_or(i64::MAX));
-    Ok(())
+    };
+    plain("lb_snat_ports_in_use", "Ports of a SNAT address that are taken.", |pool| pool.in_use);
+    plain("lb_snat_ports_capacity", "Ports of a SNAT address that there are.", |pool| pool.capacity);
 }

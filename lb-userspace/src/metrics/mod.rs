@@ -4,11 +4,11 @@
 
 mod families;
 mod observation;
+mod page;
 mod server;
 #[cfg(test)]
 mod tests;
 
-pub use observation::{
-    BackendSample, InterfaceSample, Observation, PoolSample, ServiceSample, TableSample, text,
-};
+pub use families::text;
+pub use observation::{BackendSample, InterfaceSample, Observation, PoolSample, ServiceSample, TableSample};
 pub use server::{Source, serve};

@@ -1,13 +1,6 @@
 //! What is shown, as plain data.
 
 use lb_common::abi::{InterfaceCounters, TrafficCounters};
-use prometheus::{
-    Encoder, Registry, TextEncoder,
-    core::{Collector, Desc},
-    proto::MetricFamily,
-};
-
-use super::families::Families;
 
 /// All that a scrape shows.
 #[derive(Clone, Debug, Default)]
@@ -91,36 +84,4 @@ pub struct PoolSample {
     pub in_use: u64,
     /// Ports there are.
     pub capacity: u64,
-}
-
-/// The observation in Prometheus' text format.
-///
-/// # Errors
-/// Two samples have the same labels, which would be a defect.
-pub fn text(observation: Observation) -> Result<String, prometheus::Error> {
-    let registry = Registry::new();
-    registry.register(Box::new(Snapshot(observation)))?;
-    let mut text = Vec::new();
-    TextEncoder::new().encode(&registry.gather(), &mut text)?;
-    String::from_utf8(text).map_err(|error| prometheus::Error::Msg(error.to_string()))
-}
-
-/// Shows an observation to the registry.
-struct Snapshot(Observation);
-
-impl Collector for Snapshot {
-    fn desc(&self) -> Vec<&Desc> {
-        // The registry only compares these with those of other collectors, of which there are none.
-        Vec::new()
-    }
-
-    fn collect(&self) -> Vec<MetricFamily> {
-        Families::new()
-            .and_then(|families| {
-                families.fill(&self.0)?;
-                Ok(families.collect())
-            })
-            .inspect_err(|error| tracing::error!(%error, "metrics"))
-            .unwrap_or_default()
-    }
 }

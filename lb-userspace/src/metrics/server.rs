@@ -86,7 +86,7 @@ async fn answer(request: &Request<Incoming>, scrapes: &Scrapes) -> Response<Full
     match scrapes.text().await {
         Ok(text) => {
             let mut response = Response::new(Full::new(text));
-            let format = hyper::header::HeaderValue::from_static(prometheus::TEXT_FORMAT);
+            let format = hyper::header::HeaderValue::from_static(super::page::CONTENT_TYPE);
             response.headers_mut().insert(CONTENT_TYPE, format);
             response
         }
