@@ -61,7 +61,7 @@ pub(super) async fn status(State(api): State<Api>) -> Answer<Status> {
 }
 
 pub(super) async fn services(State(api): State<Api>) -> Json<Vec<Service>> {
-    Json(api.control.snapshot().services.iter().map(view::service).collect())
+    Json(api.control.snapshot().services.iter().map(|service| view::service(service)).collect())
 }
 
 pub(super) async fn service(State(api): State<Api>, Names(name): Names<String>) -> Answer<Service> {

@@ -179,7 +179,7 @@ struct Names<'a> {
 impl<'a> Names<'a> {
     fn of(snapshot: &'a Snapshot) -> Self {
         Self {
-            services: snapshot.services.iter().map(|service| (service.id, service)).collect(),
+            services: snapshot.services.iter().map(|service| (service.id, &**service)).collect(),
             backends: snapshot.backends().map(|(_, backend)| (backend.id, backend)).collect(),
         }
     }

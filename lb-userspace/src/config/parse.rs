@@ -19,7 +19,7 @@ pub(super) fn parse(text: &str, document: &Document<&str>) -> Result<Config, Vec
     reader.end();
 
     let invalid = if report.count() == 0 {
-        draft.services = services.into_iter().map(|(_, service)| service).collect();
+        draft.services = services.into_iter().map(|(_, service)| service.into()).collect();
         match draft.check() {
             Ok(config) => return Ok(config),
             Err(error) => error.0,

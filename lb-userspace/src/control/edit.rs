@@ -8,7 +8,7 @@ use std::{
 
 use super::Error;
 use crate::model::{
-    AdminState, Algorithm, Backend, BackendName, Draft, HealthCheck, Mode, Service, ServiceName,
+    AdminState, Algorithm, Backend, BackendName, Draft, HealthCheck, Mode, Service, ServiceName, Shared,
 };
 
 /// A change of the desired state.
@@ -220,7 +220,7 @@ fn add_service(draft: &mut Draft, service: &Service) -> Result<(), Error> {
         );
         return Err(Error::conflict(format!("services[{}].address", service.name), message));
     }
-    draft.services.push(service.clone());
+    draft.services.push(service.clone().into());
     Ok(())
 }
 
@@ -253,7 +253,7 @@ fn find_backend<'a>(service: &'a mut Service, name: &BackendName) -> Result<&'a 
 }
 
 /// There is no such service among `services`.
-pub(crate) fn unknown_service(name: &str, services: &[Service]) -> Error {
+pub(crate) fn unknown_service(name: &str, services: &[Shared<Service>]) -> Error {
     let known: Vec<&str> = services.iter().map(|service| service.name.as_str()).collect();
     Error::unknown(format!("services[{name}]"), "service", name, &known)
 }

@@ -202,7 +202,7 @@ pub(crate) fn example() -> Config {
     dns.backends = vec![backend("d1", "10.0.0.53", 53)];
     let draft = Draft {
         interfaces: vec![InterfaceName::new("eth0").unwrap()],
-        services: vec![web, dns],
+        services: vec![web.into(), dns.into()],
         ..Draft::default()
     };
     draft.check().unwrap()

@@ -67,7 +67,10 @@ mod tests {
             state: AdminState::Enabled,
         };
         web.backends.push(backend);
-        Draft { services: vec![Service::new("dns".parse().unwrap(), at), web], ..Draft::default() }
+        Draft {
+            services: vec![Service::new("dns".parse().unwrap(), at).into(), web.into()],
+            ..Draft::default()
+        }
     }
 
     #[test]

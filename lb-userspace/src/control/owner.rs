@@ -55,7 +55,7 @@ impl Control {
         let mut target = Target::adopt(maps, interfaces, random, config.limits)?;
         target.apply(&config, &health, now)?;
         let configs = Configs { started: &config, saved: &config, current: &config };
-        let snapshot = Arc::new(view::snapshot(0, &configs, &health, None, &target));
+        let snapshot = Arc::new(view::snapshot(None, &configs, &health, None, &target));
         let (started, saved) = (config.clone(), config.clone());
         Ok(Self {
             store,
@@ -158,8 +158,7 @@ impl Control {
         commit: impl FnOnce() -> Result<(), Error>,
         now: Instant,
     ) -> Result<(), Error> {
-        let mut health = self.health.clone();
-        health.retain(|service, backend| view::is_same_check(&self.current, &current, service, backend));
+        let health = view::health_that_holds(&self.health, &self.current, &current);
         let done = self.target.apply(&current, &health, now).and_then(|()| commit());
         if done.is_err() {
             let back = self.target.apply(&self.current, &self.health, now);
@@ -194,9 +193,8 @@ impl Control {
 
     fn publish(&mut self) {
         let problem = self.problem.clone();
-        let generation = self.snapshot.generation + 1;
         let configs = Configs { started: &self.started, saved: &self.saved, current: &self.current };
-        let next = view::snapshot(generation, &configs, &self.health, problem, &self.target);
+        let next = view::snapshot(Some(&self.snapshot), &configs, &self.health, problem, &self.target);
         if !next.is_like(&self.snapshot) {
             self.snapshot = Arc::new(next);
         } else if next.reconciled != self.snapshot.reconciled {
@@ -210,5 +208,5 @@ impl Control {
 fn edited(config: &Config, edit: &Edit) -> Result<Config, Error> {
     let mut draft = config.draft();
     edit.apply(&mut draft)?;
-    draft.clone().check().map_err(|found| invalid::error(&found, &draft))
+    draft.clone().check_changes(config).map_err(|found| invalid::error(&found, &draft))
 }

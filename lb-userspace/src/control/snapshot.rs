@@ -3,7 +3,7 @@
 use lb_common::abi::BackendState;
 
 use crate::{
-    model::{Backend, Config, Health, Service},
+    model::{Backend, Config, Health, HealthView, Service, Shared},
     reconcile::Statistics,
 };
 
@@ -21,11 +21,15 @@ pub struct Snapshot {
     /// Why the maps do not hold the desired state; control tries again by itself.
     pub problem: Option<String>,
     /// The services of `config`, in its order.
-    pub services: Vec<ServiceView>,
+    pub services: Vec<Shared<ServiceView>>,
     /// Ids of removed backends whose flows are to be deleted; then [`super::Event::BackendReleased`] frees them.
     pub releasing: Vec<u32>,
     /// What reconciliation did so far; a change of this alone is not announced.
     pub reconciled: Statistics,
+    /// The health that `services` shows.
+    pub(super) health: HealthView,
+    /// Changes when ids may have.
+    pub(super) renumbered: u64,
 }
 
 /// A service with what it is in the maps.
@@ -34,7 +38,7 @@ pub struct ServiceView {
     /// Its id in the maps.
     pub id: u16,
     /// What the operator wants.
-    pub desired: Service,
+    pub desired: Shared<Service>,
     /// Its backends, in the same order.
     pub backends: Vec<BackendView>,
 }
@@ -64,6 +68,8 @@ impl Snapshot {
             services,
             releasing,
             reconciled: _,
+            health: _,
+            renumbered: _,
         } = self;
         *config == other.config
             && *unsaved == other.unsaved
@@ -76,13 +82,13 @@ impl Snapshot {
     /// The service of a name.
     #[must_use]
     pub fn service(&self, name: &str) -> Option<&ServiceView> {
-        self.services.iter().find(|service| service.desired.name.as_str() == name)
+        self.services.iter().find(|service| service.desired.name.as_str() == name).map(|view| &**view)
     }
 
     /// The service with an id.
     #[must_use]
     pub fn service_by_id(&self, id: u16) -> Option<&ServiceView> {
-        self.services.iter().find(|service| service.id == id)
+        self.services.iter().find(|service| service.id == id).map(|view| &**view)
     }
 
     /// The backend with an id, and its service.
@@ -95,7 +101,7 @@ impl Snapshot {
     pub fn backends(&self) -> impl Iterator<Item = (&ServiceView, &BackendView)> {
         self.services
             .iter()
-            .flat_map(|service| service.backends.iter().map(move |backend| (service, backend)))
+            .flat_map(|service| service.backends.iter().map(move |backend| (&**service, backend)))
     }
 }
 

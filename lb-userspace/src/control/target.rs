@@ -1,6 +1,6 @@
 //! The maps, as control sees them: a desired state goes in, ids and states come out.
 
-use std::{borrow::Cow, collections::BTreeMap, time::Instant};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc, time::Instant};
 
 use lb_common::abi::{BackendState, Interface};
 
@@ -18,7 +18,7 @@ pub(super) struct Target {
     planner: Planner,
     reconciler: Reconciler,
     /// What was planned last.
-    image: MapImage,
+    image: Arc<MapImage>,
     interfaces: BTreeMap<u32, Interface>,
     /// Key of the flow hash if the configuration names none.
     seed: u64,
@@ -40,7 +40,7 @@ impl Target {
             maps,
             planner: Planner::restore(&dump),
             reconciler: Reconciler::new(Policy::default()),
-            image: MapImage::default(),
+            image: Arc::default(),
             interfaces,
             seed: dump.seed().unwrap_or(random),
             limits,
@@ -59,7 +59,7 @@ impl Target {
         let inputs =
             Inputs { config, health, interfaces: &self.interfaces, seed: config.seed.unwrap_or(self.seed) };
         let image = self.planner.plan(&inputs).map_err(|error| from_plan(&error))?;
-        self.image = image.clone();
+        self.image = Arc::clone(&image);
         self.reconciler.desire(image, true);
         Ok(())
     }
@@ -114,6 +114,11 @@ impl Target {
     /// Ids of removed backends that wait for [`Target::release`].
     pub(super) fn releasing(&self) -> Vec<u32> {
         self.planner.ids().releasing().collect()
+    }
+
+    /// Changes when ids may have.
+    pub(super) fn renumbered(&self) -> u64 {
+        self.planner.renumbered()
     }
 
     /// Id of a service in the maps; 0: none.

@@ -245,10 +245,11 @@ fn sizes_of_maps_wait_for_a_restart() {
         algorithm: Algorithm::Random,
         health: None,
         backends: Vec::new(),
-        ..larger.services[0].clone()
+        ..Service::clone(&larger.services[0])
     };
-    larger.services =
-        (1..=1025).map(|port| Service { name: name(&format!("s{port}")), port, ..slim.clone() }).collect();
+    larger.services = (1..=1025)
+        .map(|port| Service { name: name(&format!("s{port}")), port, ..slim.clone() }.into())
+        .collect();
     bench.store.write(Ok(larger.check().unwrap()));
     let before = bench.maps.image();
     let error = bench.handle(Event::Reload).unwrap_err();

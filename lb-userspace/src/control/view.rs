@@ -1,9 +1,13 @@
 //! Makes snapshots.
 
+use std::{collections::HashMap, net::IpAddr};
+
 use lb_common::abi::BackendState;
 
 use super::{BackendView, ServiceView, Snapshot, target::Target};
-use crate::model::{Backend, BackendName, Config, Draft, Health, HealthView, Service, ServiceName};
+use crate::model::{
+    Backend, BackendName, Config, Draft, Health, HealthView, Service, ServiceAddress, ServiceName, Shared,
+};
 
 /// The configuration at three stages.
 pub(super) struct Configs<'a> {
@@ -15,25 +19,39 @@ pub(super) struct Configs<'a> {
     pub(super) current: &'a Config,
 }
 
-/// The state of everything.
+/// The state of everything. What `before` shows and is still so is shared with it.
 pub(super) fn snapshot(
-    generation: u64,
+    before: Option<&Snapshot>,
     configs: &Configs<'_>,
     health: &HealthView,
     problem: Option<String>,
     target: &Target,
 ) -> Snapshot {
     let Configs { started, saved, current } = *configs;
-    let services = current.services.iter().map(|desired| service(desired, health, target)).collect();
+    let renumbered = target.renumbered();
+    let same = before.filter(|before| before.renumbered == renumbered);
+    let services = current.services.iter().enumerate().map(|(index, desired)| {
+        let shown = same.and_then(|before| Some((before.services.get(index)?, &before.health)));
+        match shown {
+            Some((shown, known))
+                if shown.desired.is(desired) && known.is_alike_for(&desired.name, health) =>
+            {
+                shown.clone()
+            }
+            _ => service(desired, health, target).into(),
+        }
+    });
     Snapshot {
-        generation,
+        generation: before.map_or(0, |before| before.generation + 1),
         config: current.clone(),
         unsaved: current != saved,
         restart_needed: restart_needed(started, current),
         problem,
-        services,
+        services: services.collect(),
         releasing: target.releasing(),
         reconciled: target.statistics(),
+        health: health.clone(),
+        renumbered,
     }
 }
 
@@ -50,7 +68,7 @@ fn restart_needed(started: &Draft, current: &Draft) -> Vec<&'static str> {
     .collect()
 }
 
-fn service(desired: &Service, health: &HealthView, target: &Target) -> ServiceView {
+fn service(desired: &Shared<Service>, health: &HealthView, target: &Target) -> ServiceView {
     let backends = desired.backends.iter().map(|backend| {
         let (id, state) = target.backend(desired, backend);
         let checked = desired.health.is_some();
@@ -64,22 +82,29 @@ fn service(desired: &Service, health: &HealthView, target: &Target) -> ServiceVi
     ServiceView { id: target.service(desired), desired: desired.clone(), backends: backends.collect() }
 }
 
-/// Whether what is known of a backend's health still holds under another configuration: the service is still checked, and the
-/// backend of that name is still the same one.
-pub(super) fn is_same_check(
-    before: &Config,
-    after: &Config,
-    service: &ServiceName,
-    backend: &BackendName,
-) -> bool {
-    let at = |config: &Config| {
-        let service = config.service(service)?;
-        let check = service.health?;
-        let Backend { address, port, .. } = service.backend(backend)?;
-        Some((service.at(), *address, *port, check.port))
+/// What is known of health and still holds under another configuration: where the service is still checked, and the backend of
+/// that name is still the same one.
+pub(super) fn health_that_holds(health: &HealthView, before: &Config, after: &Config) -> HealthView {
+    let mut held = health.clone();
+    if before == after || health.iter().next().is_none() {
+        return held;
+    }
+    let by_name = |config: &'_ Config| -> HashMap<ServiceName, Shared<Service>> {
+        config.services.iter().map(|service| (service.name.clone(), service.clone())).collect()
     };
-    let before = at(before);
-    before.is_some() && before == at(after)
+    let (before, after) = (by_name(before), by_name(after));
+    held.retain(|service, backend| {
+        let (Some(before), Some(after)) = (before.get(service), after.get(service)) else { return false };
+        before.is(after) || checked(before, backend).is_some_and(|at| Some(at) == checked(after, backend))
+    });
+    held
+}
+
+/// What is checked of a backend.
+fn checked(service: &Service, backend: &BackendName) -> Option<(ServiceAddress, IpAddr, u16, Option<u16>)> {
+    let check = service.health?;
+    let Backend { address, port, .. } = service.backend(backend)?;
+    Some((service.at(), *address, *port, check.port))
 }
 
 /// The state of a number in the maps.

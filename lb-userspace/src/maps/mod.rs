@@ -19,7 +19,7 @@ pub use fake::FakeMaps;
 pub use faulty::FaultyMaps;
 pub use operation::Operation;
 pub use pinned::PinnedMaps;
-pub use shapes::{MAX_SLOT_TABLES_AT_ONCE, check_shape};
+pub use shapes::{MAX_SLOT_TABLES_AT_ONCE, MAX_SLOTS_AT_ONCE, check_shape};
 
 use crate::plan::MapImage;
 

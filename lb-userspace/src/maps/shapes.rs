@@ -10,8 +10,11 @@ use lb_common::maps;
 use super::MapError;
 use crate::sys::bpf::{Map, MapShape};
 
-/// Slot tables that are written in one operation; each takes up to 4 MiB until it is done.
-pub const MAX_SLOT_TABLES_AT_ONCE: usize = 64;
+/// Slot tables that are written in one operation, which holds a file descriptor for each until it is done. Each operation waits
+/// for the kernel once, some 10 ms.
+pub const MAX_SLOT_TABLES_AT_ONCE: usize = 512;
+/// Slots of these tables: 64 MiB, held twice until it is done.
+pub const MAX_SLOTS_AT_ONCE: usize = 1 << 24;
 
 /// `BPF_F_MMAPABLE`: an array may have it; its elements are the same.
 const MMAPABLE: u32 = 0x400;

@@ -5,7 +5,7 @@ use std::ops::Deref;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{InterfaceName, InvalidDraft, Service, ServiceName, check, keyword::keyword};
+use super::{InterfaceName, InvalidDraft, Service, ServiceName, Shared, check, keyword::keyword};
 
 /// How the XDP program is attached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -121,7 +121,7 @@ pub struct Draft {
     /// Source ports of full NAT.
     pub snat_ports: SnatPorts,
     /// The services, in the order of the file.
-    pub services: Vec<Service>,
+    pub services: Vec<Shared<Service>>,
 }
 
 impl Default for Draft {
@@ -144,13 +144,13 @@ impl Default for Draft {
 impl Draft {
     /// The service of a name.
     #[must_use]
-    pub fn service(&self, name: &ServiceName) -> Option<&Service> {
+    pub fn service(&self, name: &ServiceName) -> Option<&Shared<Service>> {
         self.services.iter().find(|service| service.name == *name)
     }
 
     /// The service of a name, to be changed.
     pub fn service_mut(&mut self, name: &ServiceName) -> Option<&mut Service> {
-        self.services.iter_mut().find(|service| service.name == *name)
+        self.services.iter_mut().find(|service| service.name == *name).map(|service| &mut **service)
     }
 
     /// Checks everything.
@@ -158,7 +158,19 @@ impl Draft {
     /// # Errors
     /// [`InvalidDraft`] lists all that is wrong.
     pub fn check(self) -> Result<Config, InvalidDraft> {
-        let found = check::check(&self);
+        self.check_with(None)
+    }
+
+    /// As [`Self::check`], for a changed copy of `before`: what is still the same is not looked at again.
+    ///
+    /// # Errors
+    /// As [`Self::check`].
+    pub fn check_changes(self, before: &Config) -> Result<Config, InvalidDraft> {
+        self.check_with(Some(before))
+    }
+
+    fn check_with(self, before: Option<&Config>) -> Result<Config, InvalidDraft> {
+        let found = check::check(&self, before.map(|before| &before.0));
         if found.is_empty() { Ok(Config(self)) } else { Err(InvalidDraft(found)) }
     }
 }

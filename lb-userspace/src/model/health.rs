@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{BackendName, ServiceName, keyword::keyword};
+use super::{BackendName, ServiceName, Shared, keyword::keyword};
 
 /// How the backends of a service are checked: a TCP connection is opened to each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,27 +48,58 @@ keyword!(Health { Up = "up", Down = "down", Unknown = "unknown" });
 
 /// The health of every checked backend.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct HealthView(BTreeMap<(ServiceName, BackendName), Health>);
+pub struct HealthView(Shared<BTreeMap<ServiceName, Shared<BTreeMap<BackendName, Health>>>>);
 
 impl HealthView {
     /// The health of a backend; [`Health::Unknown`] if nothing was recorded.
     #[must_use]
     pub fn of(&self, service: &ServiceName, backend: &BackendName) -> Health {
-        self.0.get(&(service.clone(), backend.clone())).copied().unwrap_or_default()
+        let backends = self.0.get(service);
+        backends.and_then(|backends| backends.get(backend)).copied().unwrap_or_default()
     }
 
     /// Records the health of a backend; true if it was another before.
     pub fn set(&mut self, service: &ServiceName, backend: &BackendName, health: Health) -> bool {
-        self.0.insert((service.clone(), backend.clone()), health).unwrap_or_default() != health
+        if self.0.get(service).and_then(|backends| backends.get(backend)) == Some(&health) {
+            return false;
+        }
+        let backends = self.0.entry(service.clone()).or_default();
+        backends.insert(backend.clone(), health).unwrap_or_default() != health
     }
 
     /// Forgets the backends for which `keep` is false.
     pub fn retain(&mut self, mut keep: impl FnMut(&ServiceName, &BackendName) -> bool) {
-        self.0.retain(|(service, backend), _| keep(service, backend));
+        let mut gone = Vec::new();
+        for (service, backend, _) in self.iter() {
+            if !keep(service, backend) {
+                gone.push((service.clone(), backend.clone()));
+            }
+        }
+        for (service, backend) in gone {
+            let Some(backends) = self.0.get_mut(&service) else { continue };
+            backends.remove(&backend);
+            if backends.is_empty() {
+                self.0.remove(&service);
+            }
+        }
     }
 
     /// Every recorded backend, ordered by name.
     pub fn iter(&self) -> impl Iterator<Item = (&ServiceName, &BackendName, Health)> {
-        self.0.iter().map(|((service, backend), health)| (service, backend, *health))
+        self.0.iter().flat_map(|(service, backends)| {
+            backends.iter().map(move |(backend, health)| (service, backend, *health))
+        })
+    }
+
+    /// Whether nothing differs from another view.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        self.0.is(&other.0) || self.0.is_empty() && other.0.is_empty()
+    }
+
+    /// Whether both say the same of a service.
+    #[must_use]
+    pub fn is_alike_for(&self, service: &ServiceName, other: &Self) -> bool {
+        self.is(other) || self.0.get(service) == other.0.get(service)
     }
 }

@@ -14,6 +14,7 @@ mod keyword;
 mod name;
 mod path;
 mod service;
+mod shared;
 mod suggest;
 
 pub use address::{AddressKind, address_kind};
@@ -27,4 +28,5 @@ pub use keyword::{Keyword, UnknownKeyword};
 pub use name::{BackendName, InterfaceName, NameError, ServiceName};
 pub use path::{Path, Segment};
 pub use service::{DEFAULT_SLOTS, MAX_SLOTS, MAX_SNAT_ADDRESSES, Mode, Protocol, Service, ServiceAddress};
+pub use shared::Shared;
 pub use suggest::nearest;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use thiserror::Error;
 
@@ -37,18 +38,19 @@ macro_rules! name {
     ($(#[doc = $doc:literal])+ $type:ident, $what:literal, $valid:path, $expected:path) => {
         $(#[doc = $doc])+
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $type(String);
+        pub struct $type(Arc<str>);
 
         impl $type {
             /// Checks a name.
             ///
             /// # Errors
             /// [`NameError`] says what such a name looks like.
-            pub fn new(value: impl Into<String>) -> Result<Self, NameError> {
+            pub fn new(value: impl Into<Arc<str>>) -> Result<Self, NameError> {
                 let value = value.into();
                 if $valid(&value) {
                     Ok(Self(value))
                 } else {
+                    let value = String::from(&*value);
                     Err(NameError { value, what: $what, expected: $expected })
                 }
             }

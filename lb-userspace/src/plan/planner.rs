@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use lb_common::abi;
 
@@ -9,7 +10,7 @@ use super::settings::settings;
 use super::tables::{Ingredients, Tables};
 use super::{BackendAt, EntryKey, Ids, MapImage, PlanError, address_words, family_of};
 use crate::balance::{Candidate, registry};
-use crate::model::{AdminState, Backend, Config, Health, HealthView, Limits, Mode, Service};
+use crate::model::{AdminState, Backend, Config, Health, HealthView, Limits, Mode, Service, Shared};
 
 /// What an image is made of.
 #[derive(Clone, Copy, Debug)]
@@ -29,13 +30,25 @@ pub struct Inputs<'a> {
 pub struct Planner {
     ids: Ids,
     tables: Tables,
+    last: Option<Last>,
+    renumbered: u64,
+}
+
+/// The last image, and what it was made of.
+#[derive(Clone, Debug)]
+struct Last {
+    limits: Limits,
+    seed: u64,
+    services: Vec<Shared<Service>>,
+    health: HealthView,
+    image: Arc<MapImage>,
 }
 
 impl Planner {
     /// A planner that goes on with the ids of a dump.
     #[must_use]
     pub fn restore(dump: &MapImage) -> Self {
-        Self { ids: Ids::restore(dump), tables: Tables::default() }
+        Self { ids: Ids::restore(dump), ..Self::default() }
     }
 
     /// The ids in use, as of the last image.
@@ -46,24 +59,83 @@ impl Planner {
 
     /// See [`Ids::release`].
     pub fn release(&mut self, backend: u32) -> bool {
+        self.last = None;
         self.ids.release(backend)
+    }
+
+    /// How often ids may have changed.
+    #[must_use]
+    pub fn renumbered(&self) -> u64 {
+        self.renumbered
     }
 
     /// What the maps are to hold.
     ///
     /// # Errors
     /// [`PlanError`] if it does not fit into the maps; ids are then as before.
-    pub fn plan(&mut self, inputs: &Inputs<'_>) -> Result<MapImage, PlanError> {
-        let mut round = Round { ids: self.ids.clone(), tables: &mut self.tables, image: MapImage::default() };
-        round.fill(inputs)?;
-        self.ids = round.ids;
-        Ok(round.image)
+    pub fn plan(&mut self, inputs: &Inputs<'_>) -> Result<Arc<MapImage>, PlanError> {
+        let config = inputs.config;
+        let image = match self.last.take() {
+            Some(last) if last.has_ids_for(inputs) => self.plan_changes(last, inputs)?,
+            _ => self.plan_all(inputs)?,
+        };
+        self.last = Some(Last {
+            limits: config.limits,
+            seed: inputs.seed,
+            services: config.services.clone(),
+            health: inputs.health.clone(),
+            image: Arc::clone(&image),
+        });
+        Ok(image)
     }
+
+    fn plan_all(&mut self, inputs: &Inputs<'_>) -> Result<Arc<MapImage>, PlanError> {
+        self.renumbered += 1;
+        let mut ids = self.ids.clone();
+        let mut round = Round { ids: &mut ids, tables: &mut self.tables, image: MapImage::default() };
+        round.fill(inputs)?;
+        let image = round.image;
+        self.ids = ids;
+        Ok(Arc::new(image))
+    }
+
+    /// Plans for the services that differ from last time. No id is given or taken.
+    fn plan_changes(&mut self, last: Last, inputs: &Inputs<'_>) -> Result<Arc<MapImage>, PlanError> {
+        let config = inputs.config;
+        let Last { services, health, image, .. } = last;
+        let mut round =
+            Round { ids: &mut self.ids, tables: &mut self.tables, image: Arc::unwrap_or_clone(image) };
+        round.image.settings = settings(config, inputs.seed);
+        round.image.interfaces.clone_from(inputs.interfaces);
+        for (before, service) in services.iter().zip(&config.services) {
+            if !before.is(service) || !health.is_alike_for(&service.name, inputs.health) {
+                round.service(service, inputs)?;
+            }
+        }
+        Ok(Arc::new(round.image))
+    }
+}
+
+impl Last {
+    /// Whether everything that is to have an id has it, and nothing else has.
+    fn has_ids_for(&self, inputs: &Inputs<'_>) -> bool {
+        let services = &inputs.config.services;
+        self.limits == inputs.config.limits
+            && self.seed == inputs.seed
+            && self.services.len() == services.len()
+            && self.services.iter().zip(services).all(|(a, b)| a.is(b) || has_same_ids(a, b))
+    }
+}
+
+/// Whether two versions of a service need the same ids.
+fn has_same_ids(a: &Service, b: &Service) -> bool {
+    let places = |service: &Service| service.backends.iter().map(|b| (b.address, b.port)).collect::<Vec<_>>();
+    (a.at(), a.mode, &a.snat_addresses) == (b.at(), b.mode, &b.snat_addresses) && places(a) == places(b)
 }
 
 /// One call of [`Planner::plan`].
 struct Round<'a> {
-    ids: Ids,
+    ids: &'a mut Ids,
     tables: &'a mut Tables,
     image: MapImage,
 }
@@ -73,7 +145,7 @@ impl Round<'_> {
         let config = inputs.config;
         self.image.settings = settings(config, inputs.seed);
         self.image.interfaces.clone_from(inputs.interfaces);
-        let services: BTreeSet<_> = config.services.iter().map(Service::at).collect();
+        let services: BTreeSet<_> = config.services.iter().map(|service| service.at()).collect();
         let wanted =
             config.services.iter().flat_map(|service| service.backends.iter().map(|b| at(service, b)));
         self.ids.keep(&config.limits, &wanted.collect(), &services);

@@ -30,6 +30,7 @@ pub(crate) fn service(name: &str, vip: &str, port: u16, backends: Vec<Backend>) 
 }
 
 fn draft(services: Vec<Service>) -> Draft {
+    let services = services.into_iter().map(Into::into).collect();
     Draft { interfaces: vec![InterfaceName::new("eth0").unwrap()], services, ..Draft::default() }
 }
 
@@ -44,7 +45,9 @@ pub(crate) fn plan(planner: &mut Planner, config: &Config, health: &HealthView) 
 fn try_plan(planner: &mut Planner, config: &Config, health: &HealthView) -> Result<MapImage, PlanError> {
     let interface = Interface { flags: 1, mtu: 1500, ..Interface::default() };
     let interfaces = BTreeMap::from([(2, interface)]);
-    planner.plan(&Inputs { config, health, interfaces: &interfaces, seed: 0x2a })
+    planner
+        .plan(&Inputs { config, health, interfaces: &interfaces, seed: 0x2a })
+        .map(std::sync::Arc::unwrap_or_clone)
 }
 
 fn two_services() -> Vec<Service> {
@@ -260,6 +263,40 @@ proptest! {
                 planner = Planner::restore(&image);
             }
             last = image.backends;
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn what_is_planned_for_changes_alone_is_what_is_planned_for_everything(
+        rounds in prop::collection::vec((0_usize..3, 0_usize..3, 0_u16..4, any::<bool>(), any::<bool>()), 1..12),
+    ) {
+        let names = ["a", "b", "c"];
+        let mut draft = Draft {
+            interfaces: vec![InterfaceName::new("eth0").unwrap()],
+            services: (0..3_u16).map(|number| {
+                let hosts = names.iter().map(|name| backend(name, &format!("10.0.{number}.{}", name.as_bytes()[0]), 1));
+                let mut checked = service(&format!("s{number}"), "203.0.113.10", 80 + number, hosts.collect());
+                checked.health = Some(HealthCheck::default());
+                checked.into()
+            }).collect(),
+            ..Draft::default()
+        };
+        let (mut health, mut planner) = (HealthView::default(), Planner::default());
+        for (at, host, weight, down, draining) in rounds {
+            let changed = &mut draft.services[at].backends[host];
+            changed.weight = weight;
+            changed.state = if draining { AdminState::Draining } else { AdminState::Enabled };
+            let name = changed.name.clone();
+            health.set(&draft.services[at].name, &name, if down { Health::Down } else { Health::Up });
+            let config = draft.clone().check().unwrap();
+            let mut other = planner.clone();
+            // Forgets what was planned last.
+            other.release(u32::MAX);
+            prop_assert_eq!(plan(&mut planner, &config, &health), plan(&mut other, &config, &health));
         }
     }
 }

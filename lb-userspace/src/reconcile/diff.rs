@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use lb_common::abi::{Backend, BackendState, Interface, Settings};
 
-use crate::maps::{MAX_SLOT_TABLES_AT_ONCE, Operation};
+use crate::maps::{MAX_SLOT_TABLES_AT_ONCE, MAX_SLOTS_AT_ONCE, Operation};
 use crate::plan::{MapImage, NO_POOL, PortRange, SlotTable};
 
 /// The operations that lead from `found` to `wanted`; none if they are alike. `fib_generation` is not looked at.
@@ -25,30 +25,47 @@ pub fn diff(wanted: &MapImage, found: &MapImage) -> Vec<Operation> {
     set_slots(wanted, found, &mut operations);
     set_services(wanted, found, &mut operations);
 
-    let gone = found.services.keys().filter(|key| !wanted.services.contains_key(key));
+    let gone = gone(&wanted.services, &found.services);
     operations.extend(gone.copied().map(Operation::RemoveService));
-    let gone = found.slots.keys().filter(|id| !wanted.slots.contains_key(id));
+    let gone = self::gone(&wanted.slots, &found.slots);
     operations.extend(gone.copied().map(Operation::RemoveSlotTable));
     operations.append(&mut late);
-    let gone = found.snat_addresses.keys().filter(|index| !wanted.snat_addresses.contains_key(index));
+    let gone = self::gone(&wanted.snat_addresses, &found.snat_addresses);
     operations.extend(gone.map(|index| Operation::SnatAddress { index: *index, words: [0; 4] }));
-    let gone = found.interfaces.keys().filter(|ifindex| !wanted.interfaces.contains_key(ifindex));
+    let gone = self::gone(&wanted.interfaces, &found.interfaces);
     let unused = Interface::default();
     operations.extend(gone.map(|ifindex| Operation::Interface { ifindex: *ifindex, interface: unused }));
     operations
 }
 
+/// The elements of `wanted`, each with the one of the same key in `found`. Both are walked side by side.
+fn pairs<'a, K: Ord, V>(
+    wanted: &'a BTreeMap<K, V>,
+    found: &'a BTreeMap<K, V>,
+) -> impl Iterator<Item = (&'a K, &'a V, Option<&'a V>)> {
+    let mut others = found.iter().peekable();
+    wanted.iter().map(move |(key, value)| {
+        while others.next_if(|(other, _)| *other < key).is_some() {}
+        (key, value, others.next_if(|(other, _)| *other == key).map(|(_, other)| other))
+    })
+}
+
+/// The keys of `found` that are not in `wanted`.
+fn gone<'a, K: Ord, V>(wanted: &'a BTreeMap<K, V>, found: &'a BTreeMap<K, V>) -> impl Iterator<Item = &'a K> {
+    pairs(found, wanted).filter(|(_, _, wanted)| wanted.is_none()).map(|(key, _, _)| key)
+}
+
 fn set_interfaces(wanted: &MapImage, found: &MapImage, operations: &mut Vec<Operation>) {
-    for (ifindex, interface) in &wanted.interfaces {
-        if found.interfaces.get(ifindex) != Some(interface) {
+    for (ifindex, interface, before) in pairs(&wanted.interfaces, &found.interfaces) {
+        if before != Some(interface) {
             operations.push(Operation::Interface { ifindex: *ifindex, interface: *interface });
         }
     }
 }
 
 fn set_snat_addresses(wanted: &MapImage, found: &MapImage, operations: &mut Vec<Operation>) {
-    for (index, words) in &wanted.snat_addresses {
-        if found.snat_addresses.get(index) != Some(words) {
+    for (index, words, before) in pairs(&wanted.snat_addresses, &found.snat_addresses) {
+        if before != Some(words) {
             operations.push(Operation::SnatAddress { index: *index, words: *words });
         }
     }
@@ -61,8 +78,7 @@ fn set_backends(wanted: &MapImage, found: &MapImage, operations: &mut Vec<Operat
         wanted.services.values().map(|service| (service.id, u32::from(service.snat_count))).collect();
     let ports = PortRange { min: wanted.settings.port_min, max: wanted.settings.port_max };
     let mut late = Vec::new();
-    for (id, backend) in &wanted.backends {
-        let before = found.backends.get(id);
+    for (id, backend, before) in pairs(&wanted.backends, &found.backends) {
         if before == Some(backend) {
             continue;
         }
@@ -76,8 +92,10 @@ fn set_backends(wanted: &MapImage, found: &MapImage, operations: &mut Vec<Operat
         }
         place.push(Operation::Backend { id: *id, backend: *backend });
     }
-    let gone = found.backends.keys().filter(|id| !wanted.backends.contains_key(id));
-    late.extend(gone.map(|id| Operation::Backend { id: *id, backend: Backend::default() }));
+    late.extend(
+        gone(&wanted.backends, &found.backends)
+            .map(|id| Operation::Backend { id: *id, backend: Backend::default() }),
+    );
     late
 }
 
@@ -87,22 +105,36 @@ fn same(a: &Backend, b: &Backend) -> bool {
 }
 
 fn set_slots(wanted: &MapImage, found: &MapImage, operations: &mut Vec<Operation>) {
-    let differs = |id: &u16, table: &SlotTable| {
-        found.slots.get(id).is_none_or(|other| !Arc::ptr_eq(other, table) && other != table)
+    let differs = |table: &SlotTable, before: Option<&SlotTable>| {
+        before.is_none_or(|other| !Arc::ptr_eq(other, table) && other != table)
     };
-    let tables: Vec<(u16, SlotTable)> = wanted
-        .slots
-        .iter()
-        .filter(|(id, table)| differs(id, table))
-        .map(|(id, table)| (*id, Arc::clone(table)))
+    let tables: Vec<(u16, SlotTable)> = pairs(&wanted.slots, &found.slots)
+        .filter(|(_, table, before)| differs(table, *before))
+        .map(|(id, table, _)| (*id, Arc::clone(table)))
         .collect();
-    operations
-        .extend(tables.chunks(MAX_SLOT_TABLES_AT_ONCE).map(|some| Operation::SlotTables(some.to_vec())));
+    operations.extend(portions(tables).into_iter().map(Operation::SlotTables));
+}
+
+/// The tables in portions that the kernel's memory is lent for at once.
+fn portions(tables: Vec<(u16, SlotTable)>) -> Vec<Vec<(u16, SlotTable)>> {
+    let (mut portions, mut slots) = (Vec::<Vec<_>>::new(), 0);
+    for (id, table) in tables {
+        slots += table.len();
+        match portions.last_mut() {
+            Some(portion) if portion.len() < MAX_SLOT_TABLES_AT_ONCE && slots <= MAX_SLOTS_AT_ONCE => {
+                portion.push((id, table));
+            }
+            _ => {
+                slots = table.len();
+                portions.push(vec![(id, table)]);
+            }
+        }
+    }
+    portions
 }
 
 fn set_services(wanted: &MapImage, found: &MapImage, operations: &mut Vec<Operation>) {
-    for (key, service) in &wanted.services {
-        let before = found.services.get(key);
+    for (key, service, before) in pairs(&wanted.services, &found.services) {
         if before == Some(service) {
             continue;
         }

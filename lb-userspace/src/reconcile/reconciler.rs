@@ -1,5 +1,6 @@
 //! When it is done, and what follows when it fails.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::diff;
@@ -53,7 +54,7 @@ pub struct Statistics {
 #[derive(Debug)]
 pub struct Reconciler {
     policy: Policy,
-    desired: Option<MapImage>,
+    desired: Option<Arc<MapImage>>,
     complete: bool,
     /// What the maps hold as far as is known; `None` before the first dump and after a failure.
     known: Option<MapImage>,
@@ -85,7 +86,8 @@ impl Reconciler {
 
     /// Sets what the maps are to hold. Unless it is `complete`, nothing is taken away, so that a restart never scales a service
     /// down.
-    pub fn desire(&mut self, image: MapImage, complete: bool) {
+    pub fn desire(&mut self, image: impl Into<Arc<MapImage>>, complete: bool) {
+        let image = image.into();
         if self.desired.as_ref() != Some(&image) || self.complete != complete {
             self.converged = false;
         }

@@ -6,8 +6,8 @@ use tokio::sync::mpsc;
 
 use super::Clock;
 use crate::{
-    control::Handle,
-    model::AdminState,
+    control::{BackendView, Handle, ServiceView},
+    model::{AdminState, Shared},
     net::{Action, KeepResolved, NeighbourKey, NextHop, Requests},
 };
 
@@ -49,6 +49,8 @@ pub(super) async fn run(
         keep: KeepResolved::default(),
         attached: BTreeSet::new(),
         fixed: BTreeSet::new(),
+        services: Vec::new(),
+        backends: BTreeSet::new(),
     };
     let mut snapshots = control.watch();
     let mut due = clock.now() + round;
@@ -74,7 +76,9 @@ pub(super) async fn run(
                     return;
                 }
                 snapshots.mark_unchanged();
-                keeper.renew(&control).await;
+                if keeper.backends_changed(&control) {
+                    keeper.renew(&control).await;
+                }
             }
             () = clock.sleep_until(Some(due)) => {
                 due = clock.now() + round;
@@ -90,19 +94,35 @@ struct Keeper {
     keep: KeepResolved,
     attached: BTreeSet<u32>,
     fixed: BTreeSet<NeighbourKey>,
+    /// The services that were looked at last, and where their backends are.
+    services: Vec<Shared<ServiceView>>,
+    backends: BTreeSet<IpAddr>,
 }
 
 impl Keeper {
+    /// Notes where the backends are; whether that is somewhere else than before.
+    fn backends_changed(&mut self, control: &Handle) -> bool {
+        let snapshot = control.snapshot();
+        let same = |(a, b): (&Shared<ServiceView>, &Shared<ServiceView>)| a.is(b);
+        if self.services.len() == snapshot.services.len()
+            && self.services.iter().zip(&snapshot.services).all(same)
+        {
+            return false;
+        }
+        self.services.clone_from(&snapshot.services);
+        let used =
+            |(_, backend): &(&ServiceView, &BackendView)| backend.desired.state != AdminState::Disabled;
+        let backends = snapshot.backends().filter(used).map(|(_, backend)| backend.desired.address).collect();
+        let changed = self.backends != backends;
+        self.backends = backends;
+        changed
+    }
+
     /// Finds out which neighbours are to be kept resolved, and has them resolved.
     async fn renew(&mut self, control: &Handle) {
-        let backends: BTreeSet<IpAddr> = control
-            .snapshot()
-            .backends()
-            .filter(|(_, backend)| backend.desired.state != AdminState::Disabled)
-            .map(|(_, backend)| backend.desired.address)
-            .collect();
+        self.backends_changed(control);
         let mut wanted = BTreeSet::new();
-        for address in backends {
+        for address in self.backends.iter().copied() {
             match self.requests.next_hop(address).await {
                 Ok(Some(NextHop { ifindex, address })) => drop(wanted.insert((ifindex, address))),
                 Ok(None) => tracing::debug!(%address, "no route to this backend"),

@@ -115,7 +115,7 @@ fn services_come_and_go_with_their_comments() {
         service.algorithm = Algorithm::RoundRobin;
         service.health = Some(HealthCheck { rise: 9, ..HealthCheck::default() });
         service.backends.push(backend("q", "10.0.0.8"));
-        draft.services.push(service);
+        draft.services.push(service.into());
     });
     let (head, rest) = COMMENTED.split_once("# The shop.").unwrap();
     let (_, rest) = rest.split_once("# Names.").unwrap();
@@ -267,7 +267,7 @@ fn arbitrary_draft() -> impl Strategy<Value = Draft> {
     let some = |index| prop::option::of(arbitrary_service(index));
     (some(1), some(2), some(3), any::<Option<u64>>(), 1_u32..100).prop_map(|(a, b, c, seed, embryonic)| {
         let mut draft = config("interfaces = ['eth0']").draft();
-        draft.services = [a, b, c].into_iter().flatten().collect();
+        draft.services = [a, b, c].into_iter().flatten().map(Into::into).collect();
         draft.seed = seed;
         draft.limits.embryonic = embryonic;
         draft

@@ -1,6 +1,6 @@
 //! Rules of backends.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
 use super::Found;
@@ -10,34 +10,34 @@ use crate::model::{Path, Problem, Service};
 pub(super) fn check_backends(
     service: &Service,
     service_path: &Path,
-    vips: &BTreeMap<IpAddr, Path>,
+    vip: impl Fn(IpAddr) -> Option<Path>,
     found: &mut Found,
 ) {
-    let mut names = BTreeMap::new();
-    let mut addresses = BTreeMap::new();
+    let mut names = HashMap::new();
+    let mut addresses = HashMap::new();
     for (index, backend) in service.backends.iter().enumerate() {
-        let path = service_path.key("backends").index(index);
-        if let Some(first) = names.get(&backend.name) {
-            let problem = Problem::Duplicate { first: Path::clone(first), expected: "a name of its own" };
-            found.add(path.key("name"), &backend.name, problem);
-        } else {
-            names.insert(&backend.name, path.key("name"));
+        let path_of = |index| service_path.key("backends").index(index);
+        let path = |key| path_of(index).key(key);
+        let first = *names.entry(&backend.name).or_insert(index);
+        if first != index {
+            let problem =
+                Problem::Duplicate { first: path_of(first).key("name"), expected: "a name of its own" };
+            found.add(path("name"), &backend.name, problem);
         }
         let at = SocketAddr::new(backend.address, backend.port);
-        if let Some(first) = addresses.get(&at) {
+        let first = *addresses.entry(at).or_insert(index);
+        if first != index {
             let expected = "each address and port once in a service";
-            found.add(path.key("address"), at, Problem::Duplicate { first: Path::clone(first), expected });
-        } else {
-            addresses.insert(at, path.clone());
+            found.add(path("address"), at, Problem::Duplicate { first: path_of(first), expected });
         }
-        if unicast(backend.address, path.key("address"), found) {
-            same_family(backend.address, service.address, path.key("address"), found);
+        if unicast(backend.address, || path("address"), found) {
+            same_family(backend.address, service.address, || path("address"), found);
         }
-        if let Some(vip) = vips.get(&backend.address) {
-            found.add(path.key("address"), backend.address, Problem::IsVip { vip: vip.clone() });
+        if let Some(vip) = vip(backend.address) {
+            found.add(path("address"), backend.address, Problem::IsVip { vip });
         }
         if backend.port == 0 && service.port != 0 {
-            found.add(path.key("port"), 0, Problem::PortZero);
+            found.add(path("port"), 0, Problem::PortZero);
         }
     }
 }

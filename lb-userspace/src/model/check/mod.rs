@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path as FilePath;
 use std::time::Duration;
 
-use super::{Draft, Invalid, Limits, Path, Problem, Timeouts};
+use super::{Draft, Invalid, Limits, Path, Problem, Service, Timeouts};
 
 pub use services::{check_services, largest_prime};
 
@@ -17,8 +17,9 @@ const SOCKET_PATH_BYTES: u64 = 107;
 /// Most connections of a table: 2^26, 16 GiB.
 const MAX_CONNECTIONS: u32 = 1 << 26;
 
-/// Everything that is wrong with a draft.
-pub(super) fn check(draft: &Draft) -> Vec<Invalid> {
+/// Everything that is wrong with a draft. Services that `before`, which was checked, has in the same place are not looked at by
+/// themselves again.
+pub(super) fn check(draft: &Draft, before: Option<&Draft>) -> Vec<Invalid> {
     let mut found = Found::default();
     interfaces(draft, &mut found);
     paths(draft, &mut found);
@@ -26,7 +27,15 @@ pub(super) fn check(draft: &Draft) -> Vec<Invalid> {
     timeouts(&draft.timeouts, &mut found);
     snat_ports(draft, &mut found);
     let mut all = found.0;
-    all.extend(check_services(&draft.services.iter().enumerate().collect::<Vec<_>>(), &draft.limits));
+    let services: Vec<(usize, &Service)> =
+        draft.services.iter().map(|service| &**service).enumerate().collect();
+    // A backend must not have the address of any VIP.
+    let before = before.filter(|before| {
+        let vips = |draft: &Draft| draft.services.iter().map(|service| service.address).collect::<Vec<_>>();
+        vips(before) == vips(draft)
+    });
+    let known = |index: usize| before.is_some_and(|before| before.services[index].is(&draft.services[index]));
+    all.extend(services::check(&services, &draft.limits, known));
     all
 }
 

@@ -1,6 +1,6 @@
 //! Rules of services.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 use super::backends::check_backends;
@@ -15,27 +15,40 @@ use crate::model::{
 /// For a parser that could not read all of them; [`crate::model::Draft::check`] includes it.
 #[must_use]
 pub fn check_services(services: &[(usize, &Service)], limits: &Limits) -> Vec<Invalid> {
+    check(services, limits, |_| false)
+}
+
+/// As [`check_services`]; services in `known` places are only compared with the others.
+pub(super) fn check(
+    services: &[(usize, &Service)],
+    limits: &Limits,
+    known: impl Fn(usize) -> bool,
+) -> Vec<Invalid> {
     let mut found = Found::default();
-    let mut names = BTreeMap::new();
-    let mut addresses = BTreeMap::new();
-    let mut vips = BTreeMap::new();
+    let mut names = HashMap::new();
+    let mut addresses = HashMap::new();
+    let mut vips = HashMap::new();
     for (index, service) in services {
-        vips.entry(service.address).or_insert_with(|| path_of(*index));
+        vips.entry(service.address).or_insert(*index);
     }
     for (index, service) in services {
-        let path = path_of(*index);
-        if let Some(first) = names.insert(&service.name, path.key("name")) {
-            let problem = Problem::Duplicate { first: first.clone(), expected: "a name of its own" };
-            found.add(path.key("name"), &service.name, problem);
-            names.insert(&service.name, first);
+        let first = *names.entry(&service.name).or_insert(*index);
+        if first != *index {
+            let first = path_of(first).key("name");
+            let problem = Problem::Duplicate { first, expected: "a name of its own" };
+            found.add(path_of(*index).key("name"), &service.name, problem);
         }
-        if let Some(first) = addresses.insert(service.at(), path.clone()) {
+        let first = *addresses.entry(service.at()).or_insert(*index);
+        if first != *index {
             let expected = "an address, protocol and port that no other service has";
-            found.add(path.key("port"), service.at(), Problem::Duplicate { first: first.clone(), expected });
-            addresses.insert(service.at(), first);
+            let problem = Problem::Duplicate { first: path_of(first), expected };
+            found.add(path_of(*index).key("port"), service.at(), problem);
         }
-        check_service(service, &path, &mut found);
-        check_backends(service, &path, &vips, &mut found);
+        if !known(*index) {
+            let path = path_of(*index);
+            check_service(service, &path, &mut found);
+            check_backends(service, &path, |address| vips.get(&address).copied().map(path_of), &mut found);
+        }
     }
     totals(services, limits, &mut found);
     found.0
@@ -46,7 +59,7 @@ fn path_of(index: usize) -> Path {
 }
 
 fn check_service(service: &Service, path: &Path, found: &mut Found) {
-    unicast(service.address, path.key("address"), found);
+    unicast(service.address, || path.key("address"), found);
     slots(service, path, found);
     affinity(service, path, found);
     snat_addresses(service, path, found);
@@ -56,19 +69,19 @@ fn check_service(service: &Service, path: &Path, found: &mut Found) {
 }
 
 /// Adds a problem unless the address names one host; true if it does.
-pub(super) fn unicast(address: IpAddr, path: Path, found: &mut Found) -> bool {
+pub(super) fn unicast(address: IpAddr, path: impl FnOnce() -> Path, found: &mut Found) -> bool {
     let kind = address_kind(address);
     if kind != AddressKind::Unicast {
-        found.add(path, address, Problem::AddressKind { kind });
+        found.add(path(), address, Problem::AddressKind { kind });
     }
     kind == AddressKind::Unicast
 }
 
 /// Adds a problem unless both addresses are of one family.
-pub(super) fn same_family(address: IpAddr, vip: IpAddr, path: Path, found: &mut Found) {
+pub(super) fn same_family(address: IpAddr, vip: IpAddr, path: impl FnOnce() -> Path, found: &mut Found) {
     if address.is_ipv4() != vip.is_ipv4() {
         let family = if vip.is_ipv4() { "IPv4" } else { "IPv6" };
-        found.add(path, address, Problem::Family { family });
+        found.add(path(), address, Problem::Family { family });
     }
 }
 
@@ -126,8 +139,8 @@ fn snat_addresses(service: &Service, path: &Path, found: &mut Found) {
     );
     for (index, address) in addresses.iter().enumerate() {
         let path = list_path.index(index);
-        unicast(*address, path.clone(), found);
-        same_family(*address, service.address, path.clone(), found);
+        unicast(*address, || path.clone(), found);
+        same_family(*address, service.address, || path.clone(), found);
         if let Some(first) = addresses[..index].iter().position(|other| other == address) {
             let first = list_path.index(first);
             found.add(path.clone(), address, Problem::Duplicate { first, expected: "each address once" });
