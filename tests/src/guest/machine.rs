@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 use super::{
     Image, agent, find_program,
-    network::TAPS,
+    network::{MACS, TAPS},
     protocol::{Answer, Hello, Request},
 };
 use crate::{clock, netns::Netns, temporary};
@@ -219,12 +219,11 @@ fn qemu(image: &Image, hardware: &Hardware, directory: &Path) -> Result<Command>
     command.args(["-device", "virtio-serial-pci", "-device", "virtserialport,chardev=agent"]);
     let socket = directory.join(SOCKET);
     command.arg("-chardev").arg(format!("socket,id=agent,path={},server=on,wait=off", socket.display()));
-    for (index, tap) in TAPS.iter().enumerate() {
+    for (tap, mac) in TAPS.iter().zip(MACS) {
         let vectors = 2 * queues + 2;
         let backend = format!("tap,id={tap},ifname={tap},queues={queues},script=no,downscript=no,vhost=off");
-        let card = format!(
-            "virtio-net-pci,netdev={tap},mq=on,vectors={vectors},mac=52:54:00:00:00:0{index},romfile=,{NO_OFFLOADS}"
-        );
+        let card =
+            format!("virtio-net-pci,netdev={tap},mq=on,vectors={vectors},mac={mac},romfile=,{NO_OFFLOADS}");
         command.args(["-netdev", &backend, "-device", &card]);
     }
     Ok(command)

@@ -1,6 +1,6 @@
 //! The guest between two namespaces of the host.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use anyhow::{Context, Result};
 
@@ -16,6 +16,9 @@ use crate::{
 
 /// The host's ends of the guest's `eth0` and `eth1`, in the namespace in which the machine starts.
 pub(super) const TAPS: [&str; 2] = ["tap0", "tap1"];
+
+/// The MAC addresses of the guest's interfaces.
+pub(super) const MACS: [&str; 2] = ["52:54:00:00:00:00", "52:54:00:00:00:01"];
 
 /// A guest with a client and a server at its sides; the addresses are those of [`addresses`]. The guest's kernel forwards nothing
 /// until it is told to.
@@ -57,6 +60,10 @@ impl Network {
         links::address(&netns, "eth0", v4, v6)?;
         links::default_route(&client, BALANCER_CLIENT_V4, BALANCER_CLIENT_V6)?;
         links::default_route(&netns, BALANCER_SERVER_V4, BALANCER_SERVER_V6)?;
+        know_guest(&client, MACS[0], (BALANCER_CLIENT_V4, BALANCER_CLIENT_V6))?;
+        for addresses in addresses::snat().chain([(BALANCER_SERVER_V4, BALANCER_SERVER_V6)]) {
+            know_guest(&netns, MACS[1], addresses)?;
+        }
         let server = Host { name: "server-1".to_owned(), netns, v4, v6 };
         let network = Self { machine, client, server, _workshop: workshop };
         network.set_up_guest()?;
@@ -99,4 +106,13 @@ impl Network {
         }
         Ok(())
     }
+}
+
+/// Tells a namespace of the host where the guest is: all namespaces share one table of neighbours, and another test may
+/// have filled it. Permanent entries always fit.
+fn know_guest(netns: &Netns, mac: &str, (v4, v6): (Ipv4Addr, Ipv6Addr)) -> Result<()> {
+    for address in [IpAddr::from(v4), IpAddr::from(v6)] {
+        netns.ip(&format!("neigh replace {address} lladdr {mac} nud permanent dev eth0"))?;
+    }
+    Ok(())
 }
