@@ -125,6 +125,50 @@ pub enum Plot {
     ChangeLatency,
 }
 
+/// What a plot says around its points; both axes are logarithmic.
+#[derive(Clone, Copy, Debug)]
+pub struct Axes {
+    /// Above it.
+    pub title: &'static str,
+    /// Below it.
+    pub x: &'static str,
+    /// At its side.
+    pub y: &'static str,
+}
+
+impl Plot {
+    /// Its name in file names.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::CostAgainstFlows => "flows",
+            Self::CostAgainstServices => "services",
+            Self::LatencyDistribution => "latency",
+            Self::Peers => "peers",
+            Self::LoadTime => "load",
+            Self::Memory => "memory",
+            Self::ChangeLatency => "change",
+        }
+    }
+
+    /// What stands around it.
+    #[must_use]
+    pub fn axes(self) -> Axes {
+        let (title, x, y) = match self {
+            Self::CostAgainstFlows => ("Cost of a packet against the number of flows", "flows", "ns"),
+            Self::CostAgainstServices => {
+                ("Cost of a packet against the number of services", "services", "ns")
+            }
+            Self::LatencyDistribution => ("Latency at a fixed rate", "percentile", "microseconds"),
+            Self::Peers => ("Others on the same topology", "", "in a second"),
+            Self::LoadTime => ("Time until all services are forwarded", "backends", "s"),
+            Self::Memory => ("Memory of lbd", "backends", "MiB"),
+            Self::ChangeLatency => ("Time until a change is in the map", "backends", "ms"),
+        };
+        Axes { title, x, y }
+    }
+}
+
 /// One point of a plot.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Point {

@@ -8,6 +8,7 @@ pub mod finding;
 pub mod large;
 pub mod part;
 pub mod provenance;
+pub mod report;
 pub mod results;
 pub mod show;
 pub mod statistics;

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use lb_bench::{
     part::{Depth, Part, Run},
-    provenance,
+    provenance, report,
     results::{Kept, PartResult},
     show,
 };
@@ -30,6 +30,9 @@ struct Arguments {
     /// Do not measure again what this commit has measured.
     #[arg(long)]
     resume: bool,
+    /// Measure nothing, but write docs/benchmarks.md and its plots from the last results.
+    #[arg(long, conflicts_with_all = ["only", "quick", "json", "resume", "strict"])]
+    report: bool,
     /// Exit with status 1 if a target is missed.
     #[arg(long)]
     strict: bool,
@@ -44,6 +47,10 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<ExitCode> {
+    if arguments.report {
+        report::write(&Kept::default())?;
+        return Ok(ExitCode::SUCCESS);
+    }
     privileged::check().context("measuring needs network namespaces and BPF")?;
     let parts = if arguments.only.is_empty() { Part::ALL.to_vec() } else { arguments.only.clone() };
     let commit = provenance::commit()?;

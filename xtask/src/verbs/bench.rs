@@ -14,6 +14,7 @@ pub(crate) const VERB: Verb = Verb {
   --quick          all parts in less than five minutes
   --json [FILE]    rows as JSON
   --resume         do not measure again what this commit has measured
+  --report         write docs/benchmarks.md and its plots from the last results
   --strict         a missed target is an error",
     run: |args| become_program(Binary { package: "lb-bench", name: "lb-bench" }, args),
 };
