@@ -18,7 +18,10 @@ use nix::{
     unistd::Pid,
 };
 
-use super::protocol::{Answer, Hello, Request};
+use super::{
+    protocol::{Answer, Hello, Request},
+    usage::Usage,
+};
 
 /// Word of the kernel's command line that asks for a shell on the console.
 pub(super) const SHELL: &str = "lb.shell";
@@ -87,7 +90,11 @@ fn answer(port: &File) -> Result<()> {
         if line.ends_with('\n') {
             let request: Request = serde_json::from_str(&line).context("a request that is no JSON")?;
             line.clear();
-            say(port, &execute(&request.script))?;
+            let answer = match request {
+                Request::Run(script) => execute(&script),
+                Request::Usage => usage(),
+            };
+            say(port, &answer)?;
             reap();
         }
     }
@@ -111,6 +118,13 @@ fn execute(script: &str) -> Answer {
         },
         Err(error) => Answer { status: 127, stdout: String::new(), stderr: error.to_string() },
     }
+}
+
+fn usage() -> Answer {
+    let usage = fs::read_to_string("/proc/timer_list").ok().and_then(|text| Usage::parse(&text));
+    let stdout = usage.and_then(|usage| serde_json::to_string(&usage).ok());
+    let status = i32::from(stdout.is_none());
+    Answer { status, stdout: stdout.unwrap_or_default(), stderr: String::new() }
 }
 
 /// The virtio port, the only one there is.

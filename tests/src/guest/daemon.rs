@@ -63,6 +63,84 @@ impl<'a> Lbd<'a> {
     pub fn attachments(&self) -> Result<Vec<Attachment>> {
         Ok(parse_attachments(&self.machine.sh("bpftool net")?))
     }
+
+    /// Ends it and takes its program off all interfaces. Program, maps and flows stay, pinned; [`Program`] attaches them again.
+    ///
+    /// # Errors
+    ///
+    /// If a command fails.
+    pub fn end(self) -> Result<Program<'a>> {
+        let script = format!(
+            "set -e\nid=$(bpftool net | sed -n 's/^eth0.* id //p')\nbpftool prog pin id $id {PROGRAM}\n\
+             kill -9 $(pidof lbd)\nrm /sys/fs/bpf/lb/v*/link-*"
+        );
+        self.machine.sh(&script)?;
+        Ok(Program { machine: self.machine })
+    }
+}
+
+/// Where [`Lbd::end`] pins the program.
+const PROGRAM: &str = "/sys/fs/bpf/program";
+
+/// The program of an `lbd` that has ended.
+#[derive(Debug)]
+pub struct Program<'a> {
+    machine: &'a Machine,
+}
+
+/// How often a program ran, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Runs {
+    /// Nanoseconds in all.
+    pub time: u64,
+    /// Number of runs.
+    pub count: u64,
+}
+
+impl Program<'_> {
+    /// Attaches it natively to both interfaces.
+    ///
+    /// # Errors
+    ///
+    /// If an interface refuses it.
+    pub fn attach(&self) -> Result<()> {
+        self.machine.sh(&for_both(&format!("attach xdpdrv pinned {PROGRAM}"))).map(drop)
+    }
+
+    /// What the kernel counts of it, see [`Runs`]. The first call has it begin.
+    ///
+    /// # Errors
+    ///
+    /// If bpftool fails.
+    pub fn runs(&self) -> Result<Runs> {
+        let script =
+            format!("echo 1 >/proc/sys/kernel/bpf_stats_enabled; bpftool -j prog show pinned {PROGRAM}");
+        let shown: Value = serde_json::from_str(&self.machine.sh(&script)?)?;
+        let number = |key: &str| shown[key].as_u64().unwrap_or_default();
+        Ok(Runs { time: number("run_time_ns"), count: number("run_cnt") })
+    }
+
+    /// Has the kernel count no longer: that takes time with every run.
+    ///
+    /// # Errors
+    ///
+    /// If the guest does not answer.
+    pub fn stop_counting(&self) -> Result<()> {
+        self.machine.sh("echo 0 >/proc/sys/kernel/bpf_stats_enabled").map(drop)
+    }
+
+    /// Takes it off again.
+    ///
+    /// # Errors
+    ///
+    /// If it was not attached.
+    pub fn detach(&self) -> Result<()> {
+        self.machine.sh(&for_both("detach xdpdrv")).map(drop)
+    }
+}
+
+fn for_both(words: &str) -> String {
+    format!("set -e\nfor interface in eth0 eth1; do bpftool net {words} dev $interface; done")
 }
 
 /// Reads what `bpftool net` prints, such as `eth0(2) driver id 5`.

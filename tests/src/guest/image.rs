@@ -15,6 +15,8 @@ use crate::{command, daemon, temporary};
 const START_MODULES: &[&str] = &["virtio_pci", "virtio_net", "virtio_console"];
 /// Modules that the kernel loads when they are asked for.
 const MORE_MODULES: &[&str] = &[
+    // What libcrc32c asks the kernel for, without saying so in modules.dep.
+    "crc32c_generic",
     "ip_vs",
     "ip_vs_rr",
     "ip_vs_mh",

@@ -19,6 +19,7 @@ pub mod machine;
 mod modules;
 pub mod network;
 mod protocol;
+mod usage;
 
 use std::{
     env, fs,
@@ -30,6 +31,7 @@ use anyhow::{Context, Result, bail};
 pub use image::Image;
 pub use machine::{Clock, Console, Hardware, Machine};
 pub use network::Network;
+pub use usage::Usage;
 
 use crate::privileged;
 

@@ -11,9 +11,11 @@ pub(super) struct Hello {
 
 /// What the guest is to do.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Request {
-    /// A script for the shell.
-    pub(super) script: String,
+pub(super) enum Request {
+    /// Run a script in the shell.
+    Run(String),
+    /// Say what [`Usage`](super::Usage) is, as JSON on standard output.
+    Usage,
 }
 
 /// What came of it.
