@@ -61,6 +61,7 @@ pub(crate) fn build(profile: Profile, binaries: &[Binary]) -> xtask::Result<()> 
 }
 
 /// A binary of the workspace.
+#[derive(Clone, Copy)]
 pub(crate) struct Binary {
     pub(crate) package: &'static str,
     pub(crate) name: &'static str,

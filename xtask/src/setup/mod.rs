@@ -63,6 +63,13 @@ pub(crate) fn ensure(level: Level, downloads: Downloads) -> Result<()> {
     Err(Error::new(failures.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))
 }
 
+/// Makes sure of the guest where that is possible, and says why where it is not: what needs it skips or fails by itself.
+pub(crate) fn ensure_guest_if_possible(downloads: Downloads) {
+    if let Err(reason) = ensure(Level::Guest, downloads) {
+        say(&format!("no guest with kernel 6.1: {reason}"));
+    }
+}
+
 /// A program that others start, and the Debian packages it comes with.
 struct Program {
     name: &'static str,

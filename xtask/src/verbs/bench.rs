@@ -1,8 +1,13 @@
 //! `cargo xtask bench`.
 
+use xtask::Result;
+
 use super::Verb;
 use super::demo::become_program;
+use super::vm::GUEST;
+use crate::args::Args;
 use crate::host::Binary;
+use crate::setup::{Downloads, ensure_guest_if_possible};
 
 pub(crate) const VERB: Verb = Verb {
     name: "bench",
@@ -16,5 +21,10 @@ pub(crate) const VERB: Verb = Verb {
   --resume         do not measure again what this commit has measured
   --report         write docs/benchmarks.md and its plots from the last results
   --strict         a missed target is an error",
-    run: |args| become_program(Binary { package: "lb-bench", name: "lb-bench" }, args),
+    run,
 };
+
+fn run(args: Args) -> Result<()> {
+    ensure_guest_if_possible(Downloads::Refused);
+    become_program(Binary { package: "lb-bench", name: "lb-bench" }, &[GUEST], args)
+}

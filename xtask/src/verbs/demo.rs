@@ -15,15 +15,16 @@ pub(crate) const VERB: Verb = Verb {
     summary: "Balance real connections between network namespaces",
     synopsis: "[arguments of the demo]",
     details: "Needs root. `cargo xtask demo -- --help` lists the demo's own arguments.",
-    run: |args| become_program(Binary { package: "lb-tests", name: "lb-demo" }, args),
+    run: |args| become_program(Binary { package: "lb-tests", name: "lb-demo" }, &[], args),
 };
 
-/// Builds everything and replaces this process, so that Ctrl-C and the exit status are the program's own.
-pub(super) fn become_program(program: Binary, args: Args) -> Result<()> {
+/// Builds everything, also what the program starts, and replaces this process, so that Ctrl-C and the exit status are the program's own.
+pub(super) fn become_program(program: Binary, started: &[Binary], args: Args) -> Result<()> {
     ensure(Level::Network, Downloads::Refused)?;
     let bin_dir = host::bin_dir(Profile::Release);
     let path = bin_dir.join(program.name);
-    host::build(Profile::Release, &[LBD, LBCTL, program])?;
+    let binaries: Vec<_> = [LBD, LBCTL, program].iter().chain(started).copied().collect();
+    host::build(Profile::Release, &binaries)?;
     let error = Command::new(&path).args(args.rest()).env("LB_BIN_DIR", bin_dir).exec();
     Err(error).context(path.display())
 }

@@ -9,5 +9,5 @@ pub(crate) const VERB: Verb = Verb {
     summary: "Measure what a packet costs",
     synopsis: "[arguments of the measurement]",
     details: "Needs root. `cargo xtask measure -- --help` lists the arguments.",
-    run: |args| become_program(Binary { package: "lb-tests", name: "lb-measure" }, args),
+    run: |args| become_program(Binary { package: "lb-tests", name: "lb-measure" }, &[], args),
 };

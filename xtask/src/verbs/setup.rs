@@ -4,7 +4,7 @@ use xtask::Result;
 
 use super::Verb;
 use crate::args::Args;
-use crate::setup::{Downloads, Level, ensure, ensure_lints};
+use crate::setup::{Downloads, Level, ensure, ensure_guest_if_possible, ensure_lints};
 
 pub(crate) const VERB: Verb = Verb {
     name: "setup",
@@ -28,9 +28,7 @@ fn run(mut args: Args) -> Result<()> {
     let downloads = args.flag("--rustup").into();
     args.finish()?;
     ensure(Level::Network, downloads)?;
-    if let Err(reason) = ensure(Level::Guest, downloads) {
-        eprintln!("no guest with kernel 6.1: {reason}");
-    }
+    ensure_guest_if_possible(downloads);
     match downloads {
         Downloads::Allowed => ensure_lints(downloads),
         Downloads::Refused => Ok(()),

@@ -13,7 +13,7 @@ use super::vm::GUEST;
 use super::{Verb, check};
 use crate::args::Args;
 use crate::host::{self, LBCTL, LBD, Profile};
-use crate::setup::{Downloads, Level, ensure};
+use crate::setup::{Downloads, Level, ensure, ensure_guest_if_possible};
 use crate::summary::Summary;
 
 pub(crate) const VERB: Verb = Verb {
@@ -38,10 +38,7 @@ fn run(mut args: Args) -> Result<()> {
     ensure(scope.level(), Downloads::Refused)?;
     check::run(Downloads::Refused)?;
     if scope == Scope::Everything {
-        // What needs the guest skips without it, or fails, see LB_REQUIRE_PRIVILEGED.
-        if let Err(reason) = ensure(Level::Guest, Downloads::Refused) {
-            eprintln!("no guest with kernel 6.1: {reason}");
-        }
+        ensure_guest_if_possible(Downloads::Refused);
         host::build(Profile::Debug, &[LBD, LBCTL, GUEST])?;
     }
     let skips = SkipLog::new()?;
