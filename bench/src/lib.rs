@@ -6,6 +6,7 @@
 
 pub mod finding;
 pub mod large;
+pub mod live;
 pub mod part;
 pub mod provenance;
 pub mod report;

@@ -15,7 +15,7 @@ use lb_tests::{
 };
 
 fn routed(arms: Arms) -> Plan {
-    Plan { arms, servers: 1, narrow: true, kernel_forwarding: true }
+    Plan { arms, servers: 1, narrow: true, kernel_forwarding: true, ..Plan::default() }
 }
 
 #[test]

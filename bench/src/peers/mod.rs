@@ -2,9 +2,25 @@
 
 pub mod guest;
 
-use anyhow::Result;
+use std::time::Duration;
 
-use crate::{finding::Findings, part::Run};
+use anyhow::Result;
+use lb_tests::topology::Family;
+
+use crate::{
+    finding::{Findings, Plot, Point, Row, Target},
+    live::{
+        contest::{Contest, Figure, Runner},
+        way::Way,
+    },
+    part::Run,
+    statistics::median,
+};
+
+const WAYS: [Way; 6] = [Way::Plain, Way::Nftables, Way::HaProxy, Way::Nginx, Way::Nat, Way::FullNat];
+const OURS: [Way; 2] = [Way::Nat, Way::FullNat];
+/// Requests in a second of the open loop.
+const RATE: u32 = 4000;
 
 /// Measures the part.
 ///
@@ -12,5 +28,113 @@ use crate::{finding::Findings, part::Run};
 ///
 /// If the measurement itself fails.
 pub fn run(run: &mut Run<'_>) -> Result<Findings> {
-    guest::run(run)
+    let rounds = run.depth.pick(11, 5);
+    let slice = Duration::from_millis(run.depth.pick(500, 250));
+    run.step("networks", 0, rounds + 3);
+    let mut findings = Findings { notes: NOTES.map(str::to_owned).to_vec(), ..Findings::default() };
+    {
+        let mut contest = Contest::build(&WAYS, Family::V4)?;
+        contest.ask(slice / 4)?;
+        contest.forget();
+        for round in 0..rounds {
+            run.step("requests, connections, latency", round + 1, rounds + 3);
+            contest.ask(slice)?;
+            contest.ask_at(RATE, slice)?;
+        }
+        run.step("time of the balancers", rounds + 1, rounds + 3);
+        contest.balancer_time(rounds, slice / 2)?;
+        add(&mut contest, &mut findings);
+    }
+    run.step("IPVS in a guest", rounds + 2, rounds + 3);
+    match guest::run(run) {
+        Ok(guest) => {
+            findings.rows.extend(guest.rows);
+            findings.points.extend(guest.points);
+            findings.notes.extend(guest.notes);
+        }
+        // The others are worth having all the same.
+        Err(error) => findings.notes.push(format!("IPVS was not measured: {error:#}")),
+    }
+    Ok(findings)
+}
+
+const NOTES: [&str; 4] = [
+    "veth is not a NIC, and the client and the servers share the two cores with the balancer and take most of their time: requests in a \
+     second compare whole machines, the time of the balancer compares balancers.",
+    "HAProxy (mode tcp) and nginx (stream) have their defaults with as many threads as there are cores; they end connections and open their \
+     own, and the servers do not see the client's address. nftables maps by numgen, and conntrack verifies no checksums.",
+    "The time of the balancer is that of the threads that poll its interfaces (threaded NAPI), and of a proxy's processes.",
+    "IPv4; p99 is of an open loop, over all rounds together.",
+];
+
+/// What is compared: its name, its unit, and the ratios that are wanted against each of the others.
+struct Comparison {
+    what: &'static str,
+    unit: &'static str,
+    figure: Figure,
+    targets: &'static [(Way, Option<Target>)],
+}
+
+const COMPARISONS: [Comparison; 3] = [
+    Comparison {
+        what: "requests on kept connections",
+        unit: "1/s",
+        figure: |runner| &runner.kept,
+        targets: &[
+            (Way::Plain, Some(Target::RatioAtLeast(1.0))),
+            (Way::Nftables, Some(Target::RatioAtLeast(1.5))),
+            (Way::HaProxy, Some(Target::RatioAtLeast(2.0))),
+            (Way::Nginx, None),
+        ],
+    },
+    Comparison {
+        what: "new connections",
+        unit: "1/s",
+        figure: |runner| &runner.anew,
+        targets: &[
+            (Way::Plain, Some(Target::RatioAtLeast(1.0))),
+            (Way::Nftables, Some(Target::RatioAtLeast(1.5))),
+            (Way::HaProxy, None),
+            (Way::Nginx, None),
+        ],
+    },
+    Comparison {
+        what: "time of the balancer for a request",
+        unit: "us",
+        figure: |runner| &runner.core,
+        targets: &[
+            (Way::Plain, None),
+            (Way::Nftables, Some(Target::RatioAtMost(0.25))),
+            (Way::HaProxy, None),
+            (Way::Nginx, None),
+        ],
+    },
+];
+
+fn add(contest: &mut Contest, findings: &mut Findings) {
+    for Comparison { what, unit, figure, targets } in COMPARISONS {
+        for way in OURS {
+            for (floor, target) in targets {
+                let row = contest.row(way, *floor, what, unit, figure);
+                findings.rows.extend(row.map(|row| match target {
+                    Some(target) => row.target(*target),
+                    None => row,
+                }));
+            }
+        }
+    }
+    let p99 = |runner: &mut Runner| (runner.way(), runner.latencies.percentile(0.99));
+    let latencies: Vec<(Way, f64)> = contest.runners().iter_mut().map(p99).collect();
+    for (way, ours) in latencies.iter().filter(|(way, _)| OURS.contains(way)) {
+        for (floor, theirs) in latencies.iter().filter(|(way, _)| !OURS.contains(way)) {
+            let what = format!("{}: latency p99 at {RATE} requests/s, floor {}", way.name(), floor.name());
+            findings.rows.push(Row::new(what, "us", *ours).against(*theirs));
+        }
+    }
+    for (number, runner) in (0_u32..).zip(contest.runners()) {
+        for (what, figures) in [("kept", &runner.kept), ("new", &runner.anew)] {
+            let line = format!("{} ({what})", runner.way().name());
+            findings.points.push(Point::new(Plot::Peers, line, f64::from(number), median(figures)));
+        }
+    }
 }

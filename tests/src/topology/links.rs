@@ -5,11 +5,11 @@
 //! other end polls (NAPI), which GRO switches on; a GRO size of 1 byte then keeps GRO from merging frames, so that captures
 //! show frames as they were sent.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use anyhow::Result;
 
-use crate::{command, netns::Netns};
+use crate::{command, inject, netns::Netns};
 
 /// Connects two namespaces by a veth pair.
 pub(super) fn cable(a: &Netns, a_name: &str, b: &Netns, b_name: &str) -> Result<()> {
@@ -55,4 +55,18 @@ pub(crate) fn address(netns: &Netns, interface: &str, v4: Ipv4Addr, v6: Ipv6Addr
 pub(crate) fn default_route(netns: &Netns, v4: Ipv4Addr, v6: Ipv6Addr) -> Result<()> {
     netns.ip(&format!("route add default via {v4}"))?;
     netns.ip(&format!("-6 route add default via {v6}")).map(drop)
+}
+
+/// An interface in a namespace, and its addresses.
+pub(super) type End<'a> = (&'a Netns, &'a str, &'a [IpAddr]);
+
+/// Tells the ends of a link each other's MAC addresses, for good.
+pub(super) fn acquaint(a: End<'_>, b: End<'_>) -> Result<()> {
+    for ((netns, interface, _), (far, far_interface, addresses)) in [(a, b), (b, a)] {
+        let mac = inject::mac(far, far_interface)?.map(|byte| format!("{byte:02x}")).join(":");
+        for address in addresses {
+            netns.ip(&format!("neigh replace {address} lladdr {mac} dev {interface} nud permanent"))?;
+        }
+    }
+    Ok(())
 }

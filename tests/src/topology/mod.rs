@@ -13,7 +13,7 @@ pub(crate) mod links;
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{LazyLock, Mutex, MutexGuard, PoisonError},
 };
 
 use anyhow::{Context, Result};
@@ -41,11 +41,14 @@ pub struct Plan {
     pub narrow: bool,
     /// Whether the balancer's kernel forwards packets, too.
     pub kernel_forwarding: bool,
+    /// Whether all know the MAC addresses of their neighbours for good: nothing is resolved while something is measured, and the
+    /// machine's limit of neighbours, which all namespaces share, does not matter.
+    pub fixed_neighbours: bool,
 }
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { arms: Arms::Two, servers: 3, narrow: false, kernel_forwarding: false }
+        Self { arms: Arms::Two, servers: 3, narrow: false, kernel_forwarding: false, fixed_neighbours: false }
     }
 }
 
@@ -84,7 +87,7 @@ pub struct Link<'a> {
     pub interface: &'a str,
 }
 
-/// The network. One exists at a time in a process: tests that run at once would take each other's processor time, and disturb
+/// The network. One exists at a time in a process, but for those built [beside](Self::beside) it: tests that run at once would take each other's processor time, and disturb
 /// what is measured.
 #[derive(Debug)]
 pub struct Topology {
@@ -102,7 +105,7 @@ pub struct Topology {
     plan: Plan,
     /// Programs at the other ends of the balancer's links.
     receivers: Vec<xdp::Attached>,
-    _alone: MutexGuard<'static, ()>,
+    _alone: Option<MutexGuard<'static, ()>>,
 }
 
 impl Topology {
@@ -113,7 +116,19 @@ impl Topology {
     /// If a namespace, link or address cannot be made.
     pub fn build(plan: Plan) -> Result<Self> {
         static ALONE: Mutex<()> = Mutex::new(());
-        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        Self::build_holding(plan, Some(ALONE.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    /// Builds another one that exists beside this one, for who takes care not to use both at once. Names and addresses are the same.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::build`].
+    pub fn beside(&self, plan: Plan) -> Result<Self> {
+        Self::build_holding(plan, None)
+    }
+
+    fn build_holding(plan: Plan, alone: Option<MutexGuard<'static, ()>>) -> Result<Self> {
         let mut topology = Self {
             client: Netns::create("client")?,
             balancer: Netns::create("balancer")?,
@@ -150,6 +165,9 @@ impl Topology {
         links::plug_in(&self.switch, &name, &netns)?;
         links::address(&netns, "eth0", v4, v6)?;
         links::default_route(&netns, addresses::BALANCER_SERVER_V4, addresses::BALANCER_SERVER_V6)?;
+        if self.plan.fixed_neighbours {
+            links::acquaint((&netns, "eth0", &[v4.into(), v6.into()]), self.servers_side())?;
+        }
         self.servers.push(Host { name, netns, v4, v6 });
         let host = &self.servers[usize::from(index)];
         host.netns.wait_reachable(addresses::BALANCER_SERVER_V4.into())?;
@@ -244,8 +262,24 @@ impl Topology {
             links::address(&self.balancer, server_side, v4, v6)?;
         }
         links::default_route(&self.client, addresses::BALANCER_CLIENT_V4, addresses::BALANCER_CLIENT_V6)?;
+        if self.plan.fixed_neighbours {
+            let clients: Vec<IpAddr> = Family::ALL.into_iter().flat_map(addresses::clients).collect();
+            let own = [addresses::BALANCER_CLIENT_V4.into(), addresses::BALANCER_CLIENT_V6.into()];
+            links::acquaint((&self.client, "eth0", &clients), (&self.balancer, "eth0", &own))?;
+        }
         // A port is free for a new connection one second after the last one: thousands of requests per second need that.
         self.client.sysctl("net/ipv4/tcp_tw_reuse", "1")
+    }
+
+    /// The balancer's interface and addresses on the servers' side.
+    fn servers_side(&self) -> links::End<'_> {
+        static ADDRESSES: LazyLock<Vec<IpAddr>> = LazyLock::new(|| {
+            let own = [addresses::BALANCER_SERVER_V4.into(), addresses::BALANCER_SERVER_V6.into()];
+            let snat = Family::ALL.into_iter().flat_map(addresses::snat_addresses);
+            own.into_iter().chain(snat).collect()
+        });
+        let interface = if self.plan.arms == Arms::One { "eth0" } else { "eth1" };
+        (&self.balancer, interface, &ADDRESSES)
     }
 
     /// Adds two routers with a link of MTU 1280 between them, and a server behind the second.

@@ -31,10 +31,18 @@ impl Program {
         Self::new().returning(XDP_PASS)
     }
 
-    /// Drops every frame.
+    /// Drops frames that have one of these values, as it is on the wire, at an offset; passes all others.
     #[must_use]
-    pub fn drop() -> Self {
-        Self::new().returning(XDP_DROP)
+    pub fn drop_marked(marks: &[(i16, u16)]) -> Self {
+        let mut program = Self::new();
+        let end = marks.iter().map(|(offset, _)| offset + 2).max().unwrap_or(0);
+        program.begin(i32::from(end), marks.len() as i16 * 2);
+        for (place, (offset, value)) in marks.iter().enumerate() {
+            let further = (marks.len() - place) as i16 * 2;
+            program.put(0x69, reg(5, 2), *offset, 0); // r5 = *(u16 *)(data + offset)
+            program.put(0x15, 5, further, i32::from(value.to_be())); // if r5 == value, skip what passes
+        }
+        program.returning(XDP_PASS).returning(XDP_DROP)
     }
 
     /// Sends every frame out of an interface of the namespace it is attached in, unchanged.
@@ -56,12 +64,8 @@ impl Program {
         let words = header.chunks_exact(8);
         let rest = words.remainder();
         let mut program = Self::new();
-        program.put(0x61, reg(2, 1), 0, 0); // r2 = data
-        program.put(0x61, reg(3, 1), 4, 0); // r3 = data_end
-        program.put(0xbf, reg(4, 2), 0, 0);
-        program.put(0x07, 4, 0, header.len() as i32);
         let writes = words.len() * 3 + rest.len();
-        program.put(0x2d, reg(4, 3), writes as i16 + 2, 0); // if r4 > r3, skip to the last two
+        program.begin(header.len() as i32, writes as i16 + 2);
         let mut offset = 0;
         for word in words {
             let (low, high) = word.split_at(4);
@@ -102,6 +106,15 @@ impl Program {
 
     fn new() -> Self {
         Self { code: Vec::new() }
+    }
+
+    /// Loads the frame's start to r2; if it is shorter than this, skips a number of instructions.
+    fn begin(&mut self, length: i32, skip: i16) {
+        self.put(0x61, reg(2, 1), 0, 0); // r2 = data
+        self.put(0x61, reg(3, 1), 4, 0); // r3 = data_end
+        self.put(0xbf, reg(4, 2), 0, 0);
+        self.put(0x07, 4, 0, length);
+        self.put(0x2d, reg(4, 3), skip, 0); // if r4 > r3
     }
 
     fn returning(mut self, action: i32) -> Self {

@@ -20,7 +20,7 @@ pub(crate) enum Level {
     Build,
     /// These, and the programs that the tests and the demo start.
     Network,
-    /// These, and an emulator with a kernel and the programs in it.
+    /// These, an emulator with a kernel and the programs in it, and the others that the bench compares with.
     Guest,
 }
 
@@ -89,6 +89,7 @@ const PROGRAMS: &[Program] = &[
     Program { name: "depmod", packages: &["kmod"], level: Level::Guest },
     Program { name: "ipvsadm", packages: &["ipvsadm"], level: Level::Guest },
     Program { name: "nft", packages: &["nftables"], level: Level::Guest },
+    Program { name: "haproxy", packages: &["haproxy", "libnginx-mod-stream"], level: Level::Guest },
 ];
 
 fn missing_programs(level: Level) -> Vec<&'static Program> {

@@ -1,0 +1,109 @@
+//! What receiving on an interface costs, alone.
+//!
+//! Packets are received in softirqs, which run in whatever thread happens to be on the processor. With threaded NAPI a kernel thread of
+//! the interface's own does that, and the scheduler counts its time: all that a balancer does with a packet until it is in the queue of
+//! the next interface, and nothing else.
+
+use std::{collections::BTreeSet, fs, time::Duration};
+
+use anyhow::{Context, Result, ensure};
+use lb_tests::{clock, netns::Netns};
+
+use super::cpu;
+
+/// The kernel threads that poll an interface. On drop it is polled in softirqs again.
+#[derive(Debug)]
+pub struct NapiThreads {
+    netns: Netns,
+    interface: String,
+    pids: Vec<u32>,
+}
+
+impl NapiThreads {
+    /// Has an interface polled by threads.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel cannot do that (before Linux 5.12).
+    pub fn start(netns: &Netns, interface: &str) -> Result<Self> {
+        let before = threads(interface)?;
+        let mut threads_of = Self { netns: netns.clone(), interface: interface.to_owned(), pids: Vec::new() };
+        threads_of.switch(true)?;
+        let after = clock::wait_for("NAPI threads", Duration::from_secs(1), || {
+            threads(interface).ok().filter(|now| now.len() > before.len())
+        })?;
+        threads_of.pids = after.difference(&before).copied().collect();
+        ensure!(!threads_of.pids.is_empty(), "no thread polls {interface} in {}", netns.name());
+        Ok(threads_of)
+    }
+
+    /// Processor time that the threads have taken. Exact when they are idle.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel does not say.
+    pub fn cpu_time(&self) -> Result<Duration> {
+        self.pids.iter().map(|pid| process_time(*pid)).sum()
+    }
+
+    /// Keeps the threads on a processor.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such processor.
+    pub fn pin(&self, cpu: usize) -> Result<()> {
+        self.pids.iter().try_for_each(|pid| cpu::pin(*pid, cpu))
+    }
+
+    /// Lets the threads run before everything else on their processor.
+    ///
+    /// # Errors
+    ///
+    /// If `chrt` fails.
+    pub fn prefer(&self) -> Result<()> {
+        self.pids.iter().try_for_each(|pid| cpu::prefer(*pid))
+    }
+
+    fn switch(&self, on: bool) -> Result<()> {
+        // `ip netns exec` mounts a sysfs that shows the interfaces of the namespace.
+        let (name, interface, value) = (self.netns.name(), &self.interface, u8::from(on));
+        let script = format!("echo {value} > /sys/class/net/{interface}/threaded");
+        lb_tests::command::run("ip", &["netns", "exec", name, "sh", "-c", &script]).map(drop)
+    }
+}
+
+impl Drop for NapiThreads {
+    fn drop(&mut self) {
+        if let Err(error) = self.switch(false) {
+            eprintln!("{error:#}");
+        }
+    }
+}
+
+/// Processor time of all threads of a process.
+///
+/// # Errors
+///
+/// If it is gone, or the kernel keeps no statistics of the scheduler.
+pub fn process_time(pid: u32) -> Result<Duration> {
+    let directory = format!("/proc/{pid}/task");
+    let tasks = fs::read_dir(&directory).with_context(|| directory.clone())?;
+    tasks.flatten().map(|task| thread_time(&task.path().join("schedstat"))).sum()
+}
+
+fn thread_time(path: &std::path::Path) -> Result<Duration> {
+    let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    let nanos = text.split(' ').next().and_then(|first| first.parse().ok());
+    nanos.map(Duration::from_nanos).with_context(|| format!("{}: no time in {text:?}", path.display()))
+}
+
+/// The threads of interfaces of this name, in all namespaces.
+fn threads(interface: &str) -> Result<BTreeSet<u32>> {
+    let wanted = format!("napi/{interface}-");
+    let processes = fs::read_dir("/proc").context("/proc")?.flatten();
+    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let named = |pid: &u32| {
+        fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.starts_with(&wanted))
+    };
+    Ok(pids.filter(named).collect())
+}
