@@ -14,6 +14,8 @@ fn the_program_loads_attaches_natively_and_forwards() {
     let attached: Vec<_> =
         facts.attachments.iter().map(|found| (found.interface.as_str(), found.mode.as_str())).collect();
     assert_eq!(attached, [("eth0", "driver"), ("eth1", "driver")]);
+    // One for each of the two processors, and as many for XDP to send from without a lock.
+    assert_eq!(facts.queues, [4, 4]);
     assert_eq!(facts.exchanges.len(), Way::ALL.len() * 2 * 2);
     for exchange in &facts.exchanges {
         let server = if exchange.way == Way::Back { "neighbour" } else { "server-1" };

@@ -37,8 +37,9 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
         return shell();
     }
     if arguments.command.is_empty() {
-        println!("{}", check::run()?);
-        return Ok(ExitCode::SUCCESS);
+        let facts = check::run()?;
+        print!("{facts}");
+        return Ok(if facts.all_answered() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
     let network = Network::build(&Image::build()?, &Hardware::default())?;
     let (status, stdout, stderr) = network.machine.output(&arguments.command.join(" "))?;

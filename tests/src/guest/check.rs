@@ -81,6 +81,8 @@ pub struct Facts {
     pub load: Duration,
     /// How the program is attached.
     pub attachments: Vec<Attachment>,
+    /// Queue pairs in use of each card, those from which XDP sends included.
+    pub queues: Vec<u16>,
     /// Every way, family and protocol.
     pub exchanges: Vec<Exchange>,
 }
@@ -110,8 +112,16 @@ pub fn run() -> Result<Facts> {
         boot,
         load,
         attachments: lbd.attachments()?,
+        queues: queues(&network)?,
         exchanges: exchanges(&network),
     })
+}
+
+fn queues(network: &Network) -> Result<Vec<u16>> {
+    let shown = network.machine.sh("for card in eth0 eth1; do ethtool -l $card; done")?;
+    // Of each card first the possible number, then the current one.
+    let numbers = shown.lines().filter_map(|line| line.strip_prefix("Combined:")?.trim().parse().ok());
+    Ok(numbers.skip(1).step_by(2).collect())
 }
 
 /// A server in the client's namespace, at an address that the client does not use by itself.
@@ -158,13 +168,21 @@ fn exchanges(network: &Network) -> Vec<Exchange> {
     exchanges
 }
 
+impl Facts {
+    /// Whether no request failed.
+    #[must_use]
+    pub fn all_answered(&self) -> bool {
+        self.exchanges.iter().all(|exchange| exchange.report.succeeded == REQUESTS)
+    }
+}
+
 impl fmt::Display for Facts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { release, boot, load, attachments, exchanges } = self;
+        let Self { release, boot, load, attachments, queues, exchanges } = self;
         writeln!(f, "kernel {release}, up after {:.1} s", boot.as_secs_f64())?;
         writeln!(f, "lbd ready after {:.1} s", load.as_secs_f64())?;
-        for Attachment { interface, mode } in attachments {
-            writeln!(f, "{interface}: {mode} mode")?;
+        for (Attachment { interface, mode }, queues) in attachments.iter().zip(queues) {
+            writeln!(f, "{interface}: {mode} mode, {queues} queue pairs")?;
         }
         for Exchange { way, family, protocol, report } in exchanges {
             let (name, family) = (way.name(), family.name());

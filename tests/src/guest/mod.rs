@@ -53,6 +53,9 @@ macro_rules! require_guest {
 /// The reason why not.
 pub fn available() -> Result<()> {
     privileged::check()?;
+    if !cfg!(target_arch = "x86_64") {
+        bail!("the guest runs programs of x86_64 only");
+    }
     find_program("qemu-system-x86_64")?;
     Kernel::find()?;
     if !Path::new("/dev/net/tun").exists() {

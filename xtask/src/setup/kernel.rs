@@ -39,6 +39,9 @@ pub(super) fn is_there() -> bool {
 
 /// Downloads and unpacks the kernel.
 pub(super) fn install(apt: &mut Apt) -> Result<()> {
+    if !cfg!(target_arch = "x86_64") {
+        return Err(Error::new("the guest runs programs of x86_64 only"));
+    }
     let parent = target_dir().join("vm");
     fs::create_dir_all(&parent).context(parent.display())?;
     let _lock = lock(&parent)?;
