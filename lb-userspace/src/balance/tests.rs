@@ -95,8 +95,11 @@ proptest! {
         prop_assert!(table.len() <= slots as usize);
         let total: f64 = weights.iter().map(|weight| f64::from(*weight)).sum();
         for (count, weight) in counts(&table, weights.len()).iter().zip(&weights) {
-            let ideal = f64::from(*weight) / total * table.len() as f64;
-            prop_assert!((f64::from(*count) - ideal).abs() <= 2.0, "{count} slots, ideal {ideal}");
+            let share = f64::from(*weight) / total;
+            let ideal = share * table.len() as f64;
+            // What the others lose by rounding, up to a slot each, goes to all by their shares.
+            let off = 2.0 + share * weights.len() as f64;
+            prop_assert!((f64::from(*count) - ideal).abs() <= off, "{count} slots, ideal {ideal}");
         }
     }
 

@@ -90,6 +90,17 @@ impl Census {
         true
     }
 
+    /// Takes in what another one saw, of other entries.
+    pub fn join(&mut self, other: &Self) {
+        for (counts, more) in self.flows.iter_mut().zip(&other.flows) {
+            counts.established += more.established;
+            counts.embryonic += more.embryonic;
+        }
+        for (seen, other) in self.seen.iter_mut().zip(&other.seen) {
+            *seen |= other;
+        }
+    }
+
     /// Live flows by owner, for those that have some.
     #[must_use]
     pub fn by_owner(&self, rules: &Rules) -> BTreeMap<Owner, Counts> {

@@ -14,5 +14,5 @@ mod tests;
 pub use census::{Census, Counts, Owner, Rules, Tier};
 pub use list::{count, list};
 pub use pools::{Pool, PoolUse, PortPools};
-pub use scanner::{Report, Scanner, TableUse};
+pub use scanner::{Report, Scanner, TableUse, scan_threads};
 pub use tables::{FlowMaps, Surroundings};

@@ -50,8 +50,8 @@ pub struct PortPools {
     by_owner: HashMap<(u32, [u32; 4]), usize>,
     /// Bits of the pools as they were before the flows were looked at.
     taken: Vec<Vec<u64>>,
-    /// Bits of ports that a flow was seen to have.
-    live: Vec<Vec<u64>>,
+    /// Bits of ports that a flow was seen to have, by any thread.
+    live: Vec<Vec<AtomicU64>>,
 }
 
 /// Bits that had no flow in the last scan.
@@ -85,7 +85,7 @@ impl PortPools {
         }
         let by_owner =
             pools.iter().enumerate().map(|(at, pool)| ((pool.backend, pool.address), at)).collect();
-        let live = vec![vec![0; WORDS]; pools.len()];
+        let live = pools.iter().map(|_| (0..WORDS).map(|_| AtomicU64::new(0)).collect()).collect();
         Self { range, pools, by_owner, taken: Vec::new(), live }
     }
 
@@ -109,14 +109,14 @@ impl PortPools {
     }
 
     /// Takes a live entry in.
-    pub fn add<A: Address>(&mut self, key: &FlowKey<A>, flow: &Flow<A>) {
+    pub fn add<A: Address>(&self, key: &FlowKey<A>, flow: &Flow<A>) {
         if flow.flags & FlowFlags::PORT_ALLOCATED == 0 {
             return;
         }
         let (address, port) = if flow.is_reverse() { (key.dst, key.dport) } else { (flow.src, flow.sport) };
         if let Some(at) = self.by_owner.get(&(flow.backend, address.words())) {
             let port = u16::from_be(port);
-            self.live[*at][usize::from(port / 64)] |= 1 << (port % 64);
+            self.live[*at][usize::from(port / 64)].fetch_or(1 << (port % 64), Ordering::Relaxed);
         }
     }
 
@@ -132,12 +132,13 @@ impl PortPools {
             let (mut without_flow, mut in_use) = (vec![0; WORDS], 0);
             for index in 0..WORDS {
                 let outside = range.initial_word(index as u32);
-                let idle = taken[index] & !live[index] & !outside;
+                let live = live[index].load(Ordering::Relaxed);
+                let idle = taken[index] & !live & !outside;
                 let free = before.map_or(0, |bits| bits[index] & idle);
                 if free != 0 {
                     words[index].fetch_and(!free, Ordering::Relaxed);
                 }
-                let missing = live[index] & !taken[index];
+                let missing = live & !taken[index];
                 if missing != 0 {
                     words[index].fetch_or(missing, Ordering::Relaxed);
                 }

@@ -1,6 +1,6 @@
 //! The scan: reads all flow tables, deletes dead flows, writes counts, gives ports back.
 
-use std::{collections::BTreeMap, io};
+use std::{collections::BTreeMap, io, thread};
 
 use lb_common::abi::{Abi, Address, Flow, FlowKey};
 
@@ -37,6 +37,11 @@ pub struct TableUse {
     pub capacity: u32,
 }
 
+/// Tables with fewer entries are scanned by one thread.
+const LARGE: u32 = 1 << 18;
+/// Most threads: what takes time is memory that is far away, and the kernel has other things to do.
+const MOST_THREADS: usize = 4;
+
 /// Scans again and again.
 #[derive(Debug, Default)]
 pub struct Scanner {
@@ -44,7 +49,7 @@ pub struct Scanner {
 }
 
 impl Scanner {
-    /// One full scan at tick `now`. Blocks for as long as the tables are large: some 0.2 s for a million entries.
+    /// One full scan at tick `now`. Blocks for as long as the tables are large: some 0.3 s for a million flows with two CPUs.
     ///
     /// # Errors
     /// What the kernel says; what was done up to there stands.
@@ -56,18 +61,18 @@ impl Scanner {
         pools.read(maps.ports());
         let rules = Rules { now, timeouts: around.settings.timeouts, backends: around.backends };
 
-        let mut round = Round { rules: &rules, census: Census::new(&rules), pools, deleted: 0 };
-        let mut tables = Vec::new();
+        let mut census = Census::new(&rules);
+        let (mut tables, mut deleted) = (Vec::new(), 0);
         for table in &maps.tables {
-            let deleted_before = round.deleted;
-            let seen = table.visit(&mut round)?;
+            let seen = scan_table(table, &rules, &pools)?;
+            census.join(&seen.census);
+            deleted += seen.deleted;
             tables.push(TableUse {
                 name: table.name,
-                entries: seen.saturating_sub(round.deleted - deleted_before),
+                entries: seen.entries.saturating_sub(seen.deleted),
                 capacity: table.map.info().shape.max_entries,
             });
         }
-        let Round { census, pools, deleted, .. } = round;
 
         let (ids, counts): (Vec<u32>, Vec<u64>) = census.by_backend(&rules).into_iter().unzip();
         if !ids.is_empty() {
@@ -85,10 +90,52 @@ impl Scanner {
     }
 }
 
+/// Threads that scan a large table at once.
+#[must_use]
+pub fn scan_threads() -> u32 {
+    let cpus = thread::available_parallelism().map_or(1, usize::from);
+    cpus.min(MOST_THREADS) as u32
+}
+
+/// Scans a table, in parts if it is large.
+fn scan_table<'a>(table: &Table, rules: &'a Rules, pools: &'a PortPools) -> io::Result<Round<'a>> {
+    let round = || Round { rules, census: Census::new(rules), pools, entries: 0, deleted: 0 };
+    let mut all = round();
+    if table.map.info().shape.max_entries < LARGE {
+        all.entries = table.visit(&mut all)?;
+        return Ok(all);
+    }
+    let cuts = table.cuts(scan_threads())?;
+    let begins = std::iter::once(None).chain(cuts.iter().map(Some));
+    let ends = cuts.iter().map(Some).chain([None]);
+    let parts: io::Result<Vec<Round<'a>>> = thread::scope(|scope| {
+        let scan = |part| {
+            scope.spawn(move || {
+                let mut round = Round { rules, census: Census::new(rules), pools, entries: 0, deleted: 0 };
+                round.entries = table.visit_part(part, &mut round)?;
+                Ok(round)
+            })
+        };
+        let threads: Vec<_> = begins.zip(ends).map(scan).collect();
+        let joined = threads.into_iter().map(thread::ScopedJoinHandle::join);
+        joined
+            .map(|part| part.unwrap_or_else(|_| Err(io::Error::other("a scanning thread failed"))))
+            .collect()
+    });
+    for part in parts? {
+        all.census.join(&part.census);
+        all.entries += part.entries;
+        all.deleted += part.deleted;
+    }
+    Ok(all)
+}
+
+/// What one thread sees of a table.
 struct Round<'a> {
     rules: &'a Rules,
     census: Census,
-    pools: PortPools,
+    pools: &'a PortPools,
+    entries: u64,
     deleted: u64,
 }
 

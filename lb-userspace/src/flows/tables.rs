@@ -8,7 +8,7 @@ use lb_common::{
 };
 
 use super::Tier;
-use crate::sys::bpf::{Map, Words};
+use crate::sys::bpf::{Cut, Map, Words};
 
 /// The flow tables and what is needed to judge and count flows.
 #[derive(Debug)]
@@ -110,13 +110,32 @@ pub(super) trait Visit {
         Flow<A>: lb_common::abi::Abi;
 }
 
+/// Where a part of a table begins and ends.
+pub(super) type Part<'a> = (Option<&'a Cut>, Option<&'a Cut>);
+
 impl Table {
     /// Shows every entry to `visitor`, until it has enough; the number of entries shown.
     pub(super) fn visit(&self, visitor: &mut impl Visit) -> io::Result<u64> {
-        if self.is_v6 { self.visit_family::<[u32; 4]>(visitor) } else { self.visit_family::<u32>(visitor) }
+        self.visit_part((None, None), visitor)
     }
 
-    fn visit_family<A>(&self, visitor: &mut impl Visit) -> io::Result<u64>
+    /// As [`Self::visit`], for the entries between two cuts.
+    pub(super) fn visit_part(&self, part: Part<'_>, visitor: &mut impl Visit) -> io::Result<u64> {
+        match self.is_v6 {
+            true => self.visit_family::<[u32; 4]>(part, visitor),
+            false => self.visit_family::<u32>(part, visitor),
+        }
+    }
+
+    /// The places between so many parts.
+    pub(super) fn cuts(&self, parts: u32) -> io::Result<Vec<Cut>> {
+        match self.is_v6 {
+            true => self.map.cuts::<FlowKey<[u32; 4]>, Flow<[u32; 4]>>(parts),
+            false => self.map.cuts::<FlowKey<u32>, Flow<u32>>(parts),
+        }
+    }
+
+    fn visit_family<A>(&self, part: Part<'_>, visitor: &mut impl Visit) -> io::Result<u64>
     where
         A: lb_common::abi::Address,
         FlowKey<A>: lb_common::abi::Abi,
@@ -124,7 +143,7 @@ impl Table {
     {
         use std::ops::ControlFlow::{Break, Continue};
         let (mut seen, mut outcome) = (0, Ok(()));
-        self.map.scan::<FlowKey<A>, Flow<A>>(|chunk| {
+        self.map.scan_part::<FlowKey<A>, Flow<A>>(part, |chunk| {
             for (key, flow) in chunk.iter::<FlowKey<A>, Flow<A>>() {
                 seen += 1;
                 match visitor.entry(self, &key, &flow) {

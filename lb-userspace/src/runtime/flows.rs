@@ -8,7 +8,7 @@ use std::{
 use super::Clock;
 use crate::{
     control::{Event, Handle},
-    flows::{FlowMaps, Report, Scanner},
+    flows::{FlowMaps, Report, Scanner, scan_threads},
 };
 
 /// Between the starts of two scans, unless that would take more than a fifth of a CPU.
@@ -61,6 +61,6 @@ pub(super) async fn run(control: Handle, maps: Arc<FlowMaps>, last: LastReport, 
             return;
         }
         let took = clock.now().saturating_sub(begin);
-        tokio::time::sleep(INTERVAL.saturating_sub(took).max(took * 4)).await;
+        tokio::time::sleep(INTERVAL.saturating_sub(took).max(took * (5 * scan_threads() - 1))).await;
     }
 }

@@ -14,6 +14,20 @@ const CHUNK: usize = 4096;
 const LARGEST_CHUNK: usize = 1 << 20;
 /// Bytes of the kernel's position in a map; at least a key, and what hash maps use.
 const POSITION_BYTES: usize = 64;
+/// Keys by which a [`Cut`] is found again.
+const KEYS_OF_CUT: usize = 16;
+/// HASH and LRU_HASH.
+const HASH_TYPES: [u32; 2] = [1, 9];
+
+/// A place between two buckets of a hash map, so that several threads can scan a part each.
+///
+/// The kernel's position in a hash map is the number of a bucket, of which there are as many as entries, rounded up to a power of two.
+/// A chunk that ends beyond the cut is cut where one of the keys stands that came first there.
+#[derive(Clone, Debug)]
+pub struct Cut {
+    bucket: u32,
+    keys: Vec<u8>,
+}
 
 /// What one call of [`Map::scan`] read.
 #[derive(Debug)]
@@ -50,20 +64,79 @@ impl Chunk<'_> {
     }
 }
 
+impl Cut {
+    fn position(&self) -> [u8; POSITION_BYTES] {
+        let mut position = [0; POSITION_BYTES];
+        position[..4].copy_from_slice(&self.bucket.to_ne_bytes());
+        position
+    }
+
+    /// Whether a scan that goes on at `next` has seen everything before the cut.
+    fn is_reached(&self, next: &[u8; POSITION_BYTES]) -> bool {
+        u32::from_ne_bytes([next[0], next[1], next[2], next[3]]) >= self.bucket
+    }
+
+    /// How many of the entries of these keys stand before the cut.
+    fn entries_before<K: Abi>(&self, keys: &[u8]) -> usize {
+        let mut keys = keys.chunks_exact(size_of::<K>());
+        let all = keys.len();
+        keys.position(|key| self.keys.chunks_exact(size_of::<K>()).any(|first| first == key)).unwrap_or(all)
+    }
+}
+
 impl Map {
     /// Reads the whole map in chunks, until `visit` breaks. Elements that come and go meanwhile may be seen or not; those that
     /// stay are seen once.
     ///
     /// # Errors
     /// `InvalidInput` for types of other sizes than the map's, and what the kernel says.
-    pub fn scan<K: Abi, V: Abi>(
+    pub fn scan<K: Abi, V: Abi>(&self, visit: impl FnMut(&Chunk<'_>) -> ControlFlow<()>) -> io::Result<()> {
+        self.scan_part::<K, V>((None, None), visit)
+    }
+
+    /// The places between so many parts of about the same size; none for other maps than hash maps.
+    ///
+    /// # Errors
+    /// As [`Map::scan`].
+    pub fn cuts<K: Abi, V: Abi>(&self, parts: u32) -> io::Result<Vec<Cut>> {
+        let shape = self.info().shape;
+        if !HASH_TYPES.contains(&shape.map_type) {
+            return Ok(Vec::new());
+        }
+        let buckets = shape.max_entries.next_power_of_two();
+        let cut = |part: u32| -> io::Result<Cut> {
+            let mut cut = Cut { bucket: buckets / parts * part, keys: Vec::new() };
+            self.scan_with::<K, V>((Some(&cut.clone()), None), KEYS_OF_CUT, |chunk| {
+                cut.keys.extend_from_slice(chunk.keys);
+                ControlFlow::Break(())
+            })?;
+            Ok(cut)
+        };
+        (1..parts).map(cut).collect()
+    }
+
+    /// As [`Map::scan`], from one cut to another; `None`: from the begin, to the end.
+    ///
+    /// # Errors
+    /// As [`Map::scan`].
+    pub fn scan_part<K: Abi, V: Abi>(
         &self,
+        part: (Option<&Cut>, Option<&Cut>),
+        visit: impl FnMut(&Chunk<'_>) -> ControlFlow<()>,
+    ) -> io::Result<()> {
+        self.scan_with::<K, V>(part, CHUNK, visit)
+    }
+
+    fn scan_with<K: Abi, V: Abi>(
+        &self,
+        (from, to): (Option<&Cut>, Option<&Cut>),
+        room: usize,
         mut visit: impl FnMut(&Chunk<'_>) -> ControlFlow<()>,
     ) -> io::Result<()> {
         self.check::<K, V>()?;
-        let mut room = CHUNK.min(self.info().shape.max_entries.max(1) as usize);
+        let mut room = room.min(self.info().shape.max_entries.max(1) as usize);
         let (mut keys, mut values) = (vec![0; room * size_of::<K>()], vec![0; room * self.value_bytes()]);
-        let mut position: Option<[u8; POSITION_BYTES]> = None;
+        let mut position = from.map(Cut::position);
         loop {
             let mut next = [0; POSITION_BYTES];
             let mut attr = BatchAttr {
@@ -89,7 +162,12 @@ impl Map {
                 }
                 Err(error) => return Err(error),
             };
-            let count = (attr.count as usize).min(room);
+            let mut count = (attr.count as usize).min(room);
+            let mut last = last;
+            if let Some(cut) = to.filter(|cut| last || cut.is_reached(&next)) {
+                count = cut.entries_before::<K>(&keys[..count * size_of::<K>()]);
+                last = true;
+            }
             let chunk = Chunk {
                 map: self,
                 keys: &keys[..count * size_of::<K>()],

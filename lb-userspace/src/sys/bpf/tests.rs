@@ -126,3 +126,37 @@ fn inner_maps_of_any_size_go_into_a_map_of_maps() {
     large.update(&998_u32, &[1_u32, 2]).unwrap();
     assert_eq!(large.lookup(&998_u32).unwrap(), Some([1_u32, 2]));
 }
+
+#[test]
+fn parts_of_a_scan_see_every_element_once() {
+    for entries in [0, 1, 3, 100, 5000, 19_999] {
+        let Some(map) = map(&HASH) else { return };
+        let keys: Vec<u32> = (0..entries).map(|number: u32| number.wrapping_mul(2_654_435_761)).collect();
+        if !keys.is_empty() {
+            map.update_batch(&keys, &vec![1_u64; keys.len()]).unwrap();
+        }
+        for parts in 1..=5 {
+            let cuts = map.cuts::<u32, u64>(parts).unwrap();
+            let begins = std::iter::once(None).chain(cuts.iter().map(Some));
+            let ends = cuts.iter().map(Some).chain([None]);
+            let mut seen = Vec::new();
+            for part in begins.zip(ends) {
+                map.scan_part::<u32, u64>(part, |chunk| {
+                    seen.extend(chunk.iter::<u32, u64>().map(|(key, _)| key));
+                    ControlFlow::Continue(())
+                })
+                .unwrap();
+            }
+            let mut expected = keys.clone();
+            expected.sort_unstable();
+            seen.sort_unstable();
+            assert!(seen == expected, "{} instead of {entries} in {parts} parts", seen.len());
+        }
+    }
+}
+
+#[test]
+fn an_array_has_no_cuts() {
+    let Some(map) = map(&PER_CPU_ARRAY) else { return };
+    assert!(map.cuts::<u32, u64>(4).unwrap().is_empty());
+}
