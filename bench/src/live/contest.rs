@@ -7,6 +7,7 @@ use lb_tests::topology::{Family, Topology};
 
 use super::{
     client::Client,
+    cpu,
     napi::NapiThreads,
     open_loop::{self, Latencies},
     rounds::paired_ratio,
@@ -29,7 +30,7 @@ pub struct Runner {
     /// At a fixed rate.
     pub latencies: Latencies,
     client: Client,
-    _servers: Servers,
+    servers: Servers,
     ground: Ground,
 }
 
@@ -42,6 +43,15 @@ pub struct Contest {
     runners: Vec<Runner>,
 }
 
+/// The threads of an isolated balancer's interfaces, and of its neighbours'.
+#[derive(Debug)]
+struct Isolated {
+    own: [NapiThreads; 2],
+    _others: [NapiThreads; 2],
+}
+
+const BALANCER_CPU: usize = 1;
+const OTHERS_CPU: usize = 0;
 /// Servers behind the balancer.
 const SERVERS: u16 = 3;
 /// Bytes of a download.
@@ -65,7 +75,7 @@ impl Contest {
                 bulk: Vec::new(),
                 latencies: Latencies::default(),
                 client,
-                _servers: servers,
+                servers,
                 ground,
             })
         };
@@ -121,31 +131,21 @@ impl Contest {
         Ok(())
     }
 
-    /// Rounds of requests on kept connections while the balancers' interfaces are polled by threads of their own, whose time is taken.
+    /// Rounds of requests on kept connections while each balancer is alone on a core: its interfaces are polled by threads, and their
+    /// time is taken, and that of a proxy. All else, also what the neighbours receive, is on the first core. To be called last: what
+    /// moved stays.
     ///
     /// # Errors
     ///
     /// If a connection breaks, or the kernel has no such threads.
     pub fn balancer_time(&mut self, rounds: usize, time: Duration) -> Result<()> {
-        // Those of the neighbours, too: otherwise what they do when they receive is done in the balancer's.
-        let threads = |runner: &Runner| -> Result<[NapiThreads; 4]> {
-            let Topology { balancer, client, switch, .. } = &runner.ground.topology;
-            Ok([
-                NapiThreads::start(balancer, "eth0")?,
-                NapiThreads::start(balancer, "eth1")?,
-                NapiThreads::start(client, "eth0")?,
-                NapiThreads::start(switch, "balancer")?,
-            ])
-        };
-        let threads = self.runners.iter().map(threads).collect::<Result<Vec<_>>>()?;
+        let threads = self.runners.iter().map(Runner::isolate).collect::<Result<Vec<_>>>()?;
+        let _pinned = cpu::Pinned::here(OTHERS_CPU)?;
         for _ in 0..rounds {
             for (runner, threads) in self.runners.iter_mut().zip(&threads) {
-                let spent = |ground: &Ground| -> Result<Duration> {
-                    Ok(threads[0].cpu_time()? + threads[1].cpu_time()? + ground.process_time()?)
-                };
-                let before = spent(&runner.ground)?;
+                let before = runner.spent(threads)?;
                 let requests = runner.client.ask(time)?.requests;
-                let took = spent(&runner.ground)?.saturating_sub(before);
+                let took = runner.spent(threads)?.saturating_sub(before);
                 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
                 runner.core.push(took.as_secs_f64() * 1e6 / requests as f64);
             }
@@ -173,5 +173,23 @@ impl Runner {
     #[must_use]
     pub fn way(&self) -> Way {
         self.ground.way
+    }
+
+    /// Gives the balancer a core, and all else the other.
+    fn isolate(&self) -> Result<Isolated> {
+        let Topology { balancer, client, switch, .. } = &self.ground.topology;
+        let own = [NapiThreads::start(balancer, "eth0")?, NapiThreads::start(balancer, "eth1")?];
+        // Otherwise the neighbours would receive in the thread that sends.
+        let others = [NapiThreads::start(client, "eth0")?, NapiThreads::start(switch, "balancer")?];
+        own.iter().try_for_each(|threads| threads.pin(BALANCER_CPU))?;
+        others.iter().try_for_each(|threads| threads.pin(OTHERS_CPU))?;
+        cpu::pin(self.servers.thread(), OTHERS_CPU)?;
+        self.ground.pin(BALANCER_CPU)?;
+        Ok(Isolated { own, _others: others })
+    }
+
+    fn spent(&self, isolated: &Isolated) -> Result<Duration> {
+        let [a, b] = &isolated.own;
+        Ok(a.cpu_time()? + b.cpu_time()? + self.ground.process_time()?)
     }
 }

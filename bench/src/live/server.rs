@@ -12,7 +12,7 @@ use tokio::{
     sync::oneshot,
 };
 
-use super::way::PORT;
+use super::{cpu, way::PORT};
 
 /// Bytes of a request. The first eight are the size of the answer, little endian.
 pub const REQUEST: usize = 64;
@@ -30,6 +30,7 @@ pub fn request(answer: u64) -> [u8; REQUEST] {
 pub struct Servers {
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
+    id: u32,
 }
 
 impl Servers {
@@ -58,11 +59,21 @@ impl Servers {
         let (stop, stopped) = oneshot::channel();
         let (ready, readiness) = mpsc::channel();
         let thread = std::thread::spawn(move || {
-            let done = run(listeners, &ready, stopped);
-            let _ = ready.send(done);
+            if let Err(error) = run(listeners, &ready, stopped) {
+                let _ = ready.send(Err(error));
+            }
         });
-        readiness.recv().context("the servers' thread ended")?.context("no event loop for the servers")?;
-        Ok(Self { stop: Some(stop), thread: Some(thread) })
+        let id = readiness
+            .recv()
+            .context("the servers' thread ended")?
+            .context("no event loop for the servers")?;
+        Ok(Self { stop: Some(stop), thread: Some(thread), id })
+    }
+
+    /// The thread of the servers.
+    #[must_use]
+    pub fn thread(&self) -> u32 {
+        self.id
     }
 }
 
@@ -87,7 +98,7 @@ fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
 
 fn run(
     listeners: Vec<std::net::TcpListener>,
-    ready: &mpsc::Sender<io::Result<()>>,
+    ready: &mpsc::Sender<io::Result<u32>>,
     stopped: oneshot::Receiver<()>,
 ) -> io::Result<()> {
     let runtime = Builder::new_current_thread().enable_io().build()?;
@@ -96,7 +107,7 @@ fn run(
             listener.set_nonblocking(true)?;
             tokio::spawn(accept(TcpListener::from_std(listener)?));
         }
-        let _ = ready.send(Ok(()));
+        let _ = ready.send(Ok(cpu::this_thread()));
         let _ = stopped.await;
         Ok(())
     })

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use anyhow::{Context, Result};
 use lb_tests::{
+    command,
     config::{Config, Mode, Protocol, Service},
     daemon::Daemon,
     topology::{Family, Plan, Topology, addresses},
@@ -109,6 +110,18 @@ impl Ground {
             Balancer::Lbd(daemon) => Some(daemon),
             _ => None,
         }
+    }
+
+    /// Keeps the processes in the middle on a processor.
+    ///
+    /// # Errors
+    ///
+    /// If `taskset` fails.
+    pub fn pin(&self, cpu: usize) -> Result<()> {
+        let Balancer::Proxy(proxy) = &self.balancer else { return Ok(()) };
+        proxy.pids().into_iter().try_for_each(|pid| {
+            command::sh(&format!("taskset --all-tasks --cpu-list --pid {cpu} {pid}")).map(drop)
+        })
     }
 
     /// Processor time that the processes in the middle have taken, which forward in a proxy only.

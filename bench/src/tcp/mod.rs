@@ -34,7 +34,8 @@ const NOTES: [&str; 5] = [
     "Closed loops (32 connections) show what gets through. Latency is of an open loop: requests are due at fixed times, and latency \
      counts from there. wrk's closed loop would ask nothing while something stalls, and hide it (coordinated omission).",
     "Offloads are off on all links, on both sides: XDP forwards no GSO frames, which plain forwarding over veth would move 64 kB at a time.",
-    "The time of the balancer is that of the threads that poll its interfaces (threaded NAPI), in rounds of their own.",
+    "The time of the balancer is that of the threads that poll its interfaces (threaded NAPI), alone on a core, in rounds of their own. Few \
+     packets come at a time there, so most of it is waking up and waking others: see `forward` for the cost of a packet.",
     "Percentiles are of all rounds together; beyond p99 they mostly show what else the machine had to do.",
 ];
 
