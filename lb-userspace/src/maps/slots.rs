@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
+use std::panic::resume_unwind;
+use std::thread;
 
 use lb_common::maps::{INNER_MAP_FLAG, SLOTS, slot_elements};
 
@@ -13,6 +16,10 @@ use crate::sys::bpf::{Map, MapShape};
 
 /// "Operation is not supported", as BPF means it.
 const ENOTSUPP: i32 = 524;
+
+/// Threads that read the elements of `SLOTS`. Linux before 6.8 waits for an RCU grace period, some 10 ms, with each element
+/// (`maybe_wait_bpf_programs` in `bpf_map_copy_value`), but all that wait at once wait for the same one.
+const READERS: u32 = 64;
 
 /// `SLOTS`, and what was put there.
 #[derive(Debug)]
@@ -64,19 +71,45 @@ impl Slots {
     }
 
     pub(super) fn dump(&self) -> Result<BTreeMap<u16, SlotTable>, MapError> {
-        let mut found = BTreeMap::new();
         let entries = self.outer.info().shape.max_entries.min(1 << 16);
-        for index in 0..entries {
+        let parts: Result<Vec<_>, MapError> = thread::scope(|scope| {
+            let begun: Vec<_> = shares(entries)
+                .map(|share| {
+                    let range = share.clone();
+                    let reader = thread::Builder::new().spawn_scoped(scope, move || self.inner_ids(range));
+                    (share, reader)
+                })
+                .collect();
+            let ended = begun.into_iter().map(|(share, reader)| match reader {
+                Ok(reader) => reader.join().unwrap_or_else(|panic| resume_unwind(panic)),
+                // No thread to be had: it only takes longer.
+                Err(_) => self.inner_ids(share),
+            });
+            ended.collect()
+        });
+        let table = |(service, inner): (u16, u32)| {
+            let known = self.written.get(&service).filter(|(id, _)| *id == inner);
+            (service, known.map_or_else(unknown_slots, |(_, table)| SlotTable::clone(table)))
+        };
+        Ok(parts?.into_iter().flatten().map(table).collect())
+    }
+
+    /// Ids of the inner maps in a range of elements, by service id.
+    fn inner_ids(&self, range: Range<u32>) -> Result<Vec<(u16, u32)>, MapError> {
+        let mut found = Vec::new();
+        for index in range {
             let inner: Option<u32> =
                 self.outer.lookup(&index).map_err(access(SLOTS, format!("read element {index}")))?;
-            let service = index as u16;
-            if let Some(inner) = inner {
-                let known = self.written.get(&service).filter(|(id, _)| *id == inner);
-                found.insert(service, known.map_or_else(unknown_slots, |(_, table)| SlotTable::clone(table)));
-            }
+            found.extend(inner.map(|inner| (index as u16, inner)));
         }
         Ok(found)
     }
+}
+
+/// The elements that each reader reads.
+fn shares(entries: u32) -> impl Iterator<Item = Range<u32>> {
+    let size = entries.div_ceil(READERS).max(1);
+    (0..entries).step_by(size as usize).map(move |start| start..entries.min(start + size))
 }
 
 /// A new inner map that holds the table, see [`lb_common::maps::slot_position`].
@@ -95,4 +128,18 @@ fn inner_map(service: u16, table: &SlotTable) -> io::Result<Map> {
     let values: Vec<[u32; 2]> = std::iter::once(header).chain(pairs).collect();
     map.update_batch(&(0..elements).collect::<Vec<u32>>(), &values)?;
     Ok(map)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_element_is_read_by_one_reader() {
+        for entries in [0, 1, 63, 64, 65, 1024, 65_535, 65_536] {
+            let all: Vec<Range<u32>> = shares(entries).collect();
+            assert!(all.len() <= READERS as usize, "{entries}");
+            assert!(all.into_iter().flatten().eq(0..entries), "{entries}");
+        }
+    }
 }
