@@ -1,12 +1,10 @@
 //! The metrics: names, help texts, labels, and where their values come from.
 
 use lb_common::abi::{DropReason, InterfaceCounters, TrafficCounters};
+use prometheus::Result;
 
-use super::page::{
-    Kind::{Counter, Gauge},
-    Page,
-};
-use super::{Observation, PoolSample, ServiceSample, TableSample};
+use super::page::{Page, Samples};
+use super::{InterfaceSample, Observation, PoolSample, ServiceSample, TableSample};
 
 /// Bytes of a sample and of the text around them, roughly.
 const SAMPLE_BYTES: usize = 80;
@@ -14,26 +12,32 @@ const FIXED_BYTES: usize = 16 << 10;
 /// Samples of a backend and of a service.
 const SAMPLES: usize = 8;
 
-/// The observation in Prometheus' text format.
-#[must_use]
-pub fn text(observation: &Observation) -> String {
+/// The observation in Prometheus' text format. Values beyond 2^53 are rounded, as they are by Prometheus.
+///
+/// # Errors
+/// The encoder refuses a family, which would be a defect.
+pub fn text(observation: &Observation) -> Result<String> {
     let owners: usize = observation.services.iter().map(|service| 1 + service.backends.len()).sum();
     let mut page = Page::with_capacity(owners * SAMPLES * SAMPLE_BYTES + FIXED_BYTES);
-    backends(&mut page, &observation.services);
-    page.family(Gauge, "lb_build_info", "1, labelled with the version of lbd.")
-        .sample(&[("version", observation.version)], 1);
-    drops(&mut page, &observation.drops);
-    tables(&mut page, &observation.tables);
-    interfaces(&mut page, observation);
-    page.family(
-        Counter,
+    backends(&mut page, &observation.services)?;
+    Samples::new([((), [("version", observation.version)])]).gauge(
+        &mut page,
+        "lb_build_info",
+        "1, labelled with the version of lbd.",
+        |()| 1,
+    )?;
+    drops(&mut page, &observation.drops)?;
+    tables(&mut page, &observation.tables)?;
+    interfaces(&mut page, &observation.interfaces)?;
+    Samples::new([(observation.reconcile_errors, [])]).counter(
+        &mut page,
         "lb_reconcile_errors_total",
         "How often the maps could not be brought to the desired state.",
-    )
-    .sample(&[], observation.reconcile_errors);
-    services(&mut page, &observation.services);
-    pools(&mut page, &observation.pools);
-    page.into_text()
+        |errors| *errors,
+    )?;
+    services(&mut page, &observation.services)?;
+    pools(&mut page, &observation.pools)?;
+    Ok(page.into_text())
 }
 
 /// A metric of [`TrafficCounters`] with its two directions.
@@ -51,55 +55,43 @@ const BYTES: Directions = (
 const FLOWS: &str = "Flows begun.";
 const ACTIVE_FLOWS: &str = "Flows that live.";
 
-fn backends(page: &mut Page, services: &[ServiceSample]) {
+fn backends(page: &mut Page, services: &[ServiceSample]) -> Result<()> {
     let all = || services.iter().flat_map(|service| service.backends.iter().map(move |b| (service, b)));
+    let mut directed = Samples::new(all().flat_map(|(service, backend)| {
+        let labels =
+            |direction| [("backend", &*backend.name), ("direction", direction), ("service", &*service.name)];
+        [((&backend.traffic, 0), labels("in")), ((&backend.traffic, 1), labels("out"))]
+    }));
     for (name, help, values) in [PACKETS, BYTES] {
-        let name = format!("lb_backend_{name}");
-        let mut family = page.family(Counter, &name, help);
-        for (service, backend) in all() {
-            let [inward, outward] = values(&backend.traffic);
-            for (direction, value) in [("in", inward), ("out", outward)] {
-                let labels = [
-                    ("backend", backend.name.as_str()),
-                    ("direction", direction),
-                    ("service", &service.name),
-                ];
-                family.sample(&labels, value);
-            }
-        }
+        let value = |(traffic, direction): &(&TrafficCounters, usize)| values(traffic)[*direction];
+        directed.counter(page, &format!("lb_backend_{name}"), help, value)?;
     }
-    let mut plain = |kind, name, help, value: fn(&super::BackendSample) -> u64| {
-        let mut family = page.family(kind, name, help);
-        for (service, backend) in all() {
-            family.sample(&[("backend", &backend.name), ("service", &service.name)], value(backend));
-        }
-    };
-    plain(Counter, "lb_backend_flows_total", FLOWS, |backend| backend.traffic.flows);
-    plain(Gauge, "lb_backend_active_flows", ACTIVE_FLOWS, |backend| backend.active_flows);
-    plain(Gauge, "lb_backend_up", "1 if the backend's health lets it take flows, else 0.", |backend| {
-        backend.up.into()
-    });
-    plain(Gauge, "lb_backend_weight", "Configured weight of the backend.", |backend| backend.weight.into());
+    let mut plain = Samples::new(
+        all().map(|(service, backend)| (backend, [("backend", &*backend.name), ("service", &*service.name)])),
+    );
+    plain.counter(page, "lb_backend_flows_total", FLOWS, |backend| backend.traffic.flows)?;
+    plain.gauge(page, "lb_backend_active_flows", ACTIVE_FLOWS, |backend| backend.active_flows)?;
+    let help = "1 if the backend's health lets it take flows, else 0.";
+    plain.gauge(page, "lb_backend_up", help, |backend| backend.up.into())?;
+    let help = "Configured weight of the backend.";
+    plain.gauge(page, "lb_backend_weight", help, |backend| backend.weight.into())
 }
 
-fn services(page: &mut Page, services: &[ServiceSample]) {
+fn services(page: &mut Page, services: &[ServiceSample]) -> Result<()> {
+    let mut directed = Samples::new(services.iter().flat_map(|service| {
+        let labels = |direction| [("direction", direction), ("service", &*service.name)];
+        [((&service.traffic, 0), labels("in")), ((&service.traffic, 1), labels("out"))]
+    }));
     for (name, help, values) in [PACKETS, BYTES] {
-        let name = format!("lb_service_{name}");
-        let mut family = page.family(Counter, &name, help);
-        for service in services {
-            let [inward, outward] = values(&service.traffic);
-            for (direction, value) in [("in", inward), ("out", outward)] {
-                family.sample(&[("direction", direction), ("service", &service.name)], value);
-            }
-        }
+        let value = |(traffic, direction): &(&TrafficCounters, usize)| values(traffic)[*direction];
+        directed.counter(page, &format!("lb_service_{name}"), help, value)?;
     }
-    let mut family = page.family(Counter, "lb_service_flows_total", FLOWS);
-    services.iter().for_each(|service| family.sample(&[("service", &service.name)], service.traffic.flows));
-    let mut family = page.family(Gauge, "lb_service_active_flows", ACTIVE_FLOWS);
-    services.iter().for_each(|service| family.sample(&[("service", &service.name)], service.active_flows));
+    let mut plain = Samples::new(services.iter().map(|service| (service, [("service", &*service.name)])));
+    plain.counter(page, "lb_service_flows_total", FLOWS, |service| service.traffic.flows)?;
+    plain.gauge(page, "lb_service_active_flows", ACTIVE_FLOWS, |service| service.active_flows)
 }
 
-fn interfaces(page: &mut Page, observation: &Observation) {
+fn interfaces(page: &mut Page, interfaces: &[InterfaceSample]) -> Result<()> {
     type Rates = (&'static str, &'static str, fn(&InterfaceCounters) -> [u64; 2]);
     let both: [Rates; 2] = [
         (
@@ -113,53 +105,46 @@ fn interfaces(page: &mut Page, observation: &Observation) {
             |traffic| [traffic.rx_bytes, traffic.tx_bytes],
         ),
     ];
+    let mut directed = Samples::new(interfaces.iter().flat_map(|interface| {
+        let labels = |direction| [("direction", direction), ("interface", &*interface.name)];
+        [((&interface.traffic, 0), labels("rx")), ((&interface.traffic, 1), labels("tx"))]
+    }));
     for (name, help, values) in both {
-        let mut family = page.family(Counter, name, help);
-        for interface in &observation.interfaces {
-            let [received, sent] = values(&interface.traffic);
-            for (direction, value) in [("rx", received), ("tx", sent)] {
-                family.sample(&[("direction", direction), ("interface", &interface.name)], value);
-            }
-        }
+        let value = |(traffic, direction): &(&InterfaceCounters, usize)| values(traffic)[*direction];
+        directed.counter(page, name, help, value)?;
     }
-    let name = "lb_interface_passed_packets_total";
-    let mut family = page.family(Counter, name, "Frames handed to the host, untouched.");
-    for interface in &observation.interfaces {
-        family.sample(&[("interface", &interface.name)], interface.traffic.passed);
-    }
-    let mut family = page.family(Counter, "lb_interface_dropped_packets_total", "Frames dropped.");
-    for interface in &observation.interfaces {
-        family.sample(&[("interface", &interface.name)], interface.traffic.dropped);
-    }
-    let mut family = page.family(Gauge, "lb_xdp_mode", "1 for the mode the program is attached in.");
-    for interface in &observation.interfaces {
-        family.sample(&[("interface", &interface.name), ("mode", interface.mode)], 1);
-    }
+    let mut plain = Samples::new(interfaces.iter().map(|one| (&one.traffic, [("interface", &*one.name)])));
+    let help = "Frames handed to the host, untouched.";
+    plain.counter(page, "lb_interface_passed_packets_total", help, |traffic| traffic.passed)?;
+    plain
+        .counter(page, "lb_interface_dropped_packets_total", "Frames dropped.", |traffic| traffic.dropped)?;
+    let modes = interfaces.iter().map(|one| ((), [("interface", &*one.name), ("mode", one.mode)]));
+    Samples::new(modes).gauge(page, "lb_xdp_mode", "1 for the mode the program is attached in.", |()| 1)
 }
 
-fn drops(page: &mut Page, drops: &[u64]) {
-    let mut family = page.family(Counter, "lb_drops_total", "Packets dropped, by reason.");
-    for reason in DropReason::ALL {
+fn drops(page: &mut Page, drops: &[u64]) -> Result<()> {
+    let counts = DropReason::ALL.iter().map(|reason| {
         let count = drops.get(*reason as usize).copied().unwrap_or_default();
-        family.sample(&[("reason", reason.as_str())], count);
-    }
+        (count, [("reason", reason.as_str())])
+    });
+    Samples::new(counts).counter(page, "lb_drops_total", "Packets dropped, by reason.", |count| *count)
 }
 
-fn tables(page: &mut Page, tables: &[TableSample]) {
-    let mut family = page.family(Gauge, "lb_flow_table_capacity", "Most entries of a flow table.");
-    tables.iter().for_each(|table| family.sample(&[("table", &table.name)], table.capacity));
-    let mut family = page.family(Gauge, "lb_flow_table_entries", "Entries of a flow table, two for a flow.");
-    tables.iter().for_each(|table| family.sample(&[("table", &table.name)], table.entries));
+fn tables(page: &mut Page, tables: &[TableSample]) -> Result<()> {
+    let mut samples = Samples::new(tables.iter().map(|table| (table, [("table", &*table.name)])));
+    let help = "Most entries of a flow table.";
+    samples.gauge(page, "lb_flow_table_capacity", help, |table| table.capacity)?;
+    let help = "Entries of a flow table, two for a flow.";
+    samples.gauge(page, "lb_flow_table_entries", help, |table| table.entries)
 }
 
-fn pools(page: &mut Page, pools: &[PoolSample]) {
-    let mut plain = |name, help, value: fn(&PoolSample) -> u64| {
-        let mut family = page.family(Gauge, name, help);
-        for pool in pools {
-            let PoolSample { service, backend, address, .. } = pool;
-            family.sample(&[("address", address), ("backend", backend), ("service", service)], value(pool));
-        }
-    };
-    plain("lb_snat_ports_in_use", "Ports of a SNAT address that are taken.", |pool| pool.in_use);
-    plain("lb_snat_ports_capacity", "Ports of a SNAT address that there are.", |pool| pool.capacity);
+fn pools(page: &mut Page, pools: &[PoolSample]) -> Result<()> {
+    let mut samples = Samples::new(pools.iter().map(|pool| {
+        let PoolSample { service, backend, address, .. } = pool;
+        (pool, [("address", &**address), ("backend", &**backend), ("service", &**service)])
+    }));
+    let help = "Ports of a SNAT address that are taken.";
+    samples.gauge(page, "lb_snat_ports_in_use", help, |pool| pool.in_use)?;
+    let help = "Ports of a SNAT address that there are.";
+    samples.gauge(page, "lb_snat_ports_capacity", help, |pool| pool.capacity)
 }

@@ -27,6 +27,9 @@ const FRESH: Duration = Duration::from_millis(100);
 /// Most bytes of a request's head.
 const HEAD_BYTES: usize = 16 << 10;
 
+/// What is served: [`prometheus::TEXT_FORMAT`], and how it is encoded.
+const CONTENT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
 /// Where the text comes from. It is called on a thread for blocking work.
 pub type Source = Arc<dyn Fn() -> Result<String, String> + Send + Sync>;
 
@@ -86,7 +89,7 @@ async fn answer(request: &Request<Incoming>, scrapes: &Scrapes) -> Response<Full
     match scrapes.text().await {
         Ok(text) => {
             let mut response = Response::new(Full::new(text));
-            let format = hyper::header::HeaderValue::from_static(super::page::CONTENT_TYPE);
+            let format = hyper::header::HeaderValue::from_static(CONTENT_FORMAT);
             response.headers_mut().insert(CONTENT_TYPE, format);
             response
         }

@@ -39,7 +39,7 @@ fn observation() -> Observation {
 
 #[test]
 fn every_figure_is_printed_with_its_labels() {
-    let text = text(&observation());
+    let text = text(&observation()).unwrap();
     for line in [
         r#"lb_service_packets_total{direction="in",service="web"} 3"#,
         r#"lb_service_bytes_total{direction="out",service="web"} 200"#,
@@ -66,7 +66,7 @@ fn every_figure_is_printed_with_its_labels() {
 
 #[test]
 fn every_drop_reason_is_there_even_if_nothing_was_dropped() {
-    let text = text(&observation());
+    let text = text(&observation()).unwrap();
     for reason in DropReason::ALL {
         let count = if *reason as u32 == 0 { 7 } else { 0 };
         let line = format!("lb_drops_total{{reason=\"{}\"}} {count}", reason.as_str());
@@ -76,7 +76,7 @@ fn every_drop_reason_is_there_even_if_nothing_was_dropped() {
 
 #[test]
 fn names_follow_the_conventions() {
-    for line in text(&observation()).lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+    for line in text(&observation()).unwrap().lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
         let (name, kind) = line.split_once(' ').unwrap();
         assert!(name.starts_with("lb_"), "{name}");
         assert_eq!(name.ends_with("_total"), kind == "counter", "{name}");
@@ -87,7 +87,7 @@ fn names_follow_the_conventions() {
 async fn ask(request: &str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let source: Source = Arc::new(|| Ok(text(&observation())));
+    let source: Source = Arc::new(|| text(&observation()).map_err(|error| error.to_string()));
     let server = tokio::spawn(serve(listener, source, std::future::pending()));
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -101,6 +101,7 @@ async fn ask(request: &str) -> String {
 async fn metrics_are_served_and_nothing_else_is() {
     let reply = ask("GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
     assert!(reply.starts_with("HTTP/1.1 200") && reply.contains("lb_build_info"), "{reply}");
+    assert!(reply.contains(&format!("content-type: {}", prometheus::TEXT_FORMAT)), "{reply}");
     let reply = ask("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
     assert!(reply.starts_with("HTTP/1.1 404"), "{reply}");
     let reply = ask("POST /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;

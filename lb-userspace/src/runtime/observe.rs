@@ -18,7 +18,7 @@ use crate::{
 pub(super) fn source(control: Handle, data: Arc<Data>, last: LastReport) -> Source {
     Arc::new(move || {
         let observation = observe(&control, &data, &last.latest()).map_err(|error| error.to_string())?;
-        Ok(text(&observation))
+        text(&observation).map_err(|error| error.to_string())
     })
 }
 
