@@ -66,6 +66,8 @@ fn backends(page: &mut Page, services: &[ServiceSample]) -> Result<()> {
         let value = |(traffic, direction): &(&TrafficCounters, usize)| values(traffic)[*direction];
         directed.counter(page, &format!("lb_backend_{name}"), help, value)?;
     }
+    // Its memory is used again.
+    drop(directed);
     let mut plain = Samples::new(
         all().map(|(service, backend)| (backend, [("backend", &*backend.name), ("service", &*service.name)])),
     );
