@@ -9,6 +9,7 @@ mod keep;
 mod neighbours;
 mod netlink;
 mod notice;
+mod room;
 mod view;
 
 pub use debounce::Debounce;
@@ -16,4 +17,5 @@ pub use keep::{Action, KeepResolved, NeighbourKey};
 pub use neighbours::NeighbourTable;
 pub use netlink::{NetError, NextHop, Notices, Requests};
 pub use notice::{Address, Link, Neighbour, NeighbourState, Notice};
+pub use room::{DEFAULT_LIMIT, NeighbourRoom};
 pub use view::{Effect, View};

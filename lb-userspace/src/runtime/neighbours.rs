@@ -8,7 +8,7 @@ use super::Clock;
 use crate::{
     control::{BackendView, Handle, ServiceView},
     model::{AdminState, Shared},
-    net::{Action, KeepResolved, NeighbourKey, NextHop, Requests},
+    net::{Action, DEFAULT_LIMIT, KeepResolved, NeighbourKey, NeighbourRoom, NextHop, Requests},
 };
 
 /// Between two looks at everything although nothing changed.
@@ -17,6 +17,10 @@ const FULL_ROUND: Duration = Duration::from_secs(30);
 const SHORT_ROUND: Duration = Duration::from_secs(3);
 /// Most gateways kept resolved.
 const MOST_GATEWAYS: usize = 512;
+
+/// Where the kernel says how many neighbours of a family it holds at most. Only the first network namespace has these files.
+const LIMITS: [&str; 2] =
+    ["/proc/sys/net/ipv4/neigh/default/gc_thresh3", "/proc/sys/net/ipv6/neigh/default/gc_thresh3"];
 
 /// What the task is told.
 #[derive(Clone, Debug)]
@@ -47,6 +51,7 @@ pub(super) async fn run(
         requests,
         managed,
         keep: KeepResolved::default(),
+        room: <[NeighbourRoom; 2]>::default(),
         attached: BTreeSet::new(),
         fixed: BTreeSet::new(),
         services: Vec::new(),
@@ -92,6 +97,8 @@ struct Keeper {
     requests: Requests,
     managed: bool,
     keep: KeepResolved,
+    /// Of IPv4 and of IPv6.
+    room: [NeighbourRoom; 2],
     attached: BTreeSet<u32>,
     fixed: BTreeSet<NeighbourKey>,
     /// The services that were looked at last, and where their backends are.
@@ -134,8 +141,28 @@ impl Keeper {
             Err(error) => tracing::debug!(%error, "cannot list the gateways"),
         }
         wanted.retain(|key| self.attached.contains(&key.0) && !self.fixed.contains(key));
+        self.look_at_room(&wanted);
         for action in self.keep.set(wanted) {
             self.act(Some(action)).await;
+        }
+    }
+
+    fn look_at_room(&mut self, wanted: &BTreeSet<NeighbourKey>) {
+        let v4 = wanted.iter().filter(|(_, address)| address.is_ipv4()).count();
+        for ((kept, path), room) in [v4, wanted.len() - v4].into_iter().zip(LIMITS).zip(&mut self.room) {
+            let read = std::fs::read_to_string(path).ok().and_then(|text| text.trim().parse().ok());
+            let limit = read.unwrap_or(DEFAULT_LIMIT);
+            if room.update(kept, limit) {
+                let assumed = read.is_none();
+                tracing::warn!(
+                    kept,
+                    limit,
+                    assumed,
+                    sysctl = path,
+                    "the neighbours that are kept resolved take more than 3/4 of the machine's neighbour table; \
+                     raise the sysctl: full, the host reaches nobody new"
+                );
+            }
         }
     }
 
