@@ -24,6 +24,9 @@ struct Arguments {
     /// Measure less, with the same ratios: all parts in less than five minutes.
     #[arg(long)]
     quick: bool,
+    /// Of the part `packet`, measure only rows whose name contains this.
+    #[arg(long, value_name = "TEXT")]
+    filter: Option<String>,
     /// Print JSON, or write it to a file: [{"part", "what", "unit", "ours", "floor", "ratio", "target", "ok", "note"}].
     #[arg(long, value_name = "FILE")]
     json: Option<Option<PathBuf>>,
@@ -86,9 +89,14 @@ fn measure(part: Part, commit: &str, arguments: &Arguments) -> Result<PartResult
         return Ok(result);
     }
     let start = Instant::now();
-    let findings = part.run(&mut Run::new(part.name(), depth))?;
+    let mut run = Run::new(part.name(), depth);
+    run.filter.clone_from(&arguments.filter);
+    let findings = part.run(&mut run)?;
+    drop(run);
     let result = PartResult::new(part, depth, commit, start.elapsed().as_secs_f64(), findings);
-    kept.save(&result)?;
+    if arguments.filter.is_none() {
+        kept.save(&result)?;
+    }
     Ok(result)
 }
 

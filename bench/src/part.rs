@@ -107,6 +107,8 @@ impl Depth {
 pub struct Run<'a> {
     /// How thoroughly to measure.
     pub depth: Depth,
+    /// Of the part `packet`, only rows whose name contains this.
+    pub filter: Option<String>,
     part: &'a str,
     bar: ProgressBar,
 }
@@ -123,7 +125,7 @@ impl<'a> Run<'a> {
         #[expect(clippy::unwrap_used, reason = "the template is a constant")]
         bar.set_style(ProgressStyle::with_template("{prefix:>8} [{bar:30}] {pos}/{len} {wide_msg}").unwrap());
         bar.set_prefix(part.to_owned());
-        Self { depth, part, bar }
+        Self { depth, filter: None, part, bar }
     }
 
     /// Name of the part.
