@@ -12,6 +12,14 @@ pub const fn fold(sum: u32) -> u16 {
     ((sum & 0xffff) + (sum >> 16)) as u16
 }
 
+/// The one's complement sum of two 16-bit words.
+#[inline(always)]
+#[must_use]
+pub const fn add(a: u16, b: u16) -> u16 {
+    let sum = a as u32 + b as u32;
+    ((sum & 0xffff) + (sum >> 16)) as u16
+}
+
 /// The sum of the two halves of a word.
 #[inline(always)]
 #[must_use]
@@ -37,14 +45,14 @@ pub const fn delta(old: u32, new: u32) -> u16 {
 #[inline(always)]
 #[must_use]
 pub const fn combine(first: u16, second: u16) -> u16 {
-    fold(first as u32 + second as u32)
+    add(first, second)
 }
 
 /// The checksum after a change (RFC 1624 equation 3).
 #[inline(always)]
 #[must_use]
 pub const fn update(check: u16, delta: u16) -> u16 {
-    !fold((!check) as u32 + delta as u32)
+    !add(!check, delta)
 }
 
 /// [`update`] for UDP: 0 says "no checksum" and stays, a computed 0 becomes 0xffff (RFC 768).

@@ -18,6 +18,6 @@ mod verdict;
 pub mod wire;
 
 pub use packet::Packet;
-pub use pipeline::{Workspace, process};
+pub use pipeline::{Workspace, ether_type, long_way, process, shortcut_v4, shortcut_v6};
 pub use tables::{AddressTables, Tables};
 pub use verdict::{Action, Verdict};

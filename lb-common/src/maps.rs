@@ -16,6 +16,13 @@ pub const FRAGMENTS_V6: &str = "FRAGMENTS_V6";
 pub const SERVICES_V4: &str = "SERVICES_V4";
 /// IPv6 services.
 pub const SERVICES_V6: &str = "SERVICES_V6";
+/// `HASH` of a [`crate::abi::ServiceKey<u32>`] with a backend's address and port to [`crate::abi::Origin<u32>`].
+pub const ORIGINS_V4: &str = "ORIGINS_V4";
+/// IPv6 origins.
+pub const ORIGINS_V6: &str = "ORIGINS_V6";
+/// `ARRAY` of u64: bit [`address_bit`] is set for every VIP, SNAT address and backend. Where neither a packet's source nor its
+/// destination has its bit set, the packet is not for us.
+pub const OWN_ADDRESSES: &str = "OWN_ADDRESSES";
 /// `ARRAY_OF_MAPS` by service id; inner: `ARRAY` of `[u32; 2]`, see [`slot_position`].
 pub const SLOTS: &str = "SLOTS";
 /// `ARRAY` of u64 by service id: the counter of `Selector::Rotation`.
@@ -24,6 +31,11 @@ pub const ROTATION: &str = "ROTATION";
 pub const BACKENDS: &str = "BACKENDS";
 /// `ARRAY` of u64 by backend id: live flows, counted up by the data path and set by every expiry scan.
 pub const BACKEND_FLOWS: &str = "BACKEND_FLOWS";
+/// `ARRAY` of [`crate::abi::NextHop`] by backend id: where the last SYN went that took no entry. A cache of the data path.
+pub const BACKEND_HOPS: &str = "BACKEND_HOPS";
+/// `ARRAY` of [`crate::abi::NextHop`] by ifindex: the router that was found last for a client whose SYN came in there. A cache of the
+/// data path.
+pub const CLIENT_HOPS: &str = "CLIENT_HOPS";
 /// `ARRAY` of `[u32; 4]` (wire order): the SNAT addresses of all services.
 pub const SNAT_ADDRESSES: &str = "SNAT_ADDRESSES";
 /// `ARRAY` of u64: bit `p % 64` of element `pool * 1024 + p / 64` says that port `p` of the pool is in use or out of range.
@@ -55,10 +67,15 @@ pub const ALL: &[&str] = &[
     FRAGMENTS_V6,
     SERVICES_V4,
     SERVICES_V6,
+    ORIGINS_V4,
+    ORIGINS_V6,
+    OWN_ADDRESSES,
     SLOTS,
     ROTATION,
     BACKENDS,
     BACKEND_FLOWS,
+    BACKEND_HOPS,
+    CLIENT_HOPS,
     SNAT_ADDRESSES,
     PORTS,
     INTERFACES,
@@ -83,6 +100,8 @@ pub const DEFAULT_FRAGMENTS: u32 = 1 << 12;
 pub const DEFAULT_SERVICES: u32 = 1024;
 /// Default number of backends, all services together.
 pub const DEFAULT_BACKENDS: u32 = 8192;
+/// Words of `OWN_ADDRESSES`.
+pub const OWN_ADDRESS_WORDS: u32 = 1024;
 /// Default number of port pools: (SNAT address, backend) pairs. 8 KiB each.
 pub const DEFAULT_PORT_POOLS: u32 = 256;
 /// Default size of `SNAT_ADDRESSES`.
@@ -100,6 +119,16 @@ pub const MMAPABLE_FLAG: u32 = 0x400;
 pub const PORT_WORDS: u32 = 1024;
 /// Most SNAT addresses of one service.
 pub const MAX_SNAT_PER_SERVICE: u16 = 16;
+
+/// Where an address (as [`crate::abi::Address::words`] gives it) has its bit in `OWN_ADDRESSES`: (word, bit). Addresses may share one.
+#[inline(always)]
+#[must_use]
+pub const fn address_bit(words: [u32; 4]) -> (u32, u32) {
+    let [a, b, c, d] = words;
+    // Fibonacci hashing (Knuth, The Art of Computer Programming 6.4): the upper bits depend on all.
+    let folded = (a ^ b.rotate_left(8) ^ c.rotate_left(16) ^ d.rotate_left(24)).wrapping_mul(0x9e37_79b1);
+    (folded >> 22 & (OWN_ADDRESS_WORDS - 1), folded >> 16 & 63)
+}
 
 /// Where slot `slot` stands in the inner map: (element, half).
 ///

@@ -3,8 +3,8 @@
 use crate::{
     Action,
     abi::{
-        Address, Backend, Event, Flow, FlowKey, FragmentKey, FragmentPorts, Interface, NextHop, Service,
-        ServiceKey,
+        Address, Backend, Event, Flow, FlowKey, FragmentKey, FragmentPorts, Interface, NextHop, Origin,
+        Service, ServiceKey,
     },
 };
 
@@ -30,6 +30,8 @@ pub enum Insert {
 pub trait FlowEntry<A> {
     /// All fields.
     fn load(&self) -> Flow<A>;
+    /// [`NextHop::link`] of its next hop, by one load.
+    fn link(&self) -> u64;
     /// Sets `last_seen`.
     fn set_last_seen(&self, tick: u32);
     /// Sets `state`.
@@ -51,6 +53,8 @@ pub trait AddressTables<A: Address> {
     fn remove_flow(&self, tier: Tier, key: &FlowKey<A>);
     /// Looks a service up, without a fallback to port 0.
     fn service(&self, key: &ServiceKey<A>) -> Option<Service>;
+    /// Whose backend sends from an address and port.
+    fn origin(&self, key: &ServiceKey<A>) -> Option<Origin<A>>;
     /// The ports recorded for a fragmented packet.
     fn fragment(&self, key: &FragmentKey<A>) -> Option<FragmentPorts>;
     /// Records the ports of a fragmented packet.
@@ -74,8 +78,10 @@ pub struct FibQuery<A> {
 /// The routing table's answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FibResult {
-    /// Send it there; `generation` is 0.
+    /// Send it there: to the destination itself. `generation` is 0.
     NextHop(NextHop),
+    /// Send it to this router; `generation` is 0.
+    Router(NextHop),
     /// The route is known, the link-layer address of its next hop is not.
     NeighbourMissing {
         /// Egress interface.
@@ -122,12 +128,23 @@ pub trait Tables: AddressTables<u32> + AddressTables<[u32; 4]> {
     fn backend(&self, id: u32) -> Option<Backend>;
     /// Live flows of a backend.
     fn backend_flows(&self, id: u32) -> u64;
+    /// The next hop towards a backend that was found last.
+    fn backend_hop(&self, id: u32) -> Option<NextHop>;
+    /// Keeps it.
+    fn set_backend_hop(&self, id: u32, next_hop: NextHop);
+    /// The router that was found last for a client behind an interface.
+    fn client_hop(&self, ifindex: u32) -> Option<NextHop>;
+    /// Keeps it.
+    fn set_client_hop(&self, ifindex: u32, next_hop: NextHop);
     /// Counts a flow begun.
     fn count_flow(&self, service: u16, backend: u32);
     /// Element `index` of a service's slot table, see [`crate::maps::slot_position`].
     fn slot_element(&self, service: u16, index: u32) -> Option<[u32; 2]>;
     /// Takes the next number of a service's rotation.
     fn rotate(&self, service: u16) -> u32;
+
+    /// Whether an address may be a VIP, a SNAT address or a backend; if not, it is none.
+    fn may_be_own(&self, words: [u32; 4]) -> bool;
 
     /// A SNAT address in wire order.
     fn snat_address(&self, index: u32) -> Option<[u32; 4]>;

@@ -139,6 +139,7 @@ fn crowded(v6: bool) -> (Plan, HostTables) {
         mode: Mode::FullNat,
         selector: Selector::FlowHash,
         seed: [0x1234, 0x9876],
+        exclusive: false,
     };
     let tables = plan.tables();
     reserve(&tables);

@@ -92,7 +92,8 @@ proptest! {
     /// `nat`: flows of one client through two VIPs to one backend.
     #[test]
     fn flows_that_meet_at_a_backend_are_told_apart(plan in plan(), look in look()) {
-        let plan = Plan { mode: Mode::Nat, backends: vec![plan.backends[0]], ..plan };
+        let plan =
+            Plan { mode: Mode::Nat, backends: vec![plan.backends[0]], exclusive: false, ..plan };
         prop_assume!(plan.backends[0].port() != 0);
         let mut other = plan.clone();
         other.vip.set_port(plan.vip.port() ^ 1);

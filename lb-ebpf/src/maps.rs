@@ -3,7 +3,7 @@
 use core::{
     ffi::c_void,
     intrinsics::{AtomicOrdering, atomic_or, atomic_xadd},
-    mem::zeroed,
+    mem::{offset_of, zeroed},
     ptr::{self, NonNull},
 };
 
@@ -13,7 +13,7 @@ use aya_ebpf::{
     btf_maps::{Array, ArrayOfMaps, HashMap, LruHashMap, PerCpuArray, RingBuf},
     helpers::{
         bpf_get_prandom_u32,
-        generated::{bpf_fib_lookup as fib_lookup, bpf_ktime_get_coarse_ns},
+        generated::{bpf_fib_lookup as fib_lookup, bpf_jiffies64, bpf_ktime_get_coarse_ns},
     },
     macros::btf_map,
     programs::XdpContext,
@@ -22,7 +22,7 @@ use lb_common::{
     Action, AddressTables, Tables, Workspace,
     abi::{
         Address, Backend, DropReason, Event, Flow, FlowKey, FragmentKey, FragmentPorts, Interface,
-        InterfaceCounters, NextHop, Service, ServiceKey, Settings, TrafficCounters, ticks_from_nanos,
+        InterfaceCounters, NextHop, Origin, Service, ServiceKey, Settings, TrafficCounters, ticks_from_nanos,
     },
     maps as sizes,
     tables::{FibQuery, FibResult, FlowEntry, Insert, Tier, Traffic},
@@ -31,6 +31,7 @@ use lb_common::{
 type V6 = [u32; 4];
 type Fragments<A> = LruHashMap<FragmentKey<A>, FragmentPorts, { sizes::DEFAULT_FRAGMENTS as usize }>;
 type Services<A> = HashMap<ServiceKey<A>, Service, { 2 * sizes::DEFAULT_SERVICES as usize }>;
+type Origins<A> = HashMap<ServiceKey<A>, Origin<A>, { sizes::DEFAULT_BACKENDS as usize }>;
 type Ports = Array<
     u64,
     { (sizes::DEFAULT_PORT_POOLS * sizes::PORT_WORDS) as usize },
@@ -58,6 +59,12 @@ static SERVICES_V4: Services<u32> = Services::new();
 #[btf_map]
 static SERVICES_V6: Services<V6> = Services::new();
 #[btf_map]
+static ORIGINS_V4: Origins<u32> = Origins::new();
+#[btf_map]
+static ORIGINS_V6: Origins<V6> = Origins::new();
+#[btf_map]
+static OWN_ADDRESSES: Array<u64, { sizes::OWN_ADDRESS_WORDS as usize }> = Array::new();
+#[btf_map]
 static SLOTS: ArrayOfMaps<SlotTable, { sizes::DEFAULT_SERVICES as usize }> = ArrayOfMaps::new();
 #[btf_map]
 static ROTATION: Array<u64, { sizes::DEFAULT_SERVICES as usize }> = Array::new();
@@ -65,6 +72,10 @@ static ROTATION: Array<u64, { sizes::DEFAULT_SERVICES as usize }> = Array::new()
 static BACKENDS: Array<Backend, { sizes::DEFAULT_BACKENDS as usize }> = Array::new();
 #[btf_map]
 static BACKEND_FLOWS: Array<u64, { sizes::DEFAULT_BACKENDS as usize }> = Array::new();
+#[btf_map]
+static BACKEND_HOPS: Array<NextHop, { sizes::DEFAULT_BACKENDS as usize }> = Array::new();
+#[btf_map]
+static CLIENT_HOPS: Array<NextHop, { sizes::DEFAULT_INTERFACES as usize }> = Array::new();
 #[btf_map]
 static SNAT_ADDRESSES: Array<[u32; 4], { sizes::DEFAULT_SNAT_ADDRESSES as usize }> = Array::new();
 #[btf_map]
@@ -112,15 +123,36 @@ impl Maps {
         let settings = SETTINGS.get(0)?;
         // SAFETY: this CPU's element, never unmapped; only this run of the program has it, and hands it out once.
         let scratch = unsafe { &mut *SCRATCH.get_ptr_mut(0)? };
-        // SAFETY: the helper takes nothing.
-        let now = ticks_from_nanos(unsafe { bpf_ktime_get_coarse_ns() });
+        let now = scratch.clock.tick();
         Some((Self { ctx: ctx.as_ptr(), settings, word: &raw mut scratch.word, now }, &mut scratch.workspace))
+    }
+}
+
+/// The coarse clock, which is asked only once a jiffy: reading that counter is one load (the helper is inlined), the clock a call.
+#[repr(C)]
+struct Clock {
+    jiffies: u64,
+    tick: u64,
+}
+
+impl Clock {
+    #[inline(always)]
+    fn tick(&mut self) -> u32 {
+        // SAFETY: the helpers take nothing.
+        let jiffies = unsafe { bpf_jiffies64() };
+        if self.jiffies != jiffies {
+            self.jiffies = jiffies;
+            // SAFETY: as above.
+            self.tick = ticks_from_nanos(unsafe { bpf_ktime_get_coarse_ns() }).into();
+        }
+        self.tick as u32
     }
 }
 
 /// Memory that is not stack.
 #[repr(C)]
 struct Scratch {
+    clock: Clock,
     word: u64,
     workspace: Workspace,
 }
@@ -139,6 +171,13 @@ impl<A: Copy> FlowEntry<A> for Entry<A> {
     }
 
     #[inline(always)]
+    fn link(&self) -> u64 {
+        const { assert!(offset_of!(Flow<A>, next_hop) % 8 == 0 && offset_of!(NextHop, ifindex) == 6) }
+        // SAFETY: as in `load`; the 8 bytes begin at a multiple of 8 in an element that does, and belong to `next_hop`.
+        u64::from_le(unsafe { ptr::read((&raw const (*self.0.as_ptr()).next_hop).cast()) })
+    }
+
+    #[inline(always)]
     fn set_last_seen(&self, tick: u32) {
         // SAFETY: as in `load`; an aligned 4-byte store is not torn.
         unsafe { ptr::write_volatile(&raw mut (*self.0.as_ptr()).last_seen, tick) }
@@ -152,18 +191,29 @@ impl<A: Copy> FlowEntry<A> for Entry<A> {
 
     #[inline(always)]
     fn set_next_hop(&self, next_hop: NextHop) {
-        // SAFETY: as in `load`. The generation is invalid while the rest is written: a reader on another CPU looks it up itself.
-        unsafe {
-            ptr::write_volatile(&raw mut (*self.0.as_ptr()).next_hop.generation, 0);
-            ptr::write_volatile(&raw mut (*self.0.as_ptr()).next_hop.dmac, next_hop.dmac);
-            ptr::write_volatile(&raw mut (*self.0.as_ptr()).next_hop.ifindex, next_hop.ifindex);
-            ptr::write_volatile(&raw mut (*self.0.as_ptr()).next_hop.generation, next_hop.generation);
-        }
+        // SAFETY: as in `load`.
+        unsafe { store_next_hop(&raw mut (*self.0.as_ptr()).next_hop, next_hop) }
+    }
+}
+
+/// Overwrites a next hop in a map. Its generation is invalid while the rest is written: a reader on another CPU then looks it up itself.
+///
+/// # Safety
+///
+/// The pointer is to an element of a map.
+#[inline(always)]
+unsafe fn store_next_hop(kept: *mut NextHop, next_hop: NextHop) {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        ptr::write_volatile(&raw mut (*kept).generation, 0);
+        ptr::write_volatile(&raw mut (*kept).dmac, next_hop.dmac);
+        ptr::write_volatile(&raw mut (*kept).ifindex, next_hop.ifindex);
+        ptr::write_volatile(&raw mut (*kept).generation, next_hop.generation);
     }
 }
 
 macro_rules! address_tables {
-    ($address:ty, $flows:ident, $embryonic:ident, $services:ident, $fragments:ident, $family:ident) => {
+    ($address:ty, $flows:ident, $embryonic:ident, $services:ident, $origins:ident, $fragments:ident, $family:ident) => {
         impl AddressTables<$address> for Maps {
             type Entry = Entry<$address>;
 
@@ -212,6 +262,12 @@ macro_rules! address_tables {
             }
 
             #[inline(always)]
+            fn origin(&self, key: &ServiceKey<$address>) -> Option<Origin<$address>> {
+                // SAFETY: copied at once; `lbd` replaces elements as a whole.
+                unsafe { $origins.get(key).copied() }
+            }
+
+            #[inline(always)]
             fn fragment(&self, key: &FragmentKey<$address>) -> Option<FragmentPorts> {
                 // SAFETY: copied at once.
                 unsafe { $fragments.get(key).copied() }
@@ -231,8 +287,8 @@ macro_rules! address_tables {
     };
 }
 
-address_tables!(u32, FLOWS_V4, EMBRYONIC_V4, SERVICES_V4, FRAGMENTS_V4, AF_INET);
-address_tables!(V6, FLOWS_V6, EMBRYONIC_V6, SERVICES_V6, FRAGMENTS_V6, AF_INET6);
+address_tables!(u32, FLOWS_V4, EMBRYONIC_V4, SERVICES_V4, ORIGINS_V4, FRAGMENTS_V4, AF_INET);
+address_tables!(V6, FLOWS_V6, EMBRYONIC_V6, SERVICES_V6, ORIGINS_V6, FRAGMENTS_V6, AF_INET6);
 
 #[inline(always)]
 fn fib<A: Address>(ctx: *mut c_void, query: &FibQuery<A>, family: u8) -> FibResult {
@@ -246,12 +302,14 @@ fn fib<A: Address>(ctx: *mut c_void, query: &FibQuery<A>, family: u8) -> FibResu
     // SAFETY: the context is the one the kernel gave us, the parameters and their size are ours.
     let result = unsafe { fib_lookup(ctx, &raw mut params, size_of::<bpf_fib_lookup>() as i32, 0) };
     match result as u32 {
-        BPF_FIB_LKUP_RET_SUCCESS => FibResult::NextHop(NextHop {
-            dmac: params.dmac,
+        BPF_FIB_LKUP_RET_SUCCESS => {
             // Interface 0 is never attached.
-            ifindex: u16::try_from(params.ifindex).unwrap_or(0),
-            generation: 0,
-        }),
+            let ifindex = u16::try_from(params.ifindex).unwrap_or(0);
+            let next_hop = NextHop { dmac: params.dmac, ifindex, generation: 0 };
+            // SAFETY: integers; the kernel left the router's address, or the destination, in this field of the union.
+            let neighbour = A::from_words(unsafe { params.__bindgen_anon_4.ipv6_dst });
+            if neighbour == query.dst { FibResult::NextHop(next_hop) } else { FibResult::Router(next_hop) }
+        }
         BPF_FIB_LKUP_RET_NO_NEIGH => {
             // SAFETY: integers; the kernel left the gateway's address, or the destination, in this field of the union.
             let gateway = unsafe { params.__bindgen_anon_4.ipv6_dst };
@@ -308,6 +366,32 @@ impl Tables for Maps {
     }
 
     #[inline(always)]
+    fn backend_hop(&self, id: u32) -> Option<NextHop> {
+        BACKEND_HOPS.get(id).copied()
+    }
+
+    #[inline(always)]
+    fn set_backend_hop(&self, id: u32, next_hop: NextHop) {
+        if let Some(kept) = BACKEND_HOPS.get_ptr_mut(id) {
+            // SAFETY: an element of an array map, never unmapped.
+            unsafe { store_next_hop(kept, next_hop) }
+        }
+    }
+
+    #[inline(always)]
+    fn client_hop(&self, ifindex: u32) -> Option<NextHop> {
+        CLIENT_HOPS.get(ifindex).copied()
+    }
+
+    #[inline(always)]
+    fn set_client_hop(&self, ifindex: u32, next_hop: NextHop) {
+        if let Some(kept) = CLIENT_HOPS.get_ptr_mut(ifindex) {
+            // SAFETY: an element of an array map, never unmapped.
+            unsafe { store_next_hop(kept, next_hop) }
+        }
+    }
+
+    #[inline(always)]
     fn count_flow(&self, service: u16, backend: u32) {
         if let Some(flows) = BACKEND_FLOWS.get_ptr_mut(backend) {
             // SAFETY: an element of an array map, never unmapped.
@@ -337,6 +421,12 @@ impl Tables for Maps {
             },
             None => 0,
         }
+    }
+
+    #[inline(always)]
+    fn may_be_own(&self, words: [u32; 4]) -> bool {
+        let (word, bit) = sizes::address_bit(words);
+        OWN_ADDRESSES.get(word).is_some_and(|bits| bits >> bit & 1 != 0)
     }
 
     #[inline(always)]

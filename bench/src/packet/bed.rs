@@ -7,11 +7,11 @@ use anyhow::{Context, Result};
 use aya::{Ebpf, EbpfLoader, programs::Xdp};
 use lb_common::{
     abi::{
-        Abi, Backend, BackendState, Flow, FlowFlags, FlowKey, FlowState, Mode, NextHop, Selector, Service,
-        ServiceKey, TrafficCounters, ticks_from_nanos,
+        Abi, Backend, BackendFlags, BackendState, Flow, FlowFlags, FlowKey, FlowState, Mode, NextHop,
+        Selector, Service, ServiceKey, TrafficCounters, ticks_from_nanos,
     },
     host::words,
-    maps::{self as names, INNER_MAP_FLAG, slot_elements, slot_position},
+    maps::{self as names, INNER_MAP_FLAG, address_bit, slot_elements, slot_position},
 };
 use lb_tests::{
     packets::world::{self, CLIENTS, GENERATION, SERVERS},
@@ -154,6 +154,16 @@ impl Bed {
         Ok(self.map(names::BACKENDS)?.update(&id, &backend)?)
     }
 
+    /// Says which addresses are ours.
+    pub(super) fn own_addresses(&self, addresses: &[std::net::IpAddr]) -> Result<()> {
+        let map = self.map(names::OWN_ADDRESSES)?;
+        for (word, bit) in addresses.iter().map(|address| address_bit(words(*address))) {
+            let bits: u64 = map.lookup(&word)?.unwrap_or(0);
+            map.update(&word, &(bits | 1 << bit))?;
+        }
+        Ok(())
+    }
+
     /// Stores established flows; `flow_of` makes the two entries of flow `n`.
     pub(super) fn add_flows<A: Tables>(&self, count: u32, flow_of: impl Fn(u32) -> Entries<A>) -> Result<()>
     where
@@ -216,7 +226,7 @@ pub(super) fn established<A: Tables>(
     ]
 }
 
-/// A backend at an address.
+/// A backend at an address, which is nobody else's.
 pub(super) fn backend_at(address: std::net::SocketAddr) -> Backend {
     let family = if address.is_ipv4() { 4 } else { 6 };
     Backend {
@@ -224,6 +234,7 @@ pub(super) fn backend_at(address: std::net::SocketAddr) -> Backend {
         port: address.port().to_be(),
         family,
         service: SERVICE,
+        flags: BackendFlags::EXCLUSIVE,
         ..Backend::default()
     }
 }

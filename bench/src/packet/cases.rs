@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr, os::fd::AsFd};
 
 use anyhow::Result;
 use lb_common::{
-    abi::{FlowKey, Mode, ServiceKey},
+    abi::{Backend, FlowKey, Mode, ServiceKey},
     host::{FrameSpec, Side, flow_key},
     maps as names,
     wire::{ACK, SYN, TCP, UDP},
@@ -152,9 +152,8 @@ impl Cases {
         Ok(())
     }
 
-    /// SYNs, each of another client.
-    pub(super) fn add_syns(&mut self, bed: &mut Bed, name: &str, mode: Mode, repeat: u32) -> Result<()> {
-        let port = if mode == Mode::Nat { 80 } else { 81 };
+    /// SYNs to a service's port, each of another client.
+    pub(super) fn add_syns(&mut self, bed: &mut Bed, name: &str, port: u16, repeat: u32) -> Result<()> {
         let destination = at(vip(Family::V4, 1), port);
         let frame = FrameSpec::tcp(client_at(Family::V4, 0), destination, SYN);
         // 16 million clients: none comes twice in a measurement.
@@ -203,29 +202,44 @@ impl Cases {
 
     /// A SYN for a service without backends.
     pub(super) fn add_drop(&mut self, bed: &mut Bed, name: &str, repeat: u32) -> Result<()> {
-        let frame = FrameSpec::tcp(client_at(Family::V4, 0), at(vip(Family::V4, 1), 82), SYN);
+        let frame = FrameSpec::tcp(client_at(Family::V4, 0), at(vip(Family::V4, 1), EMPTY), SYN);
         self.add_frame(bed, name, (&frame, DROP), repeat)
     }
 }
 
-/// Makes the bed ready for [`Cases::add_syns`], [`Cases::add_icmp_error`] and [`Cases::add_drop`]: VIP, backends, services `nat` (port
-/// 80), `full-nat` (port 81), and one without slots (port 82).
+/// Ports of the services: `nat`, `full-nat`, `nat` without backends, `nat` with a backend that others have, too.
+pub(super) const NAT: u16 = 80;
+pub(super) const FULL_NAT: u16 = 81;
+const EMPTY: u16 = 82;
+pub(super) const SHARED: u16 = 83;
+
+/// Backend id; see [`SHARED`].
+const SHARED_BACKEND: u32 = 9;
+
+/// Makes the bed ready for the cases: VIP, backends, services.
 pub(super) fn furnish(bed: &Bed) -> Result<()> {
     for family in Family::ALL {
         for (id, number) in [(NEAR, 10), (FAR, 11)] {
             let address = if id == NEAR { client(family, number) } else { server(family, number) };
             let offset = if family == Family::V4 { 0 } else { 2 };
             bed.add_backend(id + offset, backend_at(at(address, 8080)))?;
+            bed.own_addresses(&[address])?;
         }
+        bed.own_addresses(&[vip(family, 1), snat(family, 1)])?;
     }
     let addr = u32::of(vip(Family::V4, 1));
     let key = |port: u16, proto| ServiceKey { addr, port: port.to_be(), proto, pad: 0 };
-    for (id, port, mode) in [(1, 80, Mode::Nat), (2, 81, Mode::FullNat), (3, 82, Mode::Nat)] {
+    let services =
+        [(1, NAT, Mode::Nat), (2, FULL_NAT, Mode::FullNat), (3, EMPTY, Mode::Nat), (4, SHARED, Mode::Nat)];
+    for (id, port, mode) in services {
         bed.add_service(&[key(port, TCP), key(port, UDP), key(0, 1)], id, mode)?;
     }
     bed.map(names::SNAT_ADDRESSES)?.update(&0_u32, &lb_common::host::words(snat(Family::V4, 1)))?;
     bed.fill_slots(1, NEAR)?;
-    bed.fill_slots(2, NEAR)
+    bed.fill_slots(2, NEAR)?;
+    let shared = at(client(Family::V4, 10), 8081);
+    bed.add_backend(SHARED_BACKEND, Backend { flags: 0, ..backend_at(shared) })?;
+    bed.fill_slots(4, SHARED_BACKEND)
 }
 
 fn add_entries<A: Tables + Side>(
@@ -257,7 +271,8 @@ where
 
 fn template(spec: &FrameSpec, field: usize, flows_log2: u32) -> Template {
     let mut spec = spec.clone();
-    (spec.dmac, spec.smac) = (world::mac(CLIENTS), world::host_mac(spec.src));
+    let router = client(Family::V4, world::ROUTER);
+    (spec.dmac, spec.smac) = (world::mac(CLIENTS), world::host_mac(router));
     let headers = spec.build().len().next_multiple_of(8);
     spec.trailer = vec![0; headers.max(64) - spec.build().len()];
     let frame = spec.build();

@@ -18,8 +18,18 @@ pub struct Backend {
     pub pool_base: u32,
     /// Id of the service it belongs to.
     pub service: u16,
-    /// 0.
-    pub reserved: u16,
+    /// [`BackendFlags`] bits.
+    pub flags: u16,
+}
+
+/// Bits of [`Backend::flags`].
+#[derive(Debug)]
+pub struct BackendFlags;
+
+impl BackendFlags {
+    /// Its `ORIGINS` entry names this backend and its service: no other service of mode `nat` has a backend with the same address, port
+    /// and protocol. What it sends to a client can be translated without a flow entry, so a SYN needs none.
+    pub const EXCLUSIVE: u16 = 1;
 }
 
 /// State of a backend.

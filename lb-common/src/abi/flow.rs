@@ -1,10 +1,12 @@
 //! Flows: one tracked connection or exchange, as two entries, one per direction.
 
+use zerocopy::{FromBytes, transmute};
+
 use super::Address;
 
 /// The 5-tuple of a packet as seen on the wire: key of the flow tables.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, FromBytes)]
 pub struct FlowKey<A> {
     /// Source address, wire order.
     pub src: A,
@@ -26,6 +28,26 @@ impl<A: Address> FlowKey<A> {
     #[must_use]
     pub fn reversed(&self) -> Self {
         Self { src: self.dst, dst: self.src, sport: self.dport, dport: self.sport, ..*self }
+    }
+}
+
+impl FlowKey<u32> {
+    /// A key of whole words, as the packet has them: the kernel hashes words, and a word that was stored in parts is not there yet when
+    /// it is loaded (store-to-load forwarding fails).
+    #[inline(always)]
+    #[must_use]
+    pub fn from_words(src: u32, dst: u32, ports: u32, proto: u8) -> Self {
+        transmute!([src, dst, ports, u32::from(proto).to_le()])
+    }
+}
+
+impl FlowKey<[u32; 4]> {
+    /// As for IPv4.
+    #[inline(always)]
+    #[must_use]
+    pub fn from_words(src: [u32; 4], dst: [u32; 4], ports: u32, proto: u8) -> Self {
+        let ([a, b, c, d], [e, f, g, h]) = (src, dst);
+        transmute!([a, b, c, d, e, f, g, h, ports, u32::from(proto).to_le()])
     }
 }
 
@@ -88,6 +110,16 @@ pub struct NextHop {
     pub ifindex: u16,
     /// [`super::Settings::fib_generation`] when it was resolved; 0: never by a FIB lookup (learned from a packet).
     pub generation: u32,
+}
+
+impl NextHop {
+    /// MAC address (6 octets) and interface (2) as they lie in memory, as one number in little-endian order.
+    #[inline(always)]
+    #[must_use]
+    pub fn link(&self) -> u64 {
+        let ([a, b, c, d, e, f], [g, h]) = (self.dmac, self.ifindex.to_le_bytes());
+        u64::from_le_bytes([a, b, c, d, e, f, g, h])
+    }
 }
 
 /// State of a flow; also the index of its timeout in [`super::Settings::timeouts`].

@@ -15,17 +15,17 @@ mod service;
 mod settings;
 
 pub use address::Address;
-pub use backend::{Backend, BackendState};
+pub use backend::{Backend, BackendFlags, BackendState};
 pub use counters::{InterfaceCounters, TrafficCounters};
 pub use drop_reason::DropReason;
 pub use event::{Event, EventKind};
 pub use flow::{Flow, FlowFlags, FlowKey, FlowState, FragmentKey, FragmentPorts, NextHop};
-pub use interface::{Interface, InterfaceFlags};
-pub use service::{Mode, Selector, Service, ServiceFlags, ServiceKey};
+pub use interface::{Interface, InterfaceFlags, Mac};
+pub use service::{Mode, Origin, Selector, Service, ServiceFlags, ServiceKey};
 pub use settings::{Settings, TICK_SHIFT, ticks_from_nanos};
 
 /// Version of the layout of the pinned maps; part of the pin directory's name. Raised with every incompatible change.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 
 /// A map key or value: `repr(C)`, integers only, no padding, every bit pattern valid, at most 8-byte aligned.
 ///
@@ -56,7 +56,10 @@ abi! {
     ServiceKey<u32> = 8,
     ServiceKey<[u32; 4]> = 20,
     Service = 16,
+    Origin<u32> = 12,
+    Origin<[u32; 4]> = 24,
     Backend = 32,
+    NextHop = 12,
     Interface = 48,
     Settings = 96,
     TrafficCounters = 40,

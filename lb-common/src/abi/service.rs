@@ -38,6 +38,21 @@ pub struct Service {
     pub reserved: u32,
 }
 
+/// Whose backend an address and port is: element of `ORIGINS`, by the address, port and protocol that the backend's packets come from.
+/// Only for services of mode `nat` with a port of their own and backends with one.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Origin<A> {
+    /// The VIP, wire order.
+    pub vip: A,
+    /// Port of the service, wire order.
+    pub port: u16,
+    /// Id of the service.
+    pub service: u16,
+    /// Id of the backend.
+    pub backend: u32,
+}
+
 /// How packets of a service are forwarded.
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

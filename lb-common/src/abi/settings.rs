@@ -16,7 +16,8 @@ pub fn ticks_from_nanos(nanos: u64) -> u32 {
 pub struct Settings {
     /// Key of the flow hash. The same on all nodes of a cluster.
     pub seed: [u32; 2],
-    /// Raised (never 0) whenever a route, a neighbour, a link or an address changed: cached next hops of before are stale.
+    /// Raised (never 0) whenever something changed that a flow was forwarded by: a route, a neighbour, a link, an address, the state
+    /// of a backend. Flows look at all of it again when theirs is another.
     pub fib_generation: u32,
     /// 0.
     pub flags: u32,

@@ -2,7 +2,7 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-use crate::packet::{MAX_OFFSET, Packet};
+use crate::packet::{Head, MAX_OFFSET, Packet};
 
 /// Room in front of a frame (`XDP_PACKET_HEADROOM`).
 const HEADROOM: usize = 256;
@@ -31,7 +31,43 @@ impl HostFrame {
     }
 }
 
+/// The beginning of a frame.
+#[derive(Debug)]
+pub struct HostHead<'a> {
+    bytes: &'a mut [u8],
+    length: usize,
+}
+
+impl Head for HostHead<'_> {
+    fn length(&self) -> usize {
+        self.length
+    }
+
+    fn half<const AT: usize>(&self) -> u16 {
+        u16::from_ne_bytes([self.bytes[AT], self.bytes[AT + 1]])
+    }
+
+    fn word<const AT: usize>(&self) -> u32 {
+        u32::from_ne_bytes(std::array::from_fn(|byte| self.bytes[AT + byte]))
+    }
+
+    fn set_half<const AT: usize>(&mut self, value: u16) {
+        self.bytes[AT..AT + 2].copy_from_slice(&value.to_ne_bytes());
+    }
+
+    fn set_word<const AT: usize>(&mut self, value: u32) {
+        self.bytes[AT..AT + 4].copy_from_slice(&value.to_ne_bytes());
+    }
+}
+
 impl Packet for HostFrame {
+    type Head<'a> = HostHead<'a>;
+
+    fn head(&mut self, bytes: usize) -> Option<HostHead<'_>> {
+        let length = self.bytes.len();
+        Some(HostHead { bytes: self.bytes.get_mut(..bytes)?, length })
+    }
+
     fn length(&self) -> usize {
         self.bytes.len()
     }

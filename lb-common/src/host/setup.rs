@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use super::{HostEntry, HostTables, tables::Family};
 use crate::{
     abi::{
-        Address, Backend, BackendState, Flow, FlowKey, FlowState, Mode, NextHop, Selector, Service,
-        ServiceKey,
+        Address, Backend, BackendFlags, BackendState, Flow, FlowKey, FlowState, Mode, NextHop, Origin,
+        Selector, Service, ServiceKey,
     },
     maps::{slot_elements, slot_position},
     tables::{FibResult, Tier},
@@ -170,15 +170,44 @@ impl HostTables {
             weight: 1,
             pool_base,
             service,
-            reserved: 0,
+            flags: 0,
         };
         self.backends.borrow_mut().insert(id, backend);
     }
 
-    /// Sets the state of a backend that is there.
+    /// Sets the state of a backend that is there, and raises the generation, as `lbd` does.
     pub fn set_backend_state(&self, id: u32, state: BackendState) {
         if let Some(backend) = self.backends.borrow_mut().get_mut(&id) {
             backend.state = state as u8;
+        }
+        let mut settings = self.settings.get();
+        settings.fib_generation += 1;
+        self.settings.set(settings);
+    }
+
+    /// Makes the backends of a service exclusive: their addresses and ports belong to no other service.
+    pub fn make_exclusive(&self, service: u16, vip: SocketAddr, proto: u8) {
+        match vip {
+            SocketAddr::V4(_) => self.add_origins::<u32>(service, vip, proto),
+            SocketAddr::V6(_) => self.add_origins::<[u32; 4]>(service, vip, proto),
+        }
+    }
+
+    /// Makes a backend one that other services have, too.
+    pub fn share(&self, backend: u32) {
+        if let Some(backend) = self.backends.borrow_mut().get_mut(&backend) {
+            backend.flags &= !BackendFlags::EXCLUSIVE;
+        }
+    }
+
+    fn add_origins<A: Side>(&self, service: u16, vip: SocketAddr, proto: u8) {
+        let mut origins = A::side(self).origins.borrow_mut();
+        let mut backends = self.backends.borrow_mut();
+        for (id, backend) in backends.iter_mut().filter(|(_, backend)| backend.service == service) {
+            backend.flags |= BackendFlags::EXCLUSIVE;
+            let key = ServiceKey { addr: A::from_words(backend.addr), port: backend.port, proto, pad: 0 };
+            let origin = Origin { vip: A::of(vip.ip()), port: vip.port().to_be(), service, backend: *id };
+            origins.insert(key, origin);
         }
     }
 
@@ -188,6 +217,14 @@ impl HostTables {
             IpAddr::V4(_) => self.v4.routes.borrow_mut().insert(u32::of(destination), answer),
             IpAddr::V6(_) => self.v6.routes.borrow_mut().insert(words(destination), answer),
         };
+    }
+
+    /// Removes the route to one address.
+    pub fn forget_route(&self, destination: IpAddr) {
+        match destination {
+            IpAddr::V4(_) => drop(self.v4.routes.borrow_mut().remove(&u32::of(destination))),
+            IpAddr::V6(_) => drop(self.v6.routes.borrow_mut().remove(&words(destination))),
+        }
     }
 
     /// The flow entry of a packet.

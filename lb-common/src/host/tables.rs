@@ -10,8 +10,9 @@ use crate::{
     Action, AddressTables, Tables,
     abi::{
         Address, Backend, Event, Flow, FlowKey, FragmentKey, FragmentPorts, Interface, InterfaceCounters,
-        NextHop, Service, ServiceKey, Settings, TrafficCounters,
+        NextHop, Origin, Service, ServiceKey, Settings, TrafficCounters,
     },
+    maps::address_bit,
     tables::{FibQuery, FibResult, FlowEntry, Insert, Tier, Traffic},
 };
 
@@ -24,6 +25,8 @@ pub struct Family<A: Copy> {
     pub embryonic: RefCell<HashMap<FlowKey<A>, HostEntry<A>>>,
     /// `SERVICES`.
     pub services: RefCell<HashMap<ServiceKey<A>, Service>>,
+    /// `ORIGINS`.
+    pub origins: RefCell<HashMap<ServiceKey<A>, Origin<A>>>,
     /// `FRAGMENTS`.
     pub fragments: RefCell<HashMap<FragmentKey<A>, FragmentPorts>>,
     /// Routes by destination; others are [`FibResult::NoRoute`].
@@ -51,6 +54,10 @@ pub struct HostTables {
     pub backends: RefCell<HashMap<u32, Backend>>,
     /// `BACKEND_FLOWS`.
     pub backend_flows: RefCell<HashMap<u32, u64>>,
+    /// `BACKEND_HOPS`.
+    pub backend_hops: RefCell<HashMap<u32, NextHop>>,
+    /// `CLIENT_HOPS`.
+    pub client_hops: RefCell<HashMap<u32, NextHop>>,
     /// `SNAT_ADDRESSES`.
     pub snat_addresses: RefCell<Vec<[u32; 4]>>,
     /// `PORTS`.
@@ -92,6 +99,10 @@ impl<A: Address> HostEntry<A> {
 }
 
 impl<A: Address> FlowEntry<A> for HostEntry<A> {
+    fn link(&self) -> u64 {
+        self.0.get().next_hop.link()
+    }
+
     fn load(&self) -> Flow<A> {
         self.0.get()
     }
@@ -115,6 +126,22 @@ impl<A: Address> Family<A> {
             Tier::Established => &self.flows,
             Tier::Embryonic => &self.embryonic,
         }
+    }
+}
+
+impl HostTables {
+    /// `OWN_ADDRESSES`, but for words of 0: the bits of all VIPs, SNAT addresses and backends.
+    #[must_use]
+    pub fn own_addresses(&self) -> HashMap<u32, u64> {
+        let mut addresses: Vec<[u32; 4]> = self.snat_addresses.borrow().clone();
+        addresses.extend(self.backends.borrow().values().map(|backend| backend.addr));
+        addresses.extend(self.v4.services.borrow().keys().map(|key| key.addr.words()));
+        addresses.extend(self.v6.services.borrow().keys().map(|key| key.addr.words()));
+        let mut bits = HashMap::new();
+        for (word, bit) in addresses.into_iter().map(address_bit) {
+            *bits.entry(word).or_default() |= 1 << bit;
+        }
+        bits
     }
 }
 
@@ -153,6 +180,10 @@ macro_rules! address_tables {
 
             fn service(&self, key: &ServiceKey<$address>) -> Option<Service> {
                 self.$family.services.borrow().get(key).copied()
+            }
+
+            fn origin(&self, key: &ServiceKey<$address>) -> Option<Origin<$address>> {
+                self.$family.origins.borrow().get(key).copied()
             }
 
             fn fragment(&self, key: &FragmentKey<$address>) -> Option<FragmentPorts> {
@@ -212,6 +243,22 @@ impl Tables for HostTables {
         self.backend_flows.borrow().get(&id).copied().unwrap_or(0)
     }
 
+    fn backend_hop(&self, id: u32) -> Option<NextHop> {
+        Some(self.backend_hops.borrow().get(&id).copied().unwrap_or_default())
+    }
+
+    fn set_backend_hop(&self, id: u32, next_hop: NextHop) {
+        self.backend_hops.borrow_mut().insert(id, next_hop);
+    }
+
+    fn client_hop(&self, ifindex: u32) -> Option<NextHop> {
+        Some(self.client_hops.borrow().get(&ifindex).copied().unwrap_or_default())
+    }
+
+    fn set_client_hop(&self, ifindex: u32, next_hop: NextHop) {
+        self.client_hops.borrow_mut().insert(ifindex, next_hop);
+    }
+
     fn count_flow(&self, service: u16, backend: u32) {
         *self.backend_flows.borrow_mut().entry(backend).or_default() += 1;
         self.service_counters.borrow_mut().entry(service).or_default().flows += 1;
@@ -227,6 +274,11 @@ impl Tables for HostTables {
         let counter = rotation.entry(service).or_default();
         *counter = counter.wrapping_add(1);
         counter.wrapping_sub(1)
+    }
+
+    fn may_be_own(&self, words: [u32; 4]) -> bool {
+        let (word, bit) = address_bit(words);
+        self.own_addresses().get(&word).is_some_and(|bits| bits >> bit & 1 != 0)
     }
 
     fn snat_address(&self, index: u32) -> Option<[u32; 4]> {

@@ -4,14 +4,20 @@ use super::{
     Verdict, Work, admit,
     family::Family,
     flow::{forget, is_over, set_deltas, turn},
-    forward, snat,
+    forward,
+    parse::Headers,
+    select::Selected,
+    snat,
 };
 use crate::{
     Packet, Tables,
-    abi::{DropReason, Flow, FlowFlags, FlowKey, Mode, NextHop},
-    tables::{AddressTables, FlowEntry, Insert, Tier},
+    abi::{
+        Backend, BackendFlags, DropReason, Flow, FlowFlags, FlowKey, FlowState, Mode, NextHop, Origin,
+        Service, ServiceKey,
+    },
+    tables::{AddressTables, FibResult, FlowEntry, Insert, Tier},
     verdict::Step,
-    wire::Ethernet,
+    wire::{ACK, Ethernet, FIN, RST, SYN, TCP},
 };
 
 /// Begins the flow of a packet to the backend selected, and fills it in. No state is left behind when it can't be.
@@ -55,6 +61,172 @@ where
     step
 }
 
+/// A SYN to an exclusive backend: forwarded like the packets of its flow will be, but nothing is stored before the backend answers, so
+/// that SYNs without a client behind them take no entry from anybody ([`answered`] begins the flow).
+#[inline(always)]
+pub(super) fn syn<A, T>(
+    tables: &T,
+    headers: &Headers<A>,
+    selected: &Selected,
+    service: u16,
+    flow: &mut Flow<A>,
+) -> Result<(), Verdict>
+where
+    A: Family,
+    T: Tables + AddressTables<A>,
+{
+    let key = &headers.key;
+    *flow = Flow {
+        src: key.src,
+        dst: A::from_words(selected.backend.addr),
+        sport: key.sport,
+        dport: selected.backend.port,
+        backend: selected.id,
+        last_seen: tables.now(),
+        service,
+        state: FlowState::SynSent as u8,
+        ..Flow::default()
+    };
+    let kept = tables.backend_hop(selected.id).unwrap_or_default();
+    if kept.generation == tables.fib_generation() {
+        flow.next_hop = kept;
+        set_deltas(key, flow);
+        return Ok(());
+    }
+    translate(tables, key, flow)?;
+    tables.set_backend_hop(selected.id, flow.next_hop);
+    Ok(())
+}
+
+/// Whether [`syn`] is for a packet to this backend. Not where the client may be a backend itself: what the other one sends there could
+/// as well be for a SNAT address.
+#[inline(always)]
+pub(super) fn is_stateless<A, T>(
+    tables: &T,
+    headers: &Headers<A>,
+    service: &Service,
+    backend: &Backend,
+) -> bool
+where
+    A: Family,
+    T: Tables,
+{
+    let syn = headers.key.proto == TCP && headers.flags & (SYN | ACK | RST | FIN) == SYN;
+    syn && service.mode == Mode::Nat as u8
+        && is_exclusive(backend)
+        && !tables.may_be_own(headers.key.src.words())
+}
+
+/// Whether the answer to a SYN will find its way without what the SYN could tell: the routing table knows the client's next hop. It is not
+/// asked again for clients behind the same router.
+#[inline(always)]
+pub(super) fn knows_way_back<A, P, T>(packet: &P, tables: &T, client: A) -> bool
+where
+    A: Family,
+    P: Packet,
+    T: Tables + AddressTables<A>,
+{
+    let Some(ethernet) = packet.read::<Ethernet>(0) else { return false };
+    let ingress = packet.ingress();
+    let kept = tables.client_hop(ingress).unwrap_or_default();
+    if kept.generation == tables.fib_generation() && kept.dmac == ethernet.smac {
+        return true;
+    }
+    look_up_way_back(tables, client, ingress) == Step::DONE
+}
+
+#[inline(never)]
+fn look_up_way_back<A, T>(tables: &T, client: A, ingress: u32) -> Step
+where
+    A: Family,
+    T: Tables + AddressTables<A>,
+{
+    match forward::lookup(tables, A::default(), client, TCP) {
+        FibResult::NextHop(_) => Step::DONE,
+        FibResult::Router(next_hop) => {
+            tables.set_client_hop(ingress, next_hop);
+            Step::DONE
+        }
+        FibResult::NeighbourMissing { .. } | FibResult::NoRoute => Step::ABSENT,
+    }
+}
+
+#[inline(always)]
+fn is_exclusive(backend: &Backend) -> bool {
+    backend.flags & BackendFlags::EXCLUSIVE != 0
+}
+
+/// An exclusive backend's answer to a SYN that left no entry: a SYN-ACK begins the flow, a RST is only translated. `ABSENT`: it is none,
+/// as what a backend sends to this host.
+#[inline(never)]
+pub(super) fn answered<A, P, T>(packet: &P, tables: &T, work: &mut Work<A>) -> Step
+where
+    A: Family,
+    P: Packet,
+    T: Tables + AddressTables<A>,
+{
+    let Work { headers, flow, .. } = &mut *work;
+    let key = &headers.key;
+    let Some(origin) = origin(tables, key) else { return Step::ABSENT };
+    *flow = Flow {
+        src: origin.vip,
+        dst: key.dst,
+        sport: origin.port,
+        dport: key.dport,
+        backend: origin.backend,
+        last_seen: tables.now(),
+        service: origin.service,
+        state: FlowState::SynReceived as u8,
+        flags: FlowFlags::REVERSE,
+        ..Flow::default()
+    };
+    if let Err(verdict) = translate(tables, key, flow) {
+        // Addresses of this host have no route.
+        let no_route = verdict == Verdict::drop(DropReason::NoRoute);
+        return if no_route { Step::ABSENT } else { Step::end(verdict) };
+    }
+    if headers.flags & RST != 0 {
+        return Step::DONE;
+    }
+    let next_hop = flow.next_hop;
+    flow.next_hop = way_back(packet);
+    if !claim(tables, work) {
+        return Step::end(Verdict::drop(DropReason::TupleConflict));
+    }
+    let Work { headers, flow, .. } = work;
+    flow.next_hop = next_hop;
+    if tables.insert_flow(Tier::Embryonic, &headers.key, flow, Insert::Any) {
+        tables.count_flow(flow.service, flow.backend);
+        return Step::DONE;
+    }
+    tables.remove_flow(Tier::Embryonic, &flow.twin_key(TCP));
+    Step::end(Verdict::drop(DropReason::FlowTableFull))
+}
+
+/// Where the client connected to, if an exclusive backend sent the packet. Not if it is for an address of ours: see [`is_stateless`].
+#[inline(always)]
+fn origin<A, T>(tables: &T, key: &FlowKey<A>) -> Option<Origin<A>>
+where
+    A: Family,
+    T: Tables + AddressTables<A>,
+{
+    let origin = tables.origin(&ServiceKey { addr: key.src, port: key.sport, proto: TCP, pad: 0 })?;
+    let backend = tables.backend(origin.backend)?;
+    (is_exclusive(&backend) && !tables.may_be_own(key.dst.words())).then_some(origin)
+}
+
+/// Finds the next hop of a flow, and its checksum deltas.
+#[inline(always)]
+fn translate<A, T>(tables: &T, key: &FlowKey<A>, flow: &mut Flow<A>) -> Result<(), Verdict>
+where
+    A: Family,
+    T: Tables + AddressTables<A>,
+{
+    flow.next_hop = forward::resolve(tables, flow.src, flow.dst, key.proto)?;
+    set_deltas(key, flow);
+    Ok(())
+}
+
 /// Finds the next hop of a flow whose answers have their entry already, and stores its own.
 #[inline(never)]
 fn complete<A, T>(tables: &T, key: &FlowKey<A>, flow: &mut Flow<A>) -> Step
@@ -62,11 +234,9 @@ where
     A: Family,
     T: Tables + AddressTables<A>,
 {
-    flow.next_hop = match forward::resolve(tables, flow.src, flow.dst, key.proto) {
-        Ok(next_hop) => next_hop,
-        Err(verdict) => return Step::end(verdict),
-    };
-    set_deltas(key, flow);
+    if let Err(verdict) = translate(tables, key, flow) {
+        return Step::end(verdict);
+    }
     if tables.insert_flow(Tier::Embryonic, key, flow, Insert::Any) {
         Step::DONE
     } else {

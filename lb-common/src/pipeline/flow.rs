@@ -28,7 +28,11 @@ where
         return Ok(false);
     }
     if flow.last_seen != tables.now() {
-        touch(tables, &headers.key, &entry, Tier::Established, twin);
+        if must_touch_twin(tables, flow.last_seen, flow.state) {
+            touch(tables, &headers.key, &entry, Tier::Established, twin);
+        } else {
+            entry.set_last_seen(tables.now());
+        }
     }
     if headers.flags & (FIN | RST) != 0 {
         close(tables, &headers.key, &entry, headers.flags);
@@ -66,6 +70,17 @@ where
     Step::DONE
 }
 
+/// Ticks (a power of 2) in which only a packet's own entry is touched. The twin of a flow whose packets all have one direction is at most
+/// this much older.
+const TOUCH_TICKS: u32 = 16;
+
+/// Whether the time that passed since `last_seen` asks for more than a new `last_seen`: the flow may be dead, or its twin has to be
+/// touched. Timeouts that are not much longer than [`TOUCH_TICKS`] get no such slack.
+#[inline(always)]
+pub(super) fn must_touch_twin<T: Tables>(tables: &T, last_seen: u32, state: u8) -> bool {
+    (tables.now() ^ last_seen) >= TOUCH_TICKS || tables.timeout(state) < 2 * TOUCH_TICKS
+}
+
 /// Whether an entry still counts for a packet with these TCP flags. Not: idle for too long; a SYN for a connection that is over
 /// (port reuse, RFC 9293 §3.6.1); a client's packet for a backend that takes none.
 #[inline(always)]
@@ -77,13 +92,18 @@ fn is_alive<A: Family, T: Tables>(tables: &T, flow: &Flow<A>, flags: u8) -> bool
     if flow.is_reverse() {
         return true;
     }
-    let usable = match tables.backend(flow.backend) {
+    takes_packets(tables, flow.backend) && !(flags & (SYN | ACK) == SYN && is_over(flow))
+}
+
+/// Whether a backend takes packets of the flows that it has.
+#[inline(always)]
+pub(super) fn takes_packets<T: Tables>(tables: &T, backend: u32) -> bool {
+    match tables.backend(backend) {
         Some(backend) => {
             backend.state == BackendState::Active as u8 || backend.state == BackendState::Draining as u8
         }
         None => false,
-    };
-    usable && !(flags & (SYN | ACK) == SYN && is_over(flow))
+    }
 }
 
 /// Whether both sides are done with the connection.

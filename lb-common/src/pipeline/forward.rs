@@ -32,7 +32,7 @@ where
 {
     let flow = entry.load();
     match lookup(tables, flow.src, flow.dst, proto) {
-        FibResult::NextHop(found) => {
+        FibResult::NextHop(found) | FibResult::Router(found) => {
             entry.set_next_hop(found);
             *next_hop = found;
             Step::DONE
@@ -58,7 +58,7 @@ where
     T: Tables + AddressTables<A>,
 {
     match lookup(tables, src, dst, proto) {
-        FibResult::NextHop(next_hop) => Ok(next_hop),
+        FibResult::NextHop(next_hop) | FibResult::Router(next_hop) => Ok(next_hop),
         FibResult::NeighbourMissing { ifindex, gateway } => {
             ask_for_neighbour::<A, T>(tables, ifindex, gateway);
             drop(DropReason::NeighbourMissing)
@@ -69,7 +69,7 @@ where
 
 /// A FIB lookup whose answer carries the generation it was made under, read before so that a change in between is noticed.
 #[inline(always)]
-fn lookup<A, T>(tables: &T, src: A, dst: A, proto: u8) -> FibResult
+pub(super) fn lookup<A, T>(tables: &T, src: A, dst: A, proto: u8) -> FibResult
 where
     A: Family,
     T: Tables + AddressTables<A>,
@@ -77,6 +77,7 @@ where
     let generation = tables.fib_generation();
     match tables.fib_lookup(&FibQuery { src, dst, proto }) {
         FibResult::NextHop(next_hop) => FibResult::NextHop(NextHop { generation, ..next_hop }),
+        FibResult::Router(next_hop) => FibResult::Router(NextHop { generation, ..next_hop }),
         other => other,
     }
 }
@@ -109,7 +110,7 @@ pub(super) fn check_egress<T: Tables>(
     match tables.interface(next_hop.ifindex.into()) {
         Some(interface) if interface.flags & InterfaceFlags::ATTACHED != 0 => {
             let mtu = interface.mtu;
-            if length <= mtu as usize { Ok(interface.mac) } else { Err(Refused::TooBig { mtu }) }
+            if length <= mtu as usize { Ok(interface.mac.octets()) } else { Err(Refused::TooBig { mtu }) }
         }
         _ => Err(Refused::NotAttached),
     }

@@ -6,6 +6,7 @@
 
 mod admit;
 mod establish;
+mod established;
 mod family;
 mod flow;
 mod forward;
@@ -21,8 +22,10 @@ mod snat;
 use crate::{
     Packet, Tables,
     abi::{DropReason, Flow, Service},
+    packet::Head as _,
     tables::{AddressTables, Traffic},
     verdict::{Action, Step, Verdict},
+    wire::{ACK, ETHERTYPE_IPV4, ETHERTYPE_IPV6, Ethernet, RST, SYN, TCP},
 };
 use family::Family;
 use forward::Refused;
@@ -56,8 +59,38 @@ struct Work<A> {
 }
 
 /// Decides about a packet, rewrites it if it is to be forwarded, and counts it.
-#[inline(always)]
+///
+/// A BPF program calls the parts, each in a function of its own, as their stacks would add up.
 pub fn process<P: Packet, T: Tables>(packet: &mut P, tables: &T, workspace: &mut Workspace) -> Verdict {
+    let shortcut = match ether_type(packet) {
+        Some(ETHERTYPE_IPV4) => shortcut_v4(packet, tables),
+        Some(ETHERTYPE_IPV6) => shortcut_v6(packet, tables),
+        _ => None,
+    };
+    shortcut.unwrap_or_else(|| long_way(packet, tables, workspace))
+}
+
+/// What a frame carries, wire order.
+#[inline(always)]
+pub fn ether_type<P: Packet>(packet: &mut P) -> Option<u16> {
+    packet.head(size_of::<Ethernet>()).map(|head| head.half::<12>())
+}
+
+/// Forwards an IPv4 packet if nothing has to be decided about it; `None`: nothing was changed.
+#[inline(always)]
+pub fn shortcut_v4<P: Packet, T: Tables>(packet: &mut P, tables: &T) -> Option<Verdict> {
+    established::forward::<u32, P, T>(packet, tables)
+}
+
+/// [`shortcut_v4`] for an IPv6 packet.
+#[inline(always)]
+pub fn shortcut_v6<P: Packet, T: Tables>(packet: &mut P, tables: &T) -> Option<Verdict> {
+    established::forward::<[u32; 4], P, T>(packet, tables)
+}
+
+/// The way of every other packet.
+#[inline(always)]
+pub fn long_way<P: Packet, T: Tables>(packet: &mut P, tables: &T, workspace: &mut Workspace) -> Verdict {
     let (ingress, length) = (packet.ingress(), packet.length());
     let verdict = match parse::ethernet(packet, tables) {
         Ok(frame) if frame.is_v6 => balance(packet, tables, &mut workspace.v6, frame.network),
@@ -87,9 +120,12 @@ where
         step = icmp::handle(packet, tables, work);
     } else if step == Step::ABSENT {
         step = flow::find_embryonic(tables, work);
+        if step == Step::ABSENT && is_answer(&work.headers) {
+            step = establish::answered(packet, tables, work);
+        }
         if step == Step::ABSENT {
-            step = choose(tables, work);
-            if step == Step::DONE {
+            step = choose(packet, tables, work);
+            if step == Step::ABSENT {
                 step = establish::flow(packet, tables, work);
             }
         }
@@ -104,6 +140,12 @@ where
     } else {
         step.verdict()
     }
+}
+
+/// Whether a packet can be a backend's answer to a SYN.
+#[inline(always)]
+fn is_answer<A>(headers: &Headers<A>) -> bool {
+    headers.key.proto == TCP && (headers.flags & (SYN | ACK) == SYN | ACK || headers.flags & RST != 0)
 }
 
 /// The stages of an established packet; `ABSENT` if it is none.
@@ -129,14 +171,15 @@ where
     stages().unwrap_or_else(Step::end)
 }
 
-/// The stages that only a packet without a flow goes through, up to the choice of a backend.
+/// The stages that only a packet without a flow goes through, up to the choice of a backend; `ABSENT` if its flow is to be stored.
 #[inline(never)]
-fn choose<A, T>(tables: &T, work: &mut Work<A>) -> Step
+fn choose<A, P, T>(packet: &P, tables: &T, work: &mut Work<A>) -> Step
 where
     A: Family,
+    P: Packet,
     T: Tables + AddressTables<A>,
 {
-    let Work { headers, service, selected, .. } = work;
+    let Work { headers, flow, service, selected, .. } = work;
     let mut stages = || {
         *service = service::find(tables, headers)?;
         admit::new_flow(headers)?;
@@ -144,7 +187,13 @@ where
             return Ok(Step::TIME_EXCEEDED);
         }
         *selected = select::backend(tables, service, &headers.key)?;
-        Ok(Step::DONE)
+        if establish::is_stateless(tables, headers, service, &selected.backend)
+            && establish::knows_way_back(packet, tables, headers.key.src)
+        {
+            establish::syn(tables, headers, selected, service.id, flow)?;
+            return Ok(Step::DONE);
+        }
+        Ok(Step::ABSENT)
     };
     stages().unwrap_or_else(Step::end)
 }

@@ -3,7 +3,7 @@
 use super::{Verdict, drop, family::Family, fragment, pass};
 use crate::{
     Packet, Tables,
-    abi::{DropReason, FlowKey, InterfaceFlags},
+    abi::{DropReason, FlowKey, InterfaceFlags, Mac},
     tables::AddressTables,
     wire::{
         ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_QINQ, ETHERTYPE_VLAN, Ethernet, TCP, Tcp, UDP, Udp, Vlan,
@@ -84,8 +84,8 @@ pub(super) fn ethernet<P: Packet, T: Tables>(packet: &P, tables: &T) -> Result<F
         return pass();
     }
     let Some(interface) = tables.interface(packet.ingress()) else { return pass() };
-    let ours =
-        ethernet.dmac == interface.mac || (ethernet.dmac == interface.virtual_mac && ethernet.dmac != [0; 6]);
+    let dmac = Mac::new(ethernet.dmac);
+    let ours = dmac == interface.mac || (dmac == interface.virtual_mac && dmac.is_some());
     if interface.flags & InterfaceFlags::ATTACHED == 0 || !ours {
         return pass();
     }

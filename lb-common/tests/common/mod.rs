@@ -7,7 +7,7 @@ use lb_common::{
     host::{Extension, FrameSpec, HostTables, ServiceSetup, Transport, words},
     maps::PORT_WORDS,
     tables::FibResult,
-    wire::{DESTINATION_OPTIONS, HOP_BY_HOP, UDP},
+    wire::{DESTINATION_OPTIONS, HOP_BY_HOP, TCP, UDP},
 };
 use proptest::prelude::*;
 
@@ -29,6 +29,8 @@ pub(crate) struct Plan {
     pub(crate) mode: Mode,
     pub(crate) selector: Selector,
     pub(crate) seed: [u32; 2],
+    /// Whether the backends belong to no other service, so that SYNs take no entry (`nat`, TCP).
+    pub(crate) exclusive: bool,
 }
 
 /// How a packet of it looks.
@@ -68,6 +70,7 @@ prop_compose! {
         backends in prop::collection::btree_set(any::<u16>(), 1..6),
         backend_port in any::<u16>(),
         seed in any::<[u32; 2]>(),
+        exclusive in any::<bool>(),
     ) -> Plan {
         let backends =
             backends.into_iter().map(|host| SocketAddr::new(address(v6, 3, host), backend_port)).collect();
@@ -80,6 +83,7 @@ prop_compose! {
             mode,
             selector,
             seed,
+            exclusive: exclusive && mode == Mode::Nat && proto == TCP && backend_port != 0,
         }
     }
 }
@@ -110,7 +114,7 @@ impl Plan {
             let interface = Interface {
                 flags: InterfaceFlags::ATTACHED,
                 mtu: 1600,
-                mac: mac(ifindex),
+                mac: mac(ifindex).into(),
                 addr4: words(address(false, 9, ifindex as u16))[0],
                 addr6: words(address(true, 9, ifindex as u16)),
                 ..Interface::default()
@@ -125,6 +129,9 @@ impl Plan {
         add_host(&tables, self.client.ip(), CLIENTS);
         tables.snat_addresses.borrow_mut().push(words(self.snat));
         self.add_service(&tables, SERVICE, self.vip, &ids);
+        if self.exclusive {
+            tables.make_exclusive(SERVICE, self.vip, self.proto);
+        }
         tables
     }
 

@@ -77,16 +77,20 @@ impl Sizes {
             (maps::EMBRYONIC_V6, limits.embryonic.saturating_mul(2)),
             (maps::SERVICES_V4, service_keys),
             (maps::SERVICES_V6, service_keys),
+            (maps::ORIGINS_V4, backends),
+            (maps::ORIGINS_V6, backends),
             (maps::SLOTS, services),
             (maps::ROTATION, services),
             (maps::SERVICE_COUNTERS, services),
             (maps::BACKENDS, backends),
             (maps::BACKEND_FLOWS, backends),
+            (maps::BACKEND_HOPS, backends),
             (maps::BACKEND_COUNTERS, backends),
             (maps::SNAT_ADDRESSES, snat_size(limits)),
             (maps::PORTS, limits.port_pools.saturating_mul(maps::PORT_WORDS)),
             (maps::INTERFACES, interfaces),
             (maps::INTERFACE_COUNTERS, interfaces),
+            (maps::CLIENT_HOPS, interfaces),
         ])
     }
 

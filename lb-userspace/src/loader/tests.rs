@@ -58,6 +58,7 @@ fn a_connection_takes_two_entries_and_id_0_is_spare() {
     let sizes = Sizes::new(&Limits::default(), 5);
     assert_eq!(sizes.of(maps::FLOWS_V4), Some(131_072));
     assert_eq!(sizes.of(maps::BACKENDS), Some(8193));
+    assert_eq!((sizes.of(maps::ORIGINS_V4), sizes.of(maps::ORIGINS_V6)), (Some(8193), Some(8193)));
     assert_eq!(sizes.of(maps::PORTS), Some(256 * maps::PORT_WORDS));
     assert_eq!(sizes.of(maps::EVENTS), None);
 }
@@ -72,7 +73,7 @@ fn the_interface_table_reaches_up_to_the_highest_index() {
 #[test]
 fn a_link_is_pinned_under_a_name_without_a_dot() {
     let directory = PinDirectory::new(Path::new("/sys/fs/bpf/lb"));
-    assert_eq!(directory.link("eth0.100"), Path::new("/sys/fs/bpf/lb/v1/link-eth0:100"));
+    assert_eq!(directory.link("eth0.100"), Path::new("/sys/fs/bpf/lb/v2/link-eth0:100"));
 }
 
 #[test]

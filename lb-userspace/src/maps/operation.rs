@@ -3,7 +3,7 @@
 use std::collections::btree_map::Entry;
 use std::fmt;
 
-use lb_common::abi::{Backend, Interface, Service, Settings};
+use lb_common::abi::{Backend, BackendFlags, Interface, Origin, Service, Settings};
 
 use crate::plan::{EntryKey, MapImage, PortRange, SlotTable};
 
@@ -28,6 +28,29 @@ pub enum Operation {
         /// The address in wire order.
         words: [u32; 4],
     },
+    /// Writes a word of `OWN_ADDRESSES` that has more bits than before.
+    OwnAddresses {
+        /// Its place.
+        word: u32,
+        /// All its bits.
+        bits: u64,
+    },
+    /// Writes a word of `OWN_ADDRESSES` that has fewer bits than before.
+    RemoveOwnAddresses {
+        /// Its place.
+        word: u32,
+        /// The bits that stay.
+        bits: u64,
+    },
+    /// Writes whose backend an address and port is.
+    Origin {
+        /// Where the backend's packets come from.
+        key: EntryKey,
+        /// Whose it is; an IPv4 VIP in the first word.
+        origin: Origin<[u32; 4]>,
+    },
+    /// Forgets whose backend an address and port is.
+    RemoveOrigin(EntryKey),
     /// Makes all ports of the range free in some pools, and the others taken.
     ResetPools {
         /// The first pool.
@@ -68,10 +91,30 @@ impl Operation {
     #[must_use]
     pub fn is_removal(&self) -> bool {
         match self {
-            Self::RemoveService(_) | Self::RemoveSlotTable(_) => true,
+            Self::RemoveService(_)
+            | Self::RemoveSlotTable(_)
+            | Self::RemoveOrigin(_)
+            | Self::RemoveOwnAddresses { .. } => true,
             Self::Backend { backend, .. } => backend.state == 0,
             Self::Interface { interface, .. } => *interface == Interface::default(),
             Self::SnatAddress { words, .. } => *words == [0; 4],
+            _ => false,
+        }
+    }
+
+    /// Whether it changes what flows go by, if it is done to `image`: then they have to look at it again, see
+    /// [`Settings::fib_generation`].
+    #[must_use]
+    pub fn concerns_flows(&self, image: &MapImage) -> bool {
+        let seen = |backend: &Backend| {
+            let Backend { addr, port, state, family, service, .. } = *backend;
+            (addr, port, state, family, service)
+        };
+        match self {
+            Self::Interface { .. } => true,
+            Self::Backend { id, backend } => {
+                seen(backend) != seen(&image.backends.get(id).copied().unwrap_or_default())
+            }
             _ => false,
         }
     }
@@ -88,6 +131,11 @@ impl Operation {
                 set_element(image.interfaces.entry(*ifindex), *interface);
             }
             Self::SnatAddress { index, words } => set_element(image.snat_addresses.entry(*index), *words),
+            Self::OwnAddresses { word, bits } | Self::RemoveOwnAddresses { word, bits } => {
+                set_element(image.own_addresses.entry(*word), *bits);
+            }
+            Self::Origin { key, origin } => drop(image.origins.insert(*key, *origin)),
+            Self::RemoveOrigin(key) => drop(image.origins.remove(key)),
             Self::ResetPools { .. } | Self::ResetServiceCounters(_) | Self::ResetBackendCounters(_) => {}
             Self::Backend { id, backend } => set_element(image.backends.entry(*id), *backend),
             Self::SlotTables(tables) => image.slots.extend(tables.iter().cloned()),
@@ -117,10 +165,17 @@ impl fmt::Display for Operation {
                 write!(f, "interface {ifindex} flags {}", interface.flags)
             }
             Self::SnatAddress { index, words } => write!(f, "snat {index} {words:x?}"),
+            Self::OwnAddresses { word, bits } => write!(f, "own addresses {word} {bits:x}"),
+            Self::RemoveOwnAddresses { word, bits } => write!(f, "remove own addresses {word} {bits:x}"),
+            Self::Origin { key, origin } => write!(f, "origin {key} backend {}", origin.backend),
+            Self::RemoveOrigin(key) => write!(f, "remove origin {key}"),
             Self::ResetPools { first, count, .. } => write!(f, "reset pools {first}+{count}"),
             Self::ResetServiceCounters(id) => write!(f, "reset counters of service {id}"),
             Self::ResetBackendCounters(id) => write!(f, "reset counters of backend {id}"),
-            Self::Backend { id, backend } => write!(f, "backend {id} state {}", backend.state),
+            Self::Backend { id, backend } => {
+                let exclusive = if backend.flags & BackendFlags::EXCLUSIVE == 0 { "" } else { " exclusive" };
+                write!(f, "backend {id} state {}{exclusive}", backend.state)
+            }
             Self::SlotTables(tables) => {
                 f.write_str("slots")?;
                 tables.iter().try_for_each(|(id, table)| write!(f, " {id}:{}", table.len()))

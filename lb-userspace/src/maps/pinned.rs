@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use lb_common::abi::{Abi, Backend, Interface, Service, ServiceKey, Settings, TrafficCounters};
+use lb_common::abi::{Abi, Backend, Interface, Origin, Service, ServiceKey, Settings, TrafficCounters};
 use lb_common::maps;
 
 use super::error::access;
@@ -17,6 +17,9 @@ use crate::sys::bpf::Map;
 pub struct PinnedMaps {
     services_v4: Map,
     services_v6: Map,
+    origins_v4: Map,
+    origins_v6: Map,
+    own_addresses: Map,
     slots: Slots,
     backends: Map,
     backend_flows: Map,
@@ -43,6 +46,9 @@ impl PinnedMaps {
         Ok(Self {
             services_v4: open(maps::SERVICES_V4)?,
             services_v6: open(maps::SERVICES_V6)?,
+            origins_v4: open(maps::ORIGINS_V4)?,
+            origins_v6: open(maps::ORIGINS_V6)?,
+            own_addresses: open(maps::OWN_ADDRESSES)?,
             slots: Slots::new(open(maps::SLOTS)?),
             backends: open(maps::BACKENDS)?,
             backend_flows: open(maps::BACKEND_FLOWS)?,
@@ -76,6 +82,31 @@ impl PinnedMaps {
         v4.or(v6).unwrap_or(Ok(false)).map(drop).map_err(access(services(key), format!("remove {key}")))
     }
 
+    fn write_origin(&self, key: EntryKey, origin: &Origin<[u32; 4]>) -> Result<(), MapError> {
+        let Origin { vip, port, service, backend } = *origin;
+        let short = Origin { vip: vip[0], port, service, backend };
+        let v4 = key.v4().map(|key| self.origins_v4.update(&key, &short));
+        let v6 = key.v6().map(|key| self.origins_v6.update(&key, origin));
+        v4.or(v6).unwrap_or(Ok(())).map_err(access(origins(key), format!("write {key}")))
+    }
+
+    fn remove_origin(&self, key: EntryKey) -> Result<(), MapError> {
+        let v4 = key.v4().map(|key| self.origins_v4.delete(&key));
+        let v6 = key.v6().map(|key| self.origins_v6.delete(&key));
+        v4.or(v6).unwrap_or(Ok(false)).map(drop).map_err(access(origins(key), format!("remove {key}")))
+    }
+
+    fn origins(&self) -> Result<BTreeMap<EntryKey, Origin<[u32; 4]>>, MapError> {
+        let v4 = self.origins_v4.entries::<ServiceKey<u32>, Origin<u32>>();
+        let v4 = v4.map_err(access(maps::ORIGINS_V4, "read it"))?;
+        let v6 = self.origins_v6.entries::<ServiceKey<[u32; 4]>, Origin<[u32; 4]>>();
+        let v6 = v6.map_err(access(maps::ORIGINS_V6, "read it"))?;
+        let v4 = v4.into_iter().map(|(key, Origin { vip, port, service, backend })| {
+            (EntryKey::from(key), Origin { vip: [vip, 0, 0, 0], port, service, backend })
+        });
+        Ok(v4.chain(v6.into_iter().map(|(key, origin)| (EntryKey::from(key), origin))).collect())
+    }
+
     fn reset_pools(&self, first: u32, count: u32, ports: PortRange) -> Result<(), MapError> {
         let words: Vec<u64> = (0..maps::PORT_WORDS).map(|word| ports.initial_word(word)).collect();
         (first..first.saturating_add(count)).try_for_each(|pool| {
@@ -99,6 +130,10 @@ fn services(key: EntryKey) -> &'static str {
     if key.address.is_ipv4() { maps::SERVICES_V4 } else { maps::SERVICES_V6 }
 }
 
+fn origins(key: EntryKey) -> &'static str {
+    if key.address.is_ipv4() { maps::ORIGINS_V4 } else { maps::ORIGINS_V6 }
+}
+
 impl LbMaps for PinnedMaps {
     fn apply(&mut self, operation: &Operation) -> Result<(), MapError> {
         match operation {
@@ -115,6 +150,11 @@ impl LbMaps for PinnedMaps {
             Operation::SnatAddress { index, words } => {
                 write(&self.snat_addresses, maps::SNAT_ADDRESSES, *index, words)
             }
+            Operation::OwnAddresses { word, bits } | Operation::RemoveOwnAddresses { word, bits } => {
+                write(&self.own_addresses, maps::OWN_ADDRESSES, *word, bits)
+            }
+            Operation::Origin { key, origin } => self.write_origin(*key, origin),
+            Operation::RemoveOrigin(key) => self.remove_origin(*key),
             Operation::ResetPools { first, count, ports } => self.reset_pools(*first, *count, *ports),
             Operation::ResetServiceCounters(id) => {
                 let zero = TrafficCounters::default();
@@ -141,6 +181,8 @@ impl LbMaps for PinnedMaps {
             services,
             slots: self.slots.dump()?,
             backends: used::<Backend>(&self.backends, maps::BACKENDS)?,
+            origins: self.origins()?,
+            own_addresses: used(&self.own_addresses, maps::OWN_ADDRESSES)?,
             snat_addresses: used(&self.snat_addresses, maps::SNAT_ADDRESSES)?,
             interfaces: used::<Interface>(&self.interfaces, maps::INTERFACES)?,
             settings: self.settings()?,

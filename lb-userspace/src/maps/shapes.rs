@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use lb_common::abi::{
-    Abi, Backend, Interface, InterfaceCounters, Service, ServiceKey, Settings, TrafficCounters,
+    Abi, Backend, Interface, InterfaceCounters, Origin, Service, ServiceKey, Settings, TrafficCounters,
 };
 use lb_common::maps;
 
@@ -28,6 +28,9 @@ pub(super) fn expected(name: &str) -> Option<MapShape> {
     Some(match name {
         maps::SERVICES_V4 => shape::<ServiceKey<u32>, Service>(HASH),
         maps::SERVICES_V6 => shape::<ServiceKey<[u32; 4]>, Service>(HASH),
+        maps::ORIGINS_V4 => shape::<ServiceKey<u32>, Origin<u32>>(HASH),
+        maps::ORIGINS_V6 => shape::<ServiceKey<[u32; 4]>, Origin<[u32; 4]>>(HASH),
+        maps::OWN_ADDRESSES => shape::<u32, u64>(ARRAY),
         maps::SLOTS => shape::<u32, u32>(ARRAY_OF_MAPS),
         maps::BACKENDS => shape::<u32, Backend>(ARRAY),
         maps::BACKEND_FLOWS | maps::ROTATION => shape::<u32, u64>(ARRAY),

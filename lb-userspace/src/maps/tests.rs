@@ -32,6 +32,7 @@ fn entries(name: &str) -> u32 {
         maps::PORTS => 8 * maps::PORT_WORDS,
         maps::BACKENDS | maps::BACKEND_FLOWS | maps::BACKEND_COUNTERS => 10_001,
         maps::SERVICE_COUNTERS => 1001,
+        maps::OWN_ADDRESSES => maps::OWN_ADDRESS_WORDS,
         _ => 300,
     }
 }
@@ -60,7 +61,8 @@ fn everything() -> Vec<crate::model::Service> {
     web.slots = Some(65_537);
     let six = service("six", "2001:db8::10", 443, vec![backend("a", "fd00::1", 1)]);
     let empty = service("empty", "203.0.113.11", 0, Vec::new());
-    vec![web, six, empty]
+    let plain = service("plain", "203.0.113.12", 80, vec![backend("c", "10.0.0.3", 1)]);
+    vec![web, six, empty, plain]
 }
 
 #[expect(clippy::disallowed_methods, reason = "any moment does; durations are measured")]
@@ -82,6 +84,8 @@ fn what_was_written_is_read_again() {
     let dump = maps.dump().unwrap();
     assert_eq!(diff(&image, &dump), []);
     assert_eq!(dump.settings.fib_generation, 1);
+    assert_eq!((&dump.origins, dump.origins.len()), (&image.origins, 2));
+    assert_eq!(dump.own_addresses, image.own_addresses);
 
     let none = plan(&mut planner, &config(Vec::new()), &HealthView::default());
     reconciler.desire(none.clone(), true);
@@ -89,6 +93,7 @@ fn what_was_written_is_read_again() {
     let dump = maps.dump().unwrap();
     assert_eq!(diff(&none, &dump), []);
     assert!(dump.services.is_empty() && dump.slots.is_empty() && dump.snat_addresses.is_empty());
+    assert!(dump.origins.is_empty());
 }
 
 #[test]

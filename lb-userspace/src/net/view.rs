@@ -112,7 +112,7 @@ impl View {
             mtu: link.mtu,
             addr6,
             addr4,
-            mac: link.mac,
+            mac: link.mac.into(),
             ..Interface::default()
         }
     }

@@ -47,10 +47,10 @@ pub fn family_of(address: IpAddr) -> u8 {
     if address.is_ipv4() { 4 } else { 6 }
 }
 
-/// Key of a service table of either family, in host order and sortable.
+/// Key of a service table of either family, or of a table of origins, in host order and sortable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EntryKey {
-    /// The VIP.
+    /// The VIP; for an origin the backend's address.
     pub address: IpAddr,
     /// IP protocol number.
     pub proto: u8,
@@ -78,7 +78,7 @@ impl EntryKey {
         Some(ServiceAddress { address: self.address, protocol, port: self.port })
     }
 
-    /// The key in `SERVICES_V4` of an IPv4 address.
+    /// The key in `SERVICES_V4` or `ORIGINS_V4` of an IPv4 address.
     #[must_use]
     pub fn v4(self) -> Option<ServiceKey<u32>> {
         self.address.is_ipv4().then(|| ServiceKey {
@@ -89,7 +89,7 @@ impl EntryKey {
         })
     }
 
-    /// The key in `SERVICES_V6` of an IPv6 address.
+    /// The key in `SERVICES_V6` or `ORIGINS_V6` of an IPv6 address.
     #[must_use]
     pub fn v6(self) -> Option<ServiceKey<[u32; 4]>> {
         self.address.is_ipv6().then(|| ServiceKey {

@@ -295,5 +295,5 @@ pub fn snat_size(limits: &Limits) -> u32 {
 
 /// What a removed backend leaves in its element until its flows are gone.
 fn removed(backend: Backend) -> Backend {
-    Backend { state: BackendState::Unused as u8, weight: 0, ..backend }
+    Backend { state: BackendState::Unused as u8, weight: 0, flags: 0, ..backend }
 }

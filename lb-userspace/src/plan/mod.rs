@@ -7,6 +7,7 @@ mod address;
 mod error;
 mod ids;
 mod image;
+mod origins;
 mod planner;
 mod ranges;
 mod settings;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use lb_common::abi;
 
+use super::origins;
 use super::settings::settings;
 use super::tables::{Ingredients, Tables};
 use super::{BackendAt, EntryKey, Ids, MapImage, PlanError, address_words, family_of};
@@ -153,6 +154,7 @@ impl Round<'_> {
             self.service(service, inputs)?;
         }
         self.image.backends.extend(self.ids.removed());
+        origins::add(&mut self.image);
         let ids = &self.image.slots;
         self.tables.retain(|id| ids.contains_key(&id));
         Ok(())
@@ -233,7 +235,8 @@ impl Round<'_> {
             weight: u32::from(backend.weight.max(1)),
             pool_base: self.ids.assign_pools(id, service.snat_addresses.len(), limits)?,
             service: service_id,
-            reserved: 0,
+            // `origins::add` sets it; a change that leaves all places as they are leaves it as it is.
+            flags: self.image.backends.get(&id).map_or(0, |before| before.flags),
         })
     }
 }

@@ -82,6 +82,7 @@ backend 2: 10.0.0.2:8080 active weight 300 service 1 pool 2
 backend 3: 10.0.0.3:8080 active weight 1 service 1 pool 4
 backend 4: [fd00::1]:8080 active weight 1 service 2
 backend 5: [fd00::2]:8080 draining weight 1 service 2
+own addresses: 9 bits
 slots 1: 13 1x3 2x10
 slots 2: 1 4x1
 vip 203.0.113.10

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 
-use lb_common::abi::{Backend, Service};
+use lb_common::abi::{Backend, BackendFlags, Origin, Service};
 
 use super::{EntryKey, MapImage, NO_POOL, address_of};
 
@@ -25,6 +25,14 @@ impl fmt::Display for MapImage {
         for (id, backend) in &self.backends {
             write_backend(f, *id, backend)?;
         }
+        for (key, origin) in &self.origins {
+            let Origin { vip, port, service, backend } = origin;
+            let family = if key.address.is_ipv4() { 4 } else { 6 };
+            write!(f, "origin {key}: {} service {service} backend {backend}", socket(*vip, family, *port))?;
+            writeln!(f)?;
+        }
+        let bits: u32 = self.own_addresses.values().map(|bits| bits.count_ones()).sum();
+        writeln!(f, "own addresses: {bits} bits")?;
         for (id, table) in &self.slots {
             let mut counts: BTreeMap<u32, u32> = BTreeMap::new();
             for backend in table.iter() {
@@ -49,14 +57,21 @@ fn write_backend(f: &mut fmt::Formatter<'_>, id: u32, backend: &Backend) -> fmt:
         4 => "disabled",
         _ => "?",
     };
-    let port = u16::from_be(backend.port);
-    let address = address_of(backend.addr, backend.family).map(|address| SocketAddr::new(address, port));
-    let address = address.map(|address| address.to_string()).unwrap_or_default();
+    let address = socket(backend.addr, backend.family, backend.port);
     write!(f, "backend {id}: {address} {state} weight {} service {}", backend.weight, backend.service)?;
     if backend.pool_base != NO_POOL {
         write!(f, " pool {}", backend.pool_base)?;
     }
+    if backend.flags & BackendFlags::EXCLUSIVE != 0 {
+        f.write_str(" exclusive")?;
+    }
     writeln!(f)
+}
+
+/// An address and port, both in wire order, as text; nothing if there is none.
+fn socket(words: [u32; 4], family: u8, port: u16) -> String {
+    let address = address_of(words, family).map(|address| SocketAddr::new(address, u16::from_be(port)));
+    address.map(|address| address.to_string()).unwrap_or_default()
 }
 
 fn write_service(f: &mut fmt::Formatter<'_>, key: &EntryKey, service: &Service) -> fmt::Result {

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use lb_common::abi::{Backend, BackendState, Interface, Settings};
 
+use super::changes::{Change, changes};
+use super::origins::{self, Origins};
 use crate::maps::{MAX_SLOT_TABLES_AT_ONCE, MAX_SLOTS_AT_ONCE, Operation};
 use crate::plan::{MapImage, NO_POOL, PortRange, SlotTable};
 
@@ -19,9 +21,12 @@ pub fn diff(wanted: &MapImage, found: &MapImage) -> Vec<Operation> {
     {
         operations.push(Operation::Settings(wanted.settings));
     }
+    origins::add_addresses(wanted, found, &mut operations);
     set_interfaces(wanted, found, &mut operations);
     set_snat_addresses(wanted, found, &mut operations);
-    let mut late = set_backends(wanted, found, &mut operations);
+    let backends = changes(&wanted.backends, &found.backends);
+    let mut origins = Origins::new(wanted, found, &backends);
+    let mut late = set_backends(wanted, &backends, &mut origins, &mut operations);
     set_slots(wanted, found, &mut operations);
     set_services(wanted, found, &mut operations);
 
@@ -30,88 +35,93 @@ pub fn diff(wanted: &MapImage, found: &MapImage) -> Vec<Operation> {
     let gone = self::gone(&wanted.slots, &found.slots);
     operations.extend(gone.copied().map(Operation::RemoveSlotTable));
     operations.append(&mut late);
+    operations.append(&mut origins.late);
     let gone = self::gone(&wanted.snat_addresses, &found.snat_addresses);
     operations.extend(gone.map(|index| Operation::SnatAddress { index: *index, words: [0; 4] }));
     let gone = self::gone(&wanted.interfaces, &found.interfaces);
     let unused = Interface::default();
     operations.extend(gone.map(|ifindex| Operation::Interface { ifindex: *ifindex, interface: unused }));
+    origins::remove_addresses(wanted, found, &mut operations);
     operations
 }
 
-/// The elements of `wanted`, each with the one of the same key in `found`. Both are walked side by side.
-fn pairs<'a, K: Ord, V>(
+/// The elements that are new or other, each with what it was.
+fn set<'a, K: Ord, V: PartialEq>(
     wanted: &'a BTreeMap<K, V>,
     found: &'a BTreeMap<K, V>,
 ) -> impl Iterator<Item = (&'a K, &'a V, Option<&'a V>)> {
-    let mut others = found.iter().peekable();
-    wanted.iter().map(move |(key, value)| {
-        while others.next_if(|(other, _)| *other < key).is_some() {}
-        (key, value, others.next_if(|(other, _)| *other == key).map(|(_, other)| other))
-    })
+    changes(wanted, found).into_iter().filter_map(|change| Some((change.key, change.wanted?, change.found)))
 }
 
-/// The keys of `found` that are not in `wanted`.
-fn gone<'a, K: Ord, V>(wanted: &'a BTreeMap<K, V>, found: &'a BTreeMap<K, V>) -> impl Iterator<Item = &'a K> {
-    pairs(found, wanted).filter(|(_, _, wanted)| wanted.is_none()).map(|(key, _, _)| key)
+/// The keys of the elements that are to go.
+fn gone<'a, K: Ord, V: PartialEq>(
+    wanted: &'a BTreeMap<K, V>,
+    found: &'a BTreeMap<K, V>,
+) -> impl Iterator<Item = &'a K> {
+    let gone = changes(wanted, found).into_iter().filter(|change| change.wanted.is_none());
+    gone.map(|change| change.key)
 }
 
 fn set_interfaces(wanted: &MapImage, found: &MapImage, operations: &mut Vec<Operation>) {
-    for (ifindex, interface, before) in pairs(&wanted.interfaces, &found.interfaces) {
-        if before != Some(interface) {
-            operations.push(Operation::Interface { ifindex: *ifindex, interface: *interface });
-        }
-    }
+    operations
+        .extend(set(&wanted.interfaces, &found.interfaces).map(|(ifindex, interface, _)| {
+            Operation::Interface { ifindex: *ifindex, interface: *interface }
+        }));
 }
 
 fn set_snat_addresses(wanted: &MapImage, found: &MapImage, operations: &mut Vec<Operation>) {
-    for (index, words, before) in pairs(&wanted.snat_addresses, &found.snat_addresses) {
-        if before != Some(words) {
-            operations.push(Operation::SnatAddress { index: *index, words: *words });
-        }
-    }
+    operations.extend(
+        set(&wanted.snat_addresses, &found.snat_addresses)
+            .map(|(index, words, _)| Operation::SnatAddress { index: *index, words: *words }),
+    );
 }
 
-/// Backends that take flows come first; what is returned comes after slot tables and services: backends that take none, and
-/// ids that become free.
-fn set_backends(wanted: &MapImage, found: &MapImage, operations: &mut Vec<Operation>) -> Vec<Operation> {
+/// Backends that take flows come first, with their origins; what is returned comes after slot tables and services: backends that
+/// take none, and ids that become free.
+fn set_backends(
+    wanted: &MapImage,
+    backends: &[Change<'_, u32, Backend>],
+    origins: &mut Origins,
+    operations: &mut Vec<Operation>,
+) -> Vec<Operation> {
+    let withdrawn = &origins.withdrawn;
+    operations
+        .extend(withdrawn.iter().map(|(id, backend)| Operation::Backend { id: *id, backend: *backend }));
+    operations.append(&mut origins.early);
     let pools: BTreeMap<u16, u32> =
         wanted.services.values().map(|service| (service.id, u32::from(service.snat_count))).collect();
     let ports = PortRange { min: wanted.settings.port_min, max: wanted.settings.port_max };
-    let mut late = Vec::new();
-    for (id, backend, before) in pairs(&wanted.backends, &found.backends) {
+    let (mut late, mut gone) = (Vec::new(), Vec::new());
+    for Change { key: id, wanted: backend, found: before } in backends {
+        let Some(backend) = backend else {
+            gone.push(Operation::Backend { id: **id, backend: Backend::default() });
+            continue;
+        };
+        let before = withdrawn.get(id).or(*before);
         if before == Some(backend) {
             continue;
         }
         let place = if backend.state == BackendState::Active as u8 { &mut *operations } else { &mut late };
         if !before.is_some_and(|before| same(before, backend)) {
-            place.push(Operation::ResetBackendCounters(*id));
+            place.push(Operation::ResetBackendCounters(**id));
         }
         if backend.pool_base != NO_POOL && before.map(|before| before.pool_base) != Some(backend.pool_base) {
             let count = pools.get(&backend.service).copied().unwrap_or_default();
             place.push(Operation::ResetPools { first: backend.pool_base, count, ports });
         }
-        place.push(Operation::Backend { id: *id, backend: *backend });
+        place.push(Operation::Backend { id: **id, backend: **backend });
     }
-    late.extend(
-        gone(&wanted.backends, &found.backends)
-            .map(|id| Operation::Backend { id: *id, backend: Backend::default() }),
-    );
+    late.append(&mut gone);
     late
 }
 
 /// Whether two elements are of one backend.
-fn same(a: &Backend, b: &Backend) -> bool {
+pub(super) fn same(a: &Backend, b: &Backend) -> bool {
     (a.addr, a.port, a.family, a.service) == (b.addr, b.port, b.family, b.service)
 }
 
 fn set_slots(wanted: &MapImage, found: &MapImage, operations: &mut Vec<Operation>) {
-    let differs = |table: &SlotTable, before: Option<&SlotTable>| {
-        before.is_none_or(|other| !Arc::ptr_eq(other, table) && other != table)
-    };
-    let tables: Vec<(u16, SlotTable)> = pairs(&wanted.slots, &found.slots)
-        .filter(|(_, table, before)| differs(table, *before))
-        .map(|(id, table, _)| (*id, Arc::clone(table)))
-        .collect();
+    let tables = set(&wanted.slots, &found.slots).map(|(id, table, _)| (*id, Arc::clone(table))).collect();
     operations.extend(portions(tables).into_iter().map(Operation::SlotTables));
 }
 
@@ -134,10 +144,7 @@ fn portions(tables: Vec<(u16, SlotTable)>) -> Vec<Vec<(u16, SlotTable)>> {
 }
 
 fn set_services(wanted: &MapImage, found: &MapImage, operations: &mut Vec<Operation>) {
-    for (key, service, before) in pairs(&wanted.services, &found.services) {
-        if before == Some(service) {
-            continue;
-        }
+    for (key, service, before) in set(&wanted.services, &found.services) {
         if service.id != 0 && before.map(|before| before.id) != Some(service.id) {
             operations.push(Operation::ResetServiceCounters(service.id));
         }

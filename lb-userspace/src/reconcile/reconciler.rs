@@ -59,6 +59,8 @@ pub struct Reconciler {
     /// What the maps hold as far as is known; `None` before the first dump and after a failure.
     known: Option<MapImage>,
     fib_generation: Option<u32>,
+    /// Something was changed, or perhaps changed, that flows go by, and the generation was not raised since.
+    stale: bool,
     converged: bool,
     failures_in_a_row: u32,
     not_before: Option<Instant>,
@@ -76,6 +78,7 @@ impl Reconciler {
             complete: false,
             known: None,
             fib_generation: None,
+            stale: false,
             converged: false,
             failures_in_a_row: 0,
             not_before: None,
@@ -96,7 +99,7 @@ impl Reconciler {
         self.not_before = None;
     }
 
-    /// Makes the data path look every route up anew. Done once by itself at the start.
+    /// Makes the data path look every route up anew. Done by itself at the start, and with every change of what flows go by.
     pub fn raise_fib_generation(&mut self) {
         if let Some(generation) = &mut self.fib_generation {
             *generation = next_generation(*generation);
@@ -147,16 +150,44 @@ impl Reconciler {
         }
         let operations = self.operations();
         if full && self.converged {
-            round.drift = operations.len();
+            round.drift = operations.len() + usize::from(self.is_generation_due());
         }
-        for operation in operations {
-            maps.apply(&operation)?;
-            round.applied += 1;
-            if let Some(known) = &mut self.known {
-                operation.apply_to(known);
-            }
+        let done = operations.iter().try_for_each(|operation| self.apply(maps, operation, round));
+        // After a failure, too: what was changed before it counts now, not when the rest has succeeded.
+        let raised = self.write_generation(maps, round);
+        done.and(raised)
+    }
+
+    fn apply(
+        &mut self,
+        maps: &mut dyn LbMaps,
+        operation: &Operation,
+        round: &mut Round,
+    ) -> Result<(), MapError> {
+        // Before it is tried: what fails may be done nevertheless.
+        self.stale |= self.known.as_ref().is_some_and(|known| operation.concerns_flows(known));
+        maps.apply(operation)?;
+        round.applied += 1;
+        if let Some(known) = &mut self.known {
+            operation.apply_to(known);
         }
         Ok(())
+    }
+
+    /// Writes the generation after all that flows go by, so that none goes on with what was before.
+    fn write_generation(&mut self, maps: &mut dyn LbMaps, round: &mut Round) -> Result<(), MapError> {
+        if self.stale && !self.is_generation_due() {
+            self.fib_generation = self.fib_generation.map(next_generation);
+        }
+        match self.fib_generation.filter(|_| self.is_generation_due()) {
+            Some(generation) => self.apply(maps, &Operation::FibGeneration(generation), round),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the maps hold another generation than they are to.
+    fn is_generation_due(&self) -> bool {
+        self.known.as_ref().is_some_and(|known| Some(known.settings.fib_generation) != self.fib_generation)
     }
 
     /// What leads from the known to the desired state.
@@ -164,17 +195,12 @@ impl Reconciler {
         let (Some(desired), Some(known)) = (&self.desired, &self.known) else { return Vec::new() };
         let mut operations = diff(desired, known);
         operations.retain(|operation| self.complete || !operation.is_removal());
-        if let Some(generation) =
-            self.fib_generation.filter(|wanted| *wanted != known.settings.fib_generation)
-        {
-            // After the settings and interfaces, so that no next hop is learned with what is about to change.
-            operations.push(Operation::FibGeneration(generation));
-        }
         operations
     }
 
     fn succeeded(&mut self) {
         self.converged = true;
+        self.stale = false;
         self.failures_in_a_row = 0;
         self.not_before = None;
     }

@@ -5,8 +5,8 @@ use std::{collections::HashMap, fmt::Debug, hash::Hash, io, path::Path};
 use anyhow::{Context, Result};
 use lb_common::{
     abi::{
-        Abi, Backend, Flow, FlowKey, FragmentKey, FragmentPorts, Interface, InterfaceCounters, Mode, Service,
-        ServiceKey, TrafficCounters,
+        Abi, Backend, Flow, FlowKey, FragmentKey, FragmentPorts, Interface, InterfaceCounters, Mode, NextHop,
+        Origin, Service, ServiceKey, TrafficCounters,
     },
     host::{self, HostEntry, HostTables},
     maps as names,
@@ -22,14 +22,18 @@ const SNAT_ADDRESSES: u32 = 8;
 const FLOWS: u32 = 512;
 
 /// Sizes of the maps: small, as all of them are written for every frame.
-pub(super) const SIZES: [(&str, u32); 18] = [
+pub(super) const SIZES: [(&str, u32); 22] = [
     (names::SERVICES_V4, 2 * SERVICES),
     (names::SERVICES_V6, 2 * SERVICES),
+    (names::ORIGINS_V4, BACKENDS),
+    (names::ORIGINS_V6, BACKENDS),
     (names::SLOTS, SERVICES),
     (names::ROTATION, SERVICES),
     (names::SERVICE_COUNTERS, SERVICES),
     (names::BACKENDS, BACKENDS),
     (names::BACKEND_FLOWS, BACKENDS),
+    (names::BACKEND_HOPS, BACKENDS),
+    (names::CLIENT_HOPS, INTERFACES),
     (names::BACKEND_COUNTERS, BACKENDS),
     (names::INTERFACES, INTERFACES),
     (names::INTERFACE_COUNTERS, INTERFACES),
@@ -60,6 +64,7 @@ struct Family {
     flows: Map,
     embryonic: Map,
     services: Map,
+    origins: Map,
     fragments: Map,
 }
 
@@ -73,6 +78,7 @@ macro_rules! family {
             replace(&maps.flows, &flows(&tables.flows.borrow()))?;
             replace(&maps.embryonic, &flows(&tables.embryonic.borrow()))?;
             replace::<ServiceKey<$address>, Service>(&maps.services, &tables.services.borrow())?;
+            replace::<ServiceKey<$address>, Origin<$address>>(&maps.origins, &tables.origins.borrow())?;
             let fragments = tables.fragments.borrow();
             let fragments = fragments
                 .iter()
@@ -116,12 +122,14 @@ impl Maps {
                 flows: open(names::FLOWS_V4)?,
                 embryonic: open(names::EMBRYONIC_V4)?,
                 services: open(names::SERVICES_V4)?,
+                origins: open(names::ORIGINS_V4)?,
                 fragments: open(names::FRAGMENTS_V4)?,
             },
             v6: Family {
                 flows: open(names::FLOWS_V6)?,
                 embryonic: open(names::EMBRYONIC_V6)?,
                 services: open(names::SERVICES_V6)?,
+                origins: open(names::ORIGINS_V6)?,
                 fragments: open(names::FRAGMENTS_V6)?,
             },
             others,
@@ -143,6 +151,16 @@ impl Maps {
         self.array(names::BACKENDS, BACKENDS, |id| backends.get(&id).copied().unwrap_or_default())?;
         let flows = tables.backend_flows.borrow();
         self.array(names::BACKEND_FLOWS, BACKENDS, |id| flows.get(&id).copied().unwrap_or(0))?;
+        let hops = tables.backend_hops.borrow();
+        self.array(names::BACKEND_HOPS, BACKENDS, |id| hops.get(&id).copied().unwrap_or_default())?;
+        let hops = tables.client_hops.borrow();
+        self.array(names::CLIENT_HOPS, INTERFACES, |ifindex| {
+            hops.get(&ifindex).copied().unwrap_or_default()
+        })?;
+        let own = tables.own_addresses();
+        self.array(names::OWN_ADDRESSES, names::OWN_ADDRESS_WORDS, |word| {
+            own.get(&word).copied().unwrap_or(0)
+        })?;
         let snat = tables.snat_addresses.borrow();
         self.array(names::SNAT_ADDRESSES, SNAT_ADDRESSES, |index| {
             snat.get(index as usize).copied().unwrap_or_default()
@@ -224,6 +242,12 @@ impl Maps {
         })?;
         self.same_array(names::BACKEND_FLOWS, |id| {
             tables.backend_flows.borrow().get(&id).copied().unwrap_or(0)
+        })?;
+        self.same_array(names::BACKEND_HOPS, |id| -> NextHop {
+            tables.backend_hops.borrow().get(&id).copied().unwrap_or_default()
+        })?;
+        self.same_array(names::CLIENT_HOPS, |ifindex| -> NextHop {
+            tables.client_hops.borrow().get(&ifindex).copied().unwrap_or_default()
         })?;
         if allocates_ports(tables) {
             let ports = tables.ports.borrow();

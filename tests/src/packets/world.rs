@@ -184,7 +184,8 @@ pub fn tables() -> HostTables {
             let answer = if is_silent(neighbour) {
                 FibResult::NeighbourMissing { ifindex, gateway: words(neighbour) }
             } else {
-                FibResult::NextHop(next_hop(neighbour, ifindex))
+                let next_hop = next_hop(neighbour, ifindex);
+                if router.is_some() { FibResult::Router(next_hop) } else { FibResult::NextHop(next_hop) }
             };
             tables.add_route(destination, answer);
         }
@@ -197,9 +198,9 @@ pub const PORT_WORDS: u32 = 2 * lb_common::maps::PORT_WORDS;
 
 fn interface(ifindex: u32, mtu: u32) -> Interface {
     let flags = if ifindex == PLAIN { 0 } else { InterfaceFlags::ATTACHED };
-    let mut interface = Interface { flags, mtu, mac: mac(ifindex), ..Interface::default() };
+    let mut interface = Interface { flags, mtu, mac: mac(ifindex).into(), ..Interface::default() };
     if ifindex == BARE {
-        interface.virtual_mac = VIRTUAL_MAC;
+        interface.virtual_mac = VIRTUAL_MAC.into();
     } else {
         interface.addr4 = words(own_address(Family::V4, ifindex))[0];
         interface.addr6 = words(own_address(Family::V6, ifindex));

@@ -10,6 +10,7 @@ mod messages;
 mod routing;
 mod selection;
 mod snat;
+mod stateless;
 mod truncated;
 
 use super::{Case, Step};
@@ -28,6 +29,7 @@ pub fn all() -> Vec<Case> {
         flows::cases(),
         routing::cases(),
         snat::cases(),
+        stateless::cases(),
         selection::cases(),
     ]
     .into_iter()
