@@ -40,6 +40,12 @@ pub fn run(run: &mut Run<'_>) -> Result<Findings> {
         flows(run, &mut findings)
     })?;
     findings.notes.push(
+        "Not met: a SYN in full-nat, and in nat to a shared backend, stores two entries of an LRU hash, whose insertions and the look-ups before them \
+         miss the caches; that is most of it. 1 000 000 random flows: ours has an entry for each direction, so its table is twice the floor's, and \
+         the entry's value lies in another cache line than its key."
+            .to_owned(),
+    );
+    findings.notes.push(
         "Times are of BPF_PROG_TEST_RUN, without the driver and without the next program on the wire; caches are warm but for the rows \
          with many flows."
             .to_owned(),
@@ -92,30 +98,39 @@ fn paths(run: &mut Run<'_>, findings: &mut Findings) -> Result<()> {
     Ok(())
 }
 
-/// Packets that begin a flow. `large` has room for all flows that are begun; the embryonic table of `full` has its default size, and
-/// the SYNs to a shared backend keep it full.
+/// SYNs, each of another client. Those that take no entry are timed by themselves: the others leave the caches cold.
+///
+/// `large` has room for all flows that are begun; the tables of the others have their default sizes, and the embryonic one of `full` is
+/// full after the first SYNs to a shared backend.
 fn new_flows(run: &mut Run<'_>, findings: &mut Findings) -> Result<()> {
     const REPEAT: u32 = 100_000;
     let mut large = Bed::new(&[(names::EMBRYONIC_V4, 1 << 21)])?;
     let mut full = Bed::new(&[])?;
+    let mut empty = Bed::new(&[])?;
+    furnish(&empty)?;
     furnish(&large)?;
     furnish(&full)?;
-    let mut cases = Cases::default();
-    cases.add_one_lookup(ONE_LOOKUP, 0, 200_000)?;
-    cases.add_syns(&mut large, "SYN, nat", NAT, REPEAT)?;
-    cases.add_syns(&mut large, "SYN, nat, backend of several services", SHARED, 20_000)?;
+    let mut stored = Cases::default();
+    stored.add_one_lookup(ONE_LOOKUP, 0, 200_000)?;
     // One pool has 64 512 ports.
-    cases.add_syns(&mut large, "SYN, full-nat", FULL_NAT, run.depth.pick(2000, 4000))?;
-    cases.add_syns(&mut full, "SYN, nat, table full", NAT, REPEAT)?;
-    cases.add_syns(&mut full, "SYN, nat, backend of several services, table full", SHARED, REPEAT)?;
-    let times = timed(run, "new flows", &mut cases, &large)?;
+    stored.add_syns(&mut large, "SYN, full-nat", FULL_NAT, run.depth.pick(2000, 4000))?;
+    stored.add_syns(&mut large, "SYN, nat, backend of several services", SHARED, 20_000)?;
+    stored.add_syns(&mut full, "SYN, nat, backend of several services, table full", SHARED, REPEAT)?;
+    let times = timed(run, "new flows with an entry", &mut stored, &large)?;
     let wanted = [
-        ("SYN, nat", Some(Target::AtMost(272.0))),
         ("SYN, full-nat", Some(Target::AtMost(408.0))),
-        ("SYN, nat, table full", Some(Target::AtMost(600.0))),
         ("SYN, nat, backend of several services", None),
         ("SYN, nat, backend of several services, table full", None),
     ];
+    findings.rows.extend(rows(&times, &wanted, &times[ONE_LOOKUP]));
+
+    let mut stateless = Cases::default();
+    stateless.add_one_lookup(ONE_LOOKUP, 0, 200_000)?;
+    stateless.add_syns(&mut empty, "SYN, nat", NAT, REPEAT)?;
+    stateless.add_syns(&mut full, "SYN, nat, table full", NAT, REPEAT)?;
+    let times = timed(run, "new flows", &mut stateless, &large)?;
+    let wanted =
+        [("SYN, nat", Some(Target::AtMost(272.0))), ("SYN, nat, table full", Some(Target::AtMost(600.0)))];
     findings.rows.extend(rows(&times, &wanted, &times[ONE_LOOKUP]));
     Ok(())
 }
