@@ -40,25 +40,31 @@ pub fn check() -> Result<()> {
 /// If `LB_REQUIRE_PRIVILEGED=1` and the check fails.
 #[must_use]
 pub fn ready() -> bool {
-    ready_if(check)
-}
-
-/// Like [`ready`], for another check.
-///
-/// # Panics
-///
-/// If `LB_REQUIRE_PRIVILEGED=1` and the check fails.
-pub fn ready_if(check: impl FnOnce() -> Result<()>) -> bool {
     let Err(reason) = check() else { return true };
-    let test = thread::current().name().unwrap_or("test").to_owned();
+    let test = this_test();
     assert!(
         std::env::var_os("LB_REQUIRE_PRIVILEGED").is_none_or(|value| value != "1"),
         "{test} would be skipped, which LB_REQUIRE_PRIVILEGED=1 forbids: {reason:#}"
     );
+    skip(&test, &reason);
+    false
+}
+
+/// Whether a check succeeds; else the test is skipped, for what setup may be unable to install: it never panics.
+pub fn available_if(check: impl FnOnce() -> Result<()>) -> bool {
+    let Err(reason) = check() else { return true };
+    skip(&this_test(), &reason);
+    false
+}
+
+fn this_test() -> String {
+    thread::current().name().unwrap_or("test").to_owned()
+}
+
+fn skip(test: &str, reason: &anyhow::Error) {
     let line = format!("skipping {test}: {reason:#}");
     eprintln!("{line}");
     note(&line.replacen("skipping", "skipped", 1));
-    false
 }
 
 /// Appends to the file of `LB_SKIP_LOG`: test runners do not show what a passed test prints.
