@@ -64,7 +64,7 @@ const NOTES: [&str; 4] = [
     "HAProxy (mode tcp) and nginx (stream) have their defaults with as many threads as there are cores; they end connections and open their \
      own, and the servers do not see the client's address. nftables maps by numgen, and conntrack verifies no checksums.",
     "The time of the balancer is that of the threads that poll its interfaces (threaded NAPI), and of a proxy's processes, alone on a core. Few \
-     packets come at a time there, so most of it is waking up and waking others: see `forward` for the cost of a packet.",
+     packets come at a time there, so we take most of it to be waking up and waking others (not shown): see `forward` for the cost of a packet.",
     "IPv4; p99 is of an open loop, over all rounds together.",
 ];
 

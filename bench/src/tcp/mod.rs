@@ -35,7 +35,7 @@ const NOTES: [&str; 5] = [
      counts from there. wrk's closed loop would ask nothing while something stalls, and hide it (coordinated omission).",
     "Offloads are off on all links, on both sides: XDP forwards no GSO frames, which plain forwarding over veth would move 64 kB at a time.",
     "The time of the balancer is that of the threads that poll its interfaces (threaded NAPI), alone on a core, in rounds of their own. Few \
-     packets come at a time there, so most of it is waking up and waking others: see `forward` for the cost of a packet.",
+     packets come at a time there, so we take most of it to be waking up and waking others (not shown): see `forward` for the cost of a packet.",
     "Percentiles are of all rounds together; beyond p99 they mostly show what else the machine had to do.",
 ];
 

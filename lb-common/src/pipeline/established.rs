@@ -32,7 +32,7 @@ pub(super) trait Plain: Family {
     fn write_head<H: Head>(head: &mut H, flow: &Flow<Self>, proto: u8);
 }
 
-/// Forwards the packet if it is such a one; `None`: nothing was changed.
+/// Forwards the packet if it is such a one; `None`: the packet is unchanged, its flow at most touched, as on the long way.
 ///
 /// No look-up comes between the last decision and the writes: what is written is loaded where it is, and not kept on the stack.
 #[inline(always)]

@@ -1,6 +1,6 @@
 //! Stage 2, flow: the packet's entry in the two-tier flow table, and what the packet does to it.
 //!
-//! An established packet costs one look-up here. The slow paths (once a tick, at the handshake, at the end) also keep the other
+//! An established packet costs one look-up here. The slow paths (once in 16 ticks, at the handshake, at the end) also keep the other
 //! direction's entry, the twin, in step.
 
 use super::{Work, family::Family, forward};

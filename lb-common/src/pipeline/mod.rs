@@ -1,8 +1,9 @@
 //! The way of a packet: parse -> flow -> service -> admit -> select -> establish -> rewrite -> forward.
 //!
 //! One file per stage. A stage returns a value, or `Err` with the [`Verdict`] that ends the packet's way; what the verdict means
-//! to the kernel is the business of `lb-ebpf`'s entry point. What an established packet needs is inlined; the slow paths are
-//! functions of their own (`inline(never)`), because all frames of a chain of calls share BPF's 512 bytes of stack.
+//! to the kernel is the business of `lb-ebpf`'s entry point. What an established packet needs is inlined (most take the shortcut of
+//! `established`); the slow paths are functions of their own (`inline(never)`), because all frames of a chain of calls share BPF's 512
+//! bytes of stack.
 
 mod admit;
 mod establish;
@@ -76,7 +77,7 @@ pub fn ether_type<P: Packet>(packet: &mut P) -> Option<u16> {
     packet.head(size_of::<Ethernet>()).map(|head| head.half::<12>())
 }
 
-/// Forwards an IPv4 packet if nothing has to be decided about it; `None`: nothing was changed.
+/// Forwards an IPv4 packet if nothing has to be decided about it, or says that it is not for us; `None`: it has to take the long way.
 #[inline(always)]
 pub fn shortcut_v4<P: Packet, T: Tables>(packet: &mut P, tables: &T) -> Option<Verdict> {
     established::forward::<u32, P, T>(packet, tables)
