@@ -174,7 +174,7 @@ impl ServiceChange {
             service.snat_addresses.clone_from(addresses);
         }
         if let Some(change) = self.health {
-            service.health = change.apply(service.health);
+            service.health = change.apply(service.health.take());
         }
     }
 }
@@ -186,6 +186,7 @@ impl HealthChange {
         let Self::Set { interval, timeout, rise, fall, port } = self else { return None };
         let current = current.unwrap_or_default();
         Some(HealthCheck {
+            probe: current.probe,
             interval: interval.unwrap_or(current.interval),
             timeout: timeout.unwrap_or(current.timeout),
             rise: rise.unwrap_or(current.rise),

@@ -102,7 +102,7 @@ pub(super) fn health_that_holds(health: &HealthView, before: &Config, after: &Co
 
 /// What is checked of a backend.
 fn checked(service: &Service, backend: &BackendName) -> Option<(ServiceAddress, IpAddr, u16, Option<u16>)> {
-    let check = service.health?;
+    let check = service.health.as_ref()?;
     let Backend { address, port, .. } = service.backend(backend)?;
     Some((service.at(), *address, *port, check.port))
 }

@@ -11,8 +11,8 @@ use std::{
     time::Duration,
 };
 
-use super::Outcome;
-use crate::model::Health;
+use super::{Outcome, Reason};
+use crate::model::{Health, Probe, Shared};
 
 /// How a target is probed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,10 +28,12 @@ pub struct Policy {
 }
 
 /// What is probed, and how.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// Where a TCP connection is opened to.
+    /// Where the backend is probed.
     pub address: SocketAddr,
+    /// What is done there.
+    pub probe: Shared<Probe>,
     /// When and how often.
     pub policy: Policy,
 }
@@ -43,14 +45,12 @@ pub struct ProbeId(u64);
 /// What the checker wants done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command<K> {
-    /// Probe `address` and hand the outcome to [`Checker::handle_result`] after `timeout` at the latest.
+    /// Probe the target and hand the outcome to [`Checker::handle_result`] after its policy's timeout at the latest.
     Start {
         /// To be handed back with the outcome.
         probe: ProbeId,
-        /// Where to connect.
-        address: SocketAddr,
-        /// How long at most.
-        timeout: Duration,
+        /// What to probe, and how.
+        target: Target,
     },
     /// The outcome is of no interest any more.
     Cancel {
@@ -63,8 +63,8 @@ pub enum Command<K> {
         key: K,
         /// Its health from now on.
         health: Health,
-        /// The outcome that decided.
-        outcome: Outcome,
+        /// Why it is not up.
+        reason: Option<Reason>,
     },
 }
 
@@ -138,8 +138,9 @@ impl<K: Clone + Ord + Hash> Checker<K> {
         let Some(key) = self.probes.remove(&probe) else { return };
         let Some(tracked) = self.targets.get_mut(&key) else { return };
         tracked.in_flight = None;
-        if let Some(health) = tracked.judge(outcome) {
-            self.commands.push_back(Command::Change { key, health, outcome });
+        if let Some(health) = tracked.judge(&outcome) {
+            let reason = outcome.reason();
+            self.commands.push_back(Command::Change { key, health, reason });
         }
         self.handle_timeout(now);
     }
@@ -210,16 +211,15 @@ impl<K: Clone + Ord + Hash> Checker<K> {
         let probe = ProbeId(self.last_probe);
         tracked.in_flight = Some(probe);
         self.probes.insert(probe, key);
-        let Target { address, policy } = tracked.target;
-        self.commands.push_back(Command::Start { probe, address, timeout: policy.timeout });
+        self.commands.push_back(Command::Start { probe, target: tracked.target.clone() });
     }
 }
 
 impl Tracked {
     /// Counts an outcome; the new health if it changed.
-    fn judge(&mut self, outcome: Outcome) -> Option<Health> {
+    fn judge(&mut self, outcome: &Outcome) -> Option<Health> {
         let health = match outcome {
-            Outcome::Connected => {
+            Outcome::Healthy => {
                 self.failures = 0;
                 self.successes = self.successes.saturating_add(1);
                 if self.successes < self.target.policy.rise {
@@ -227,7 +227,7 @@ impl Tracked {
                 }
                 Health::Up
             }
-            Outcome::Refused | Outcome::TimedOut | Outcome::Unreachable => {
+            Outcome::Failed(_) => {
                 self.successes = 0;
                 self.failures = self.failures.saturating_add(1);
                 if self.failures < self.target.policy.fall {
@@ -236,7 +236,7 @@ impl Tracked {
                 Health::Down
             }
             // Says nothing about the backend.
-            Outcome::NotTried => return None,
+            Outcome::NotTried(_) => return None,
         };
         (health != self.health).then(|| {
             self.health = health;

@@ -4,9 +4,11 @@
 //! one probe.
 
 mod checker;
+mod outcome;
 mod probe;
 #[cfg(test)]
 mod tests;
 
 pub use checker::{Checker, Command, Policy, ProbeId, Target};
-pub use probe::{Outcome, close, probe};
+pub use outcome::{Outcome, Reason};
+pub use probe::{close, probe};

@@ -8,53 +8,31 @@ use tokio::{
     time::timeout,
 };
 
-/// What came of a probe.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// The connection was established.
-    Connected,
-    /// The backend's host answered with a RST: nothing listens.
-    Refused,
-    /// No answer in time.
-    TimedOut,
-    /// The network said that the host or network cannot be reached, or the next hop did not answer.
-    Unreachable,
-    /// This machine could not even try (no file descriptors, no memory, ...). Says nothing about the backend.
-    NotTried,
-}
+use super::Outcome;
+use crate::model::Probe;
 
-impl Outcome {
-    /// The text in logs and the API.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Connected => "connected",
-            Self::Refused => "connection refused",
-            Self::TimedOut => "timed out",
-            Self::Unreachable => "unreachable",
-            Self::NotTried => "not tried",
-        }
-    }
-
-    fn of_error(error: &io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset => Self::Refused,
-            io::ErrorKind::TimedOut => Self::TimedOut,
-            io::ErrorKind::HostUnreachable
-            | io::ErrorKind::NetworkUnreachable
-            | io::ErrorKind::NetworkDown
-            | io::ErrorKind::PermissionDenied => Self::Unreachable,
-            _ => Self::NotTried,
-        }
-    }
-}
-
-/// Connects to `address`; the stream, if there is one, is for [`close`].
-pub async fn probe(address: SocketAddr, limit: Duration) -> (Outcome, Option<TcpStream>) {
+/// Probes `address`, for at most `limit`; the stream, if there is one, is for [`close`].
+pub async fn probe(probe: &Probe, address: SocketAddr, limit: Duration) -> (Outcome, Option<TcpStream>) {
+    let Probe::Tcp = probe;
     match timeout(limit, TcpStream::connect(address)).await {
-        Ok(Ok(stream)) => (Outcome::Connected, Some(stream)),
-        Ok(Err(error)) => (Outcome::of_error(&error), None),
-        Err(_) => (Outcome::TimedOut, None),
+        Ok(Ok(stream)) => (Outcome::Healthy, Some(stream)),
+        Ok(Err(error)) => (of_error(&error), None),
+        Err(_) => (Outcome::Failed("timed out".into()), None),
+    }
+}
+
+fn of_error(error: &io::Error) -> Outcome {
+    match error.kind() {
+        // The backend's host answered with a RST: nothing listens.
+        io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset => {
+            Outcome::Failed("connection refused".into())
+        }
+        io::ErrorKind::TimedOut => Outcome::Failed("timed out".into()),
+        io::ErrorKind::HostUnreachable
+        | io::ErrorKind::NetworkUnreachable
+        | io::ErrorKind::NetworkDown
+        | io::ErrorKind::PermissionDenied => Outcome::Failed("unreachable".into()),
+        _ => Outcome::NotTried(error.to_string().into()),
     }
 }
 

@@ -5,13 +5,18 @@ use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 use proptest::prelude::*;
 
 use super::{Checker, Command, Outcome, Policy, ProbeId, Target, close, probe};
-use crate::model::Health;
+use crate::model::{Health, Probe, Shared};
 
 const POLICY: Policy =
     Policy { interval: Duration::from_millis(1000), timeout: Duration::from_millis(500), rise: 2, fall: 3 };
 
 fn target(port: u16) -> Target {
-    Target { address: SocketAddr::from(([10, 0, 0, 1], port)), policy: POLICY }
+    let address = SocketAddr::from(([10, 0, 0, 1], port));
+    Target { address, probe: Shared::default(), policy: POLICY }
+}
+
+fn refused() -> Outcome {
+    Outcome::Failed("connection refused".into())
 }
 
 /// A checker, its clock, and the probes it started.
@@ -24,7 +29,7 @@ struct Simulation {
 impl Simulation {
     fn new(targets: &[(u32, Target)]) -> Self {
         let mut checker = Checker::default();
-        checker.set_targets(Duration::ZERO, targets.iter().copied());
+        checker.set_targets(Duration::ZERO, targets.iter().cloned());
         Self { now: Duration::ZERO, checker, changes: Vec::new() }
     }
 
@@ -70,18 +75,18 @@ fn a_backend_is_unknown_at_first() {
 #[test]
 fn fall_failures_in_a_row_take_it_down_and_rise_successes_bring_it_back() {
     let mut simulation = Simulation::new(&[(1, target(80))]);
-    assert_eq!(simulation.round(Outcome::Refused), Some(Health::Unknown));
-    assert_eq!(simulation.round(Outcome::TimedOut), Some(Health::Unknown));
-    assert_eq!(simulation.round(Outcome::Unreachable), Some(Health::Down));
-    assert_eq!(simulation.round(Outcome::Connected), Some(Health::Down));
-    assert_eq!(simulation.round(Outcome::Connected), Some(Health::Up));
+    assert_eq!(simulation.round(refused()), Some(Health::Unknown));
+    assert_eq!(simulation.round(refused()), Some(Health::Unknown));
+    assert_eq!(simulation.round(refused()), Some(Health::Down));
+    assert_eq!(simulation.round(Outcome::Healthy), Some(Health::Down));
+    assert_eq!(simulation.round(Outcome::Healthy), Some(Health::Up));
     assert_eq!(simulation.changes, [(1, Health::Down), (1, Health::Up)]);
 }
 
 #[test]
 fn a_success_between_failures_starts_the_count_anew() {
     let mut simulation = Simulation::new(&[(1, target(80))]);
-    for outcome in [Outcome::Refused, Outcome::Refused, Outcome::Connected].into_iter().cycle().take(60) {
+    for outcome in [refused(), refused(), Outcome::Healthy].into_iter().cycle().take(60) {
         assert_ne!(simulation.round(outcome), Some(Health::Down));
     }
 }
@@ -90,22 +95,22 @@ fn a_success_between_failures_starts_the_count_anew() {
 fn a_probe_that_could_not_be_tried_changes_no_count() {
     let mut simulation = Simulation::new(&[(1, target(80))]);
     for _ in 0..10 {
-        assert_eq!(simulation.round(Outcome::NotTried), Some(Health::Unknown));
+        assert_eq!(simulation.round(Outcome::NotTried("no memory".into())), Some(Health::Unknown));
     }
-    simulation.round(Outcome::Refused);
-    simulation.round(Outcome::Refused);
-    assert_eq!(simulation.round(Outcome::NotTried), Some(Health::Unknown));
-    assert_eq!(simulation.round(Outcome::Refused), Some(Health::Down));
+    simulation.round(refused());
+    simulation.round(refused());
+    assert_eq!(simulation.round(Outcome::NotTried("no memory".into())), Some(Health::Unknown));
+    assert_eq!(simulation.round(refused()), Some(Health::Down));
 }
 
 #[test]
 fn probes_of_a_target_start_one_interval_apart() {
     let mut simulation = Simulation::new(&[(1, target(80))]);
-    simulation.round(Outcome::Connected);
+    simulation.round(Outcome::Healthy);
     let first = simulation.now;
     assert!(first < POLICY.interval);
     for round in 1..20 {
-        simulation.round(Outcome::Connected);
+        simulation.round(Outcome::Healthy);
         assert_eq!(simulation.now, first + POLICY.interval * round);
     }
 }
@@ -129,7 +134,7 @@ fn starts_are_spread_over_the_interval() {
 #[test]
 fn after_a_pause_missed_probes_are_skipped_not_caught_up() {
     let mut simulation = Simulation::new(&[(1, target(80))]);
-    simulation.round(Outcome::Connected);
+    simulation.round(Outcome::Healthy);
     simulation.now += POLICY.interval * 60;
     simulation.checker.handle_timeout(simulation.now);
     assert_eq!(simulation.take_commands().len(), 1);
@@ -141,7 +146,7 @@ fn a_target_has_one_probe_in_flight_at_most() {
     let mut simulation = Simulation::new(&[(1, target(80))]);
     let late = simulation.step();
     assert!(simulation.step().is_empty());
-    simulation.answer(late[0], Outcome::Connected);
+    simulation.answer(late[0], Outcome::Healthy);
     assert_eq!(simulation.step().len(), 1);
 }
 
@@ -151,7 +156,7 @@ fn removal_cancels_the_probe_and_ignores_its_outcome() {
     let probe = simulation.step()[0];
     simulation.checker.set_targets(simulation.now, []);
     assert_eq!(simulation.checker.poll_command(), Some(Command::Cancel { probe }));
-    simulation.checker.handle_result(simulation.now, probe, Outcome::Refused);
+    simulation.checker.handle_result(simulation.now, probe, refused());
     assert_eq!(simulation.checker.poll_command(), None);
     assert_eq!(simulation.checker.poll_timeout(), None);
 }
@@ -160,7 +165,7 @@ fn removal_cancels_the_probe_and_ignores_its_outcome() {
 fn an_unchanged_target_keeps_its_health_and_a_new_address_starts_over() {
     let mut simulation = Simulation::new(&[(1, target(80))]);
     for _ in 0..3 {
-        simulation.round(Outcome::Refused);
+        simulation.round(refused());
     }
     let faster = Policy { interval: Duration::from_millis(100), ..POLICY };
     let now = simulation.now;
@@ -172,13 +177,7 @@ fn an_unchanged_target_keeps_its_health_and_a_new_address_starts_over() {
 }
 
 fn outcomes() -> impl Strategy<Value = Outcome> {
-    prop_oneof![
-        Just(Outcome::Connected),
-        Just(Outcome::Refused),
-        Just(Outcome::TimedOut),
-        Just(Outcome::Unreachable),
-        Just(Outcome::NotTried),
-    ]
+    prop_oneof![Just(Outcome::Healthy), Just(refused()), Just(Outcome::NotTried("no memory".into())),]
 }
 
 proptest! {
@@ -193,8 +192,8 @@ proptest! {
         let (mut misses, mut hits, mut down) = (0, 0, false);
         for outcome in sequence {
             match outcome {
-                Outcome::NotTried => {}
-                Outcome::Connected => (misses, hits) = (0, hits + 1),
+                Outcome::NotTried(_) => {}
+                Outcome::Healthy => (misses, hits) = (0, hits + 1),
                 _ => (misses, hits) = (misses + 1, 0),
             }
             down = (down || misses >= fall) && hits < rise;
@@ -209,8 +208,8 @@ async fn a_probe_tells_listening_from_refusing() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let limit = Duration::from_secs(5);
-    let (outcome, stream) = probe(address, limit).await;
-    assert_eq!(outcome, Outcome::Connected);
+    let (outcome, stream) = probe(&Probe::Tcp, address, limit).await;
+    assert_eq!(outcome, Outcome::Healthy);
 
     // A greeting that nobody reads would make the kernel answer with a RST.
     let (mut served, _) = listener.accept().await.unwrap();
@@ -223,12 +222,15 @@ async fn a_probe_tells_listening_from_refusing() {
     assert_eq!(server.await.unwrap().unwrap(), 0, "the server sees a FIN, not a RST");
 
     drop(listener);
-    assert_eq!(probe(address, limit).await.0, Outcome::Refused);
+    assert_eq!(probe(&Probe::Tcp, address, limit).await.0, refused());
 }
 
 #[tokio::test]
 async fn a_destination_without_a_route_is_unreachable() {
     // 255.255.255.255 is no TCP destination: the kernel says so at once.
     let address = SocketAddr::from(([255, 255, 255, 255], 9));
-    assert_eq!(probe(address, Duration::from_secs(5)).await.0, Outcome::Unreachable);
+    assert_eq!(
+        probe(&Probe::Tcp, address, Duration::from_secs(5)).await.0,
+        Outcome::Failed("unreachable".into())
+    );
 }

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{BackendName, ServiceName, Shared, keyword::keyword};
+use super::{BackendName, Probe, ServiceName, Shared, keyword::keyword};
 
-/// How the backends of a service are checked: a TCP connection is opened to each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How the backends of a service are checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HealthCheck {
+    /// What is done to each.
+    pub probe: Shared<Probe>,
     /// Time between the starts of two probes.
     pub interval: Duration,
     /// Time after which a probe has failed; at most `interval`.
@@ -23,6 +25,7 @@ pub struct HealthCheck {
 impl Default for HealthCheck {
     fn default() -> Self {
         Self {
+            probe: Shared::default(),
             interval: Duration::from_secs(1),
             timeout: Duration::from_millis(500),
             rise: 2,

@@ -217,7 +217,7 @@ impl Round<'_> {
         health: &HealthView,
         limits: &Limits,
     ) -> Result<abi::Backend, PlanError> {
-        let health = service.health.map_or(Health::Up, |_| health.of(&service.name, &backend.name));
+        let health = service.health.as_ref().map_or(Health::Up, |_| health.of(&service.name, &backend.name));
         if health != Health::Unknown {
             self.ids.heard_of(id);
         }

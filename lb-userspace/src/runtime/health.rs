@@ -74,9 +74,9 @@ impl Checks {
         let mut events = Vec::new();
         while let Some(command) = self.checker.poll_command() {
             match command {
-                Command::Start { probe: id, address, timeout } => {
+                Command::Start { probe: id, target: Target { address, probe: what, policy } } => {
                     let task = self.probes.spawn(async move {
-                        let (outcome, stream) = probe(address, timeout).await;
+                        let (outcome, stream) = probe(&what, address, policy.timeout).await;
                         (id, outcome, stream)
                     });
                     self.in_flight.insert(id, task);
@@ -86,10 +86,10 @@ impl Checks {
                         task.abort();
                     }
                 }
-                Command::Change { key: (service, backend, id), health, outcome } => {
-                    let (name, reason) = (format!("{service}/{backend}"), outcome.as_str());
+                Command::Change { key: (service, backend, id), health, reason } => {
+                    let (name, reason) = (format!("{service}/{backend}"), reason.unwrap_or_default());
                     match health {
-                        Health::Down => tracing::warn!(backend = name, reason, "backend is down"),
+                        Health::Down => tracing::warn!(backend = name, %reason, "backend is down"),
                         _ => tracing::info!(backend = name, "backend is up"),
                     }
                     events.push(Event::Health { service, backend, id, up: health == Health::Up });
@@ -105,7 +105,7 @@ const LINGER: std::time::Duration = std::time::Duration::from_secs(1);
 
 fn targets(snapshot: &Snapshot) -> Vec<(Key, Target)> {
     let checked = snapshot.backends().filter_map(|(service, backend)| {
-        let check = service.desired.health?;
+        let check = service.desired.health.as_ref()?;
         let desired = &backend.desired;
         let port = check.port.unwrap_or(desired.port);
         if desired.state == AdminState::Disabled || port == 0 || backend.id == 0 {
@@ -114,7 +114,8 @@ fn targets(snapshot: &Snapshot) -> Vec<(Key, Target)> {
         let policy =
             Policy { interval: check.interval, timeout: check.timeout, rise: check.rise, fall: check.fall };
         let key = (service.desired.name.clone(), desired.name.clone(), backend.id);
-        Some((key, Target { address: SocketAddr::new(desired.address, port), policy }))
+        let address = SocketAddr::new(desired.address, port);
+        Some((key, Target { address, probe: check.probe.clone(), policy }))
     });
     checked.collect()
 }

@@ -71,7 +71,7 @@ fn every_key_is_read() {
         (Protocol::Udp, Mode::FullNat, Algorithm::SourceHash)
     );
     assert_eq!((dns.slots, dns.affinity_prefix, dns.snat_addresses.len()), (Some(100), Some(64), 2));
-    assert_eq!(dns.health.and_then(|check| check.port), Some(53));
+    assert_eq!(dns.health.as_ref().and_then(|check| check.port), Some(53));
     assert_eq!((dns.backends[0].port, dns.backends[0].state), (0, AdminState::Enabled));
     assert_eq!((dns.backends[1].weight, dns.backends[1].state), (0, AdminState::Draining));
 }
