@@ -5,22 +5,38 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::data::DataError;
 use crate::control::{Error, ErrorKind};
 
+/// Every value of [`ErrorDetail::code`].
+const CODES: &[&str] = &[
+    ErrorKind::Invalid.code(),
+    ErrorKind::NotFound.code(),
+    ErrorKind::Conflict.code(),
+    ErrorKind::File.code(),
+    ErrorKind::Maps.code(),
+    ErrorKind::Unavailable.code(),
+    "forbidden",
+    "method-not-allowed",
+    "timeout",
+    "too-large",
+];
+
 /// Body of every answer that is not a success.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ErrorBody {
     /// The error.
     pub error: ErrorDetail,
 }
 
 /// What went wrong.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ErrorDetail {
     /// Stable code for programs.
+    #[schemars(extend("enum" = CODES))]
     pub code: String,
     /// What it is about, such as `services[web].port`; empty: the request as a whole.
     pub path: String,

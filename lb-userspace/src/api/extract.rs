@@ -1,13 +1,20 @@
 //! Parts of a request, with errors in the API's form.
 
+use aide::{
+    OperationInput,
+    generate::GenContext,
+    openapi::{MediaType, Operation, RequestBody, SchemaObject},
+    operation::{ParamLocation, add_parameters, parameters_from_schema, set_body},
+};
 use axum::{
     body::Bytes,
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
     http::{StatusCode, request::Parts},
 };
+use schemars::{JsonSchema, Schema};
 use serde::de::DeserializeOwned;
 
-use super::error::ApiError;
+use super::{error::ApiError, openapi::may_fail};
 
 /// The names in a path.
 pub(super) struct Names<T>(pub(super) T);
@@ -23,6 +30,15 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Names<T
     }
 }
 
+impl<T: JsonSchema> OperationInput for Names<T> {
+    fn operation_input(context: &mut GenContext, operation: &mut Operation) {
+        let schema = context.schema.root_schema_for::<T>();
+        let parameters = parameters_from_schema(context, schema, ParamLocation::Path);
+        add_parameters(context, operation, parameters);
+        may_fail(operation, &[400, 404]);
+    }
+}
+
 /// Query parameters; unknown ones are errors if `T` says so.
 pub(super) struct Params<T>(pub(super) T);
 
@@ -34,6 +50,27 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
             .await
             .map_err(|error| ApiError::invalid("query", plain(&error.body_text())))?;
         Ok(Self(params))
+    }
+}
+
+impl<T: JsonSchema> OperationInput for Params<T> {
+    fn operation_input(context: &mut GenContext, operation: &mut Operation) {
+        let mut schema = context.schema.root_schema_for::<T>();
+        left_out_is_not_null(&mut schema);
+        let parameters = parameters_from_schema(context, schema, ParamLocation::Query);
+        add_parameters(context, operation, parameters);
+        may_fail(operation, &[400]);
+    }
+}
+
+/// An optional field may be `null` in JSON; a query has no `null`.
+fn left_out_is_not_null(schema: &mut Schema) {
+    let Some(properties) = schema.ensure_object().get_mut("properties") else { return };
+    for property in properties.as_object_mut().into_iter().flat_map(|properties| properties.values_mut()) {
+        let Some(types) = property.get_mut("type") else { continue };
+        if let Some([kind, _]) = types.as_array().map(Vec::as_slice) {
+            *types = kind.clone();
+        }
     }
 }
 
@@ -56,6 +93,13 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     }
 }
 
+impl<T: JsonSchema> OperationInput for Body<T> {
+    fn operation_input(context: &mut GenContext, operation: &mut Operation) {
+        let schema = context.schema.subschema_for::<T>();
+        describe_body(context, operation, "application/json", schema);
+    }
+}
+
 /// A body as text.
 pub(super) struct Text(pub(super) String);
 
@@ -68,6 +112,21 @@ impl<S: Send + Sync> FromRequest<S> for Text {
             .map(Self)
             .map_err(|error| ApiError::invalid("", format!("the body is not UTF-8 text: {error}")))
     }
+}
+
+impl OperationInput for Text {
+    fn operation_input(context: &mut GenContext, operation: &mut Operation) {
+        let schema = context.schema.subschema_for::<String>();
+        describe_body(context, operation, "text/plain", schema);
+    }
+}
+
+fn describe_body(context: &mut GenContext, operation: &mut Operation, media_type: &str, schema: Schema) {
+    let schema = SchemaObject { json_schema: schema, external_docs: None, example: None };
+    let content = MediaType { schema: Some(schema), ..MediaType::default() };
+    let content = [(media_type.to_owned(), content)].into_iter().collect();
+    set_body(context, operation, RequestBody { content, required: true, ..RequestBody::default() });
+    may_fail(operation, &[400, 413]);
 }
 
 async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, ApiError> {

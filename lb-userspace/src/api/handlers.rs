@@ -2,15 +2,18 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{Json, extract::State, response::NoContent};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
+    answer::{Answer, Created},
     convert,
     data::{DataError, DataSource, FlowFilter},
     error::ApiError,
     extract::{Body, Names, Params, Text},
     router::Api,
+    schema::Address,
     traffic::{Drop, FlowTotals, Flows, Stats},
     types::{Backend, BackendPatch, Checked, NewBackend, NewService, Service, ServicePatch, Status},
     view,
@@ -25,10 +28,24 @@ use crate::{
 const FLOWS_DEFAULT: usize = 1000;
 const FLOWS_MAX: usize = 100_000;
 
-type Answer<T> = Result<Json<T>, ApiError>;
+/// The names in the path of a service.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(super) struct ServicePath {
+    /// Name of the service.
+    service: String,
+}
+
+/// The names in the path of a backend.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(super) struct BackendPath {
+    /// Name of the service.
+    service: String,
+    /// Name of the backend.
+    backend: String,
+}
 
 /// Parameter of every change.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Change {
     /// Do not write it into the file.
@@ -64,7 +81,10 @@ pub(super) async fn services(State(api): State<Api>) -> Json<Vec<Service>> {
     Json(api.control.snapshot().services.iter().map(|service| view::service(service)).collect())
 }
 
-pub(super) async fn service(State(api): State<Api>, Names(name): Names<String>) -> Answer<Service> {
+pub(super) async fn service(
+    State(api): State<Api>,
+    Names(ServicePath { service: name }): Names<ServicePath>,
+) -> Answer<Service> {
     Ok(Json(view::service(find_service(&api.control.snapshot(), &name)?)))
 }
 
@@ -72,15 +92,15 @@ pub(super) async fn add_service(
     State(api): State<Api>,
     Params(change): Params<Change>,
     Body(body): Body<NewService>,
-) -> Result<(StatusCode, Json<Service>), ApiError> {
+) -> Result<Created<Service>, ApiError> {
     let service = convert::new_service(&body)?;
     let snapshot = api.control.request(change.request(Edit::AddService(Box::new(service)))).await?;
-    Ok((StatusCode::CREATED, Json(view::service(find_service(&snapshot, &body.name)?))))
+    Ok(Created(view::service(find_service(&snapshot, &body.name)?)))
 }
 
 pub(super) async fn set_service(
     State(api): State<Api>,
-    Names(name): Names<String>,
+    Names(ServicePath { service: name }): Names<ServicePath>,
     Params(change): Params<Change>,
     Body(body): Body<ServicePatch>,
 ) -> Answer<Service> {
@@ -92,35 +112,38 @@ pub(super) async fn set_service(
 
 pub(super) async fn remove_service(
     State(api): State<Api>,
-    Names(name): Names<String>,
+    Names(ServicePath { service: name }): Names<ServicePath>,
     Params(change): Params<Change>,
-) -> Result<StatusCode, ApiError> {
+) -> Result<NoContent, ApiError> {
     let service = service_name(&api.control.snapshot(), &name)?;
     api.control.request(change.request(Edit::RemoveService { service })).await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(NoContent)
 }
 
-pub(super) async fn backends(State(api): State<Api>, Names(name): Names<String>) -> Answer<Vec<Backend>> {
+pub(super) async fn backends(
+    State(api): State<Api>,
+    Names(ServicePath { service: name }): Names<ServicePath>,
+) -> Answer<Vec<Backend>> {
     let snapshot = api.control.snapshot();
     Ok(Json(find_service(&snapshot, &name)?.backends.iter().map(view::backend).collect()))
 }
 
 pub(super) async fn add_backend(
     State(api): State<Api>,
-    Names(name): Names<String>,
+    Names(ServicePath { service: name }): Names<ServicePath>,
     Params(change): Params<Change>,
     Body(body): Body<NewBackend>,
-) -> Result<(StatusCode, Json<Backend>), ApiError> {
+) -> Result<Created<Backend>, ApiError> {
     let snapshot = api.control.snapshot();
     let service = find_service(&snapshot, &name)?.desired.name.clone();
     let backend = convert::new_backend(&body, find_service(&snapshot, &name)?.desired.port)?;
     let snapshot = api.control.request(change.request(Edit::AddBackend { service, backend })).await?;
-    Ok((StatusCode::CREATED, Json(find_backend(&snapshot, &name, &body.name)?)))
+    Ok(Created(find_backend(&snapshot, &name, &body.name)?))
 }
 
 pub(super) async fn set_backend(
     State(api): State<Api>,
-    Names((service, backend)): Names<(String, String)>,
+    Names(BackendPath { service, backend }): Names<BackendPath>,
     Params(change): Params<Change>,
     Body(body): Body<BackendPatch>,
 ) -> Answer<Backend> {
@@ -133,21 +156,28 @@ pub(super) async fn set_backend(
 
 pub(super) async fn remove_backend(
     State(api): State<Api>,
-    Names((service, backend)): Names<(String, String)>,
+    Names(BackendPath { service, backend }): Names<BackendPath>,
     Params(change): Params<Change>,
-) -> Result<StatusCode, ApiError> {
+) -> Result<NoContent, ApiError> {
     let (service, backend) = backend_name(&api.control.snapshot(), &service, &backend)?;
     api.control.request(change.request(Edit::RemoveBackend { service, backend })).await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(NoContent)
 }
 
 /// Parameters of `GET /v1/flows`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct FlowParams {
+    /// Only of this service.
     service: Option<String>,
+    /// Only of this backend.
     backend: Option<String>,
+    /// Only of this client's address.
+    #[serde(default)]
+    #[schemars(with = "Address")]
     client: Option<String>,
+    /// At most so many; 1000 if left out.
+    #[schemars(range(min = 1, max = FLOWS_MAX))]
     limit: Option<usize>,
 }
 

@@ -2,13 +2,16 @@
 //!
 //! Handlers read snapshots and send requests to control; they never touch maps or files.
 
+mod answer;
 mod client;
 mod convert;
 mod data;
 mod error;
 mod extract;
 mod handlers;
+mod openapi;
 mod router;
+mod schema;
 mod server;
 mod socket;
 mod traffic;

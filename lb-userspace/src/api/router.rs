@@ -2,16 +2,24 @@
 
 use std::{sync::Arc, time::Duration};
 
+use aide::axum::{
+    ApiRouter,
+    routing::{get_with, patch_with, post_with},
+};
 use axum::{
     Router,
     extract::{DefaultBodyLimit, Request},
     http::{Method, StatusCode, Uri},
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
-    routing::{get, patch, post},
 };
 
-use super::{data::DataSource, error::ApiError, handlers as on};
+use super::{
+    data::DataSource,
+    error::ApiError,
+    handlers as on,
+    openapi::{self, about, about_failing, changes},
+};
 use crate::control::Handle;
 
 /// Largest body of a request in bytes.
@@ -36,25 +44,80 @@ impl std::fmt::Debug for Api {
     }
 }
 
-/// All routes.
+/// All routes, the OpenAPI document about them among them.
 pub fn router(api: Api) -> Router {
-    Router::new()
-        .route("/v1/status", get(on::status))
-        .route("/v1/services", get(on::services).post(on::add_service))
-        .route("/v1/services/{service}", get(on::service).patch(on::set_service).delete(on::remove_service))
-        .route("/v1/services/{service}/backends", get(on::backends).post(on::add_backend))
-        .route("/v1/services/{service}/backends/{backend}", patch(on::set_backend).delete(on::remove_backend))
-        .route("/v1/flows", get(on::flows))
-        .route("/v1/flows/count", get(on::flow_counts))
-        .route("/v1/stats", get(on::stats))
-        .route("/v1/drops", get(on::drops))
-        .route("/v1/config/reload", post(on::reload))
-        .route("/v1/config/check", post(on::check))
+    openapi::finish(routes())
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .layer(middleware::from_fn(bounded))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .with_state(api)
+}
+
+/// The routes with what each is for. They are added by `api_route` only: what is added by `route` is not in the document.
+pub(super) fn routes() -> ApiRouter<Api> {
+    ApiRouter::new()
+        .api_route("/v1/openapi.json", get_with(openapi::document, about("openapi", "This document.")))
+        .api_route("/v1/status", get_with(on::status, about("status", "What lbd is doing.")))
+        .merge(services())
+        .merge(figures())
+        .merge(config())
+}
+
+fn services() -> ApiRouter<Api> {
+    ApiRouter::new()
+        .api_route(
+            "/v1/services",
+            get_with(on::services, about("services", "All services with their backends."))
+                .post_with(on::add_service, changes("addService", "Adds a service.")),
+        )
+        .api_route(
+            "/v1/services/{service}",
+            get_with(on::service, about("service", "A service with its backends."))
+                .patch_with(
+                    on::set_service,
+                    changes("setService", "Changes a service; what is left out stays."),
+                )
+                .delete_with(
+                    on::remove_service,
+                    changes("removeService", "Removes a service; its flows end."),
+                ),
+        )
+        .api_route(
+            "/v1/services/{service}/backends",
+            get_with(on::backends, about("backends", "The backends of a service."))
+                .post_with(on::add_backend, changes("addBackend", "Adds a backend to a service.")),
+        )
+        .api_route(
+            "/v1/services/{service}/backends/{backend}",
+            patch_with(on::set_backend, changes("setBackend", "Changes a backend; what is left out stays."))
+                .delete_with(
+                    on::remove_backend,
+                    changes("removeBackend", "Removes a backend; its flows end."),
+                ),
+        )
+}
+
+fn figures() -> ApiRouter<Api> {
+    ApiRouter::new()
+        .api_route(
+            "/v1/flows",
+            get_with(on::flows, about_failing("flows", "Flows, as many as `limit` says.", &[404])),
+        )
+        .api_route(
+            "/v1/flows/count",
+            get_with(on::flow_counts, about("flowCounts", "Numbers of flows by backend.")),
+        )
+        .api_route("/v1/stats", get_with(on::stats, about("stats", "Counters since the maps were made.")))
+        .api_route("/v1/drops", get_with(on::drops, about("drops", "Dropped packets by reason.")))
+}
+
+fn config() -> ApiRouter<Api> {
+    let reload = about_failing("reload", "Reads the configuration file again.", &[400, 409]);
+    ApiRouter::new().api_route("/v1/config/reload", post_with(on::reload, reload)).api_route(
+        "/v1/config/check",
+        post_with(on::check, about("check", "Validates a file; nothing is changed.")),
+    )
 }
 
 async fn no_such_path(uri: Uri) -> ApiError {

@@ -1,6 +1,7 @@
 //! The API over a real Unix socket, with control on maps in memory.
 
 mod changes;
+mod document;
 mod errors;
 mod figures;
 pub(crate) mod fixture;

@@ -2,10 +2,13 @@
 
 use std::net::SocketAddr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::schema::Endpoint;
+
 /// Traffic of a service or a backend.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Traffic {
     /// Packets from clients.
     pub packets_in: u64,
@@ -20,7 +23,7 @@ pub struct Traffic {
 }
 
 /// Traffic of an interface.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct InterfaceTraffic {
     /// Its name.
     pub name: String,
@@ -41,7 +44,7 @@ pub struct InterfaceTraffic {
 }
 
 /// `GET /v1/flows`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Flows {
     /// The flows.
     pub flows: Vec<Flow>,
@@ -50,7 +53,7 @@ pub struct Flows {
 }
 
 /// A flow, as the API shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Flow {
     /// Name of the service, or `#` and its id when it is gone.
     pub service: String,
@@ -59,12 +62,16 @@ pub struct Flow {
     /// `tcp` or `udp`.
     pub protocol: String,
     /// Client's address and port.
+    #[schemars(with = "Endpoint")]
     pub client: SocketAddr,
     /// VIP and port the client used.
+    #[schemars(with = "Endpoint")]
     pub vip: SocketAddr,
     /// Source towards the backend.
+    #[schemars(with = "Endpoint")]
     pub source: SocketAddr,
     /// Backend's address and port.
+    #[schemars(with = "Endpoint")]
     pub destination: SocketAddr,
     /// State of the connection.
     pub state: String,
@@ -73,7 +80,7 @@ pub struct Flow {
 }
 
 /// `GET /v1/flows/count`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FlowTotals {
     /// All flows.
     pub total: u64,
@@ -84,7 +91,7 @@ pub struct FlowTotals {
 }
 
 /// Flows of a backend.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BackendFlows {
     /// Name of the service, or `#` and its id when it is gone.
     pub service: String,
@@ -97,7 +104,7 @@ pub struct BackendFlows {
 }
 
 /// `GET /v1/stats`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Stats {
     /// Every service.
     pub services: Vec<ServiceStats>,
@@ -108,7 +115,7 @@ pub struct Stats {
 }
 
 /// Traffic of a service.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ServiceStats {
     /// Name.
     pub service: String,
@@ -118,7 +125,7 @@ pub struct ServiceStats {
 }
 
 /// Traffic of a backend.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BackendStats {
     /// Name of its service.
     pub service: String,
@@ -130,7 +137,7 @@ pub struct BackendStats {
 }
 
 /// An element of `GET /v1/drops`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Drop {
     /// Name of the reason.
     pub reason: String,

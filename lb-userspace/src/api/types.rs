@@ -5,10 +5,14 @@
 
 use std::net::IpAddr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::schema::{Address, Duration, Name, Word};
+use crate::model::{AdminState, Algorithm, Mode, Protocol};
+
 /// `GET /v1/status`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Status {
     /// Version of `lbd`.
     pub version: String,
@@ -35,7 +39,7 @@ pub struct Status {
 }
 
 /// Number of backends by the state they are in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BackendTotals {
     /// They take flows.
     pub active: usize,
@@ -48,7 +52,7 @@ pub struct BackendTotals {
 }
 
 /// An interface the program is attached to.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Interface {
     /// Its name.
     pub name: String,
@@ -59,21 +63,25 @@ pub struct Interface {
 }
 
 /// A service, as `GET /v1/services` shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Service {
     /// Name.
     pub name: String,
     /// Id in the maps; 0 while it has none.
     pub id: u16,
     /// VIP.
+    #[schemars(with = "Address")]
     pub address: IpAddr,
     /// `tcp` or `udp`.
+    #[schemars(with = "Word<Protocol>")]
     pub protocol: String,
     /// Port; 0: every port without a service of its own.
     pub port: u16,
     /// `nat` or `full-nat`.
+    #[schemars(with = "Word<Mode>")]
     pub mode: String,
     /// Balancing algorithm.
+    #[schemars(with = "Word<Algorithm>")]
     pub algorithm: String,
     /// Size of the slot table.
     pub slots: u32,
@@ -82,6 +90,7 @@ pub struct Service {
     pub affinity_prefix: Option<u8>,
     /// Source addresses towards the backends (`full-nat`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<Address>")]
     pub snat_addresses: Vec<IpAddr>,
     /// Health check; none: every backend is taken to be healthy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -91,19 +100,21 @@ pub struct Service {
 }
 
 /// A backend, as the API shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Backend {
     /// Name.
     pub name: String,
     /// Id in the maps; 0 while it has none.
     pub id: u32,
     /// Address.
+    #[schemars(with = "Address")]
     pub address: IpAddr,
     /// Port; 0: the port the client used.
     pub port: u16,
     /// Share of the new flows.
     pub weight: u16,
     /// As configured: `enabled`, `draining` or `disabled`.
+    #[schemars(with = "Word<AdminState>")]
     pub state: String,
     /// What it comes to: `active`, `draining`, `down` or `disabled`.
     pub effective: String,
@@ -112,14 +123,16 @@ pub struct Backend {
 }
 
 /// Parameters of a health check. In a request, what is left out takes its default.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Health {
     /// Between the starts of two probes, such as `1s`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Duration>")]
     pub interval: Option<String>,
     /// How long an answer may take, such as `500ms`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Duration>")]
     pub timeout: Option<String>,
     /// Successes in a row that bring a backend back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -133,22 +146,27 @@ pub struct Health {
 }
 
 /// Body of `POST /v1/services`. What is left out takes the default of the configuration file.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewService {
     /// Name.
+    #[schemars(with = "Name")]
     pub name: String,
     /// VIP.
+    #[schemars(with = "Address")]
     pub address: String,
     /// `tcp` or `udp`.
+    #[schemars(with = "Word<Protocol>")]
     pub protocol: String,
     /// Port; 0: every port without a service of its own.
     pub port: u16,
     /// `nat` or `full-nat`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Word<Mode>>")]
     pub mode: Option<String>,
     /// Balancing algorithm.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Word<Algorithm>>")]
     pub algorithm: Option<String>,
     /// Size of the slot table.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -158,6 +176,7 @@ pub struct NewService {
     pub affinity_prefix: Option<u8>,
     /// Source addresses towards the backends (`full-nat`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<Address>")]
     pub snat_addresses: Vec<String>,
     /// Health check.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -169,14 +188,16 @@ pub struct NewService {
 
 /// Body of `PATCH /v1/services/{name}`: what is left out stays. The address, the protocol and the port are a service's identity:
 /// to change them, add another service.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ServicePatch {
     /// `nat` or `full-nat`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Word<Mode>>")]
     pub mode: Option<String>,
     /// Balancing algorithm.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Word<Algorithm>>")]
     pub algorithm: Option<String>,
     /// Size of the slot table.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -186,6 +207,7 @@ pub struct ServicePatch {
     pub affinity_prefix: Option<Option<u8>>,
     /// Source addresses towards the backends (`full-nat`): the whole list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Vec<Address>>")]
     pub snat_addresses: Option<Vec<String>>,
     /// Health check: its keys change one by one, `null` removes it.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
@@ -193,12 +215,14 @@ pub struct ServicePatch {
 }
 
 /// Body of `POST /v1/services/{service}/backends`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewBackend {
     /// Name.
+    #[schemars(with = "Name")]
     pub name: String,
     /// Address.
+    #[schemars(with = "Address")]
     pub address: String,
     /// Port; the service's if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -208,11 +232,12 @@ pub struct NewBackend {
     pub weight: Option<u16>,
     /// `enabled` (if left out), `draining` or `disabled`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Word<AdminState>>")]
     pub state: Option<String>,
 }
 
 /// Body of `PATCH /v1/services/{service}/backends/{backend}`: what is left out stays.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BackendPatch {
     /// Share of the new flows.
@@ -220,11 +245,12 @@ pub struct BackendPatch {
     pub weight: Option<u16>,
     /// `enabled`, `draining` or `disabled`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Word<AdminState>>")]
     pub state: Option<String>,
 }
 
 /// Answer of `POST /v1/config/check` and `POST /v1/config/reload`: what the file holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Checked {
     /// Number of services.
     pub services: usize,

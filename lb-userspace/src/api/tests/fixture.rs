@@ -2,11 +2,17 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use hyper::{Method, StatusCode, body::Bytes};
+use hyper::{
+    Method, Request, StatusCode,
+    body::Bytes,
+    client::conn::http1,
+    header::{ALLOW, HOST},
+};
+use hyper_util::rt::TokioIo;
 use lb_common::abi::DropReason;
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::{sync::oneshot, task::JoinHandle};
+use tokio::{net::UnixStream, sync::oneshot, task::JoinHandle};
 
 use crate::{
     api::{
@@ -54,6 +60,17 @@ impl Daemon {
     pub(crate) async fn call(&self, method: Method, path: &str, body: &str) -> Value {
         let answer = self.client.call(method, path, Bytes::copy_from_slice(body.as_bytes())).await.unwrap();
         if answer.is_empty() { Value::Null } else { serde_json::from_slice(&answer).unwrap() }
+    }
+
+    /// Status and header `allow` of the answer to a method that no path takes.
+    pub(crate) async fn allowed(&self, path: &str) -> (StatusCode, String) {
+        let stream = UnixStream::connect(&self.socket).await.unwrap();
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        let request = Request::trace(path).header(HOST, "localhost").body(String::new()).unwrap();
+        let answer = sender.send_request(request).await.unwrap();
+        let allowed = answer.headers().get(ALLOW).map(|allowed| allowed.to_str().unwrap().to_owned());
+        (answer.status(), allowed.unwrap_or_default())
     }
 
     /// Status, code, path and message of a refusal.
