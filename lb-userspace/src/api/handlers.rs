@@ -15,7 +15,9 @@ use super::{
     router::Api,
     schema::Address,
     traffic::{Drop, FlowTotals, Flows, Stats},
-    types::{Backend, BackendPatch, Checked, NewBackend, NewService, Service, ServicePatch, Status},
+    types::{
+        Backend, BackendPatch, Checked, NewBackend, NewService, Repaired, Service, ServicePatch, Status,
+    },
     view,
 };
 use crate::{
@@ -70,6 +72,7 @@ pub(super) async fn status(State(api): State<Api>) -> Answer<Status> {
         unsaved_changes: snapshot.unsaved,
         restart_needed: snapshot.restart_needed.iter().map(|key| (*key).to_owned()).collect(),
         problem: snapshot.problem.clone(),
+        drift_repaired: snapshot.reconciled.drift.total(),
         interfaces,
         services: snapshot.services.len(),
         backends: view::totals(&snapshot),
@@ -235,6 +238,12 @@ pub(super) async fn drops(State(api): State<Api>) -> Answer<Vec<Drop>> {
 pub(super) async fn reload(State(api): State<Api>) -> Answer<Checked> {
     let snapshot = api.control.reload().await?;
     Ok(Json(view::checked(&snapshot.config)))
+}
+
+pub(super) async fn repair(State(api): State<Api>) -> Answer<Repaired> {
+    let before = api.control.snapshot().reconciled.drift;
+    let after = api.control.repair().await?.reconciled.drift;
+    Ok(Json(view::repaired(&after.since(&before))))
 }
 
 pub(super) async fn check(Text(text): Text) -> Answer<Checked> {

@@ -31,6 +31,6 @@ pub use traffic::{
     BackendFlows, BackendStats, Drop, Flow, FlowTotals, Flows, InterfaceTraffic, ServiceStats, Stats, Traffic,
 };
 pub use types::{
-    Backend, BackendPatch, BackendTotals, Checked, Health, Interface, NewBackend, NewService, Service,
-    ServicePatch, Status,
+    Backend, BackendPatch, BackendTotals, Checked, DriftCount, Health, Interface, NewBackend, NewService,
+    Repaired, Service, ServicePatch, Status,
 };

@@ -114,10 +114,19 @@ fn figures() -> ApiRouter<Api> {
 
 fn config() -> ApiRouter<Api> {
     let reload = about_failing("reload", "Reads the configuration file again.", &[400, 409]);
-    ApiRouter::new().api_route("/v1/config/reload", post_with(on::reload, reload)).api_route(
-        "/v1/config/check",
-        post_with(on::check, about("check", "Validates a file; nothing is changed.")),
-    )
+    ApiRouter::new()
+        .api_route("/v1/config/reload", post_with(on::reload, reload))
+        .api_route(
+            "/v1/config/check",
+            post_with(on::check, about("check", "Validates a file; nothing is changed.")),
+        )
+        .api_route(
+            "/v1/config/repair",
+            post_with(
+                on::repair,
+                about("repair", "Looks whether somebody else changed the maps, and puts them right."),
+            ),
+        )
 }
 
 async fn no_such_path(uri: Uri) -> ApiError {

@@ -28,6 +28,9 @@ pub struct Status {
     /// Why the maps do not hold the desired state; it is tried again by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+    /// Elements of the maps that somebody else changed and that `lbd` put right since it started.
+    #[serde(default)]
+    pub drift_repaired: u64,
     /// Interfaces the program is attached to.
     pub interfaces: Vec<Interface>,
     /// Number of services.
@@ -256,6 +259,26 @@ pub struct Checked {
     pub services: usize,
     /// Number of backends, all services together.
     pub backends: usize,
+}
+
+/// Answer of `POST /v1/config/repair`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Repaired {
+    /// Elements that were put right.
+    pub repaired: u64,
+    /// Them by map and kind, without those of which there were none.
+    pub elements: Vec<DriftCount>,
+}
+
+/// Elements of a map that were wrong in one way.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DriftCount {
+    /// The map, such as `backends`.
+    pub map: String,
+    /// `missing`, `changed` or `extra`.
+    pub kind: String,
+    /// Number of elements.
+    pub count: u64,
 }
 
 /// Tells a `null` (inner `None`) from a key that was left out (outer `None`).

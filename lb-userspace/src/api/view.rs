@@ -7,12 +7,13 @@ use lb_common::abi::{BackendState, DropReason, FlowState};
 use super::{
     data::{Counters, FlowCount, FlowList, FlowRecord},
     traffic::{BackendFlows, BackendStats, Drop, Flow, FlowTotals, Flows, ServiceStats, Stats},
-    types::{Backend, BackendTotals, Checked, Health, Service},
+    types::{Backend, BackendTotals, Checked, DriftCount, Health, Repaired, Service},
 };
 use crate::{
     config::format_duration,
     control::{BackendView, ServiceView, Snapshot},
     model::{Draft, HealthCheck, Keyword as _, Protocol},
+    reconcile::DriftCounts,
 };
 
 /// A service.
@@ -88,6 +89,17 @@ pub(super) fn totals(snapshot: &Snapshot) -> BackendTotals {
 pub(super) fn checked(config: &Draft) -> Checked {
     let backends = config.services.iter().map(|service| service.backends.len()).sum();
     Checked { services: config.services.len(), backends }
+}
+
+/// What was put right.
+pub(super) fn repaired(counts: &DriftCounts) -> Repaired {
+    let found = counts.iter().filter(|(_, _, count)| *count > 0);
+    let elements = found.map(|(part, kind, count)| DriftCount {
+        map: part.as_str().to_owned(),
+        kind: kind.as_str().to_owned(),
+        count,
+    });
+    Repaired { repaired: counts.total(), elements: elements.collect() }
 }
 
 /// Flows with the names of their services and backends.

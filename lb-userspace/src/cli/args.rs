@@ -286,6 +286,8 @@ pub enum ConfigCommand {
     },
     /// Have lbd read its file again.
     Reload,
+    /// Have lbd look now whether somebody else changed the maps, and put them right; it does so by itself every 30 seconds.
+    Repair,
 }
 
 /// An address with or without a port.

@@ -14,8 +14,8 @@ use super::{
     render::{self, Style},
 };
 use crate::api::{
-    Backend, BackendPatch, Checked, Client, Drop, FlowTotals, Flows, Health, NewBackend, NewService, Service,
-    ServicePatch, Stats, Status, encode,
+    Backend, BackendPatch, Checked, Client, Drop, FlowTotals, Flows, Health, NewBackend, NewService,
+    Repaired, Service, ServicePatch, Stats, Status, encode,
 };
 
 type Text = Result<String, Failure>;
@@ -176,6 +176,11 @@ pub(super) async fn reload(session: &Session) -> Text {
     session.show(&loaded, |loaded| {
         format!("configuration loaded; services: {}, backends: {}\n", loaded.services, loaded.backends)
     })
+}
+
+pub(super) async fn repair(session: &Session) -> Text {
+    let repaired: Repaired = session.client.json(Method::POST, "/v1/config/repair", Bytes::new()).await?;
+    session.show(&repaired, render::repaired)
 }
 
 fn new_service(add: &ServiceAdd) -> NewService {

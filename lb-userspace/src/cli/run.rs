@@ -44,6 +44,7 @@ pub(super) async fn text(args: Args) -> Result<String, Failure> {
         Command::Drops => commands::drops(&session).await,
         Command::Config(ConfigCommand::Check { file }) => config::check(&session, &file),
         Command::Config(ConfigCommand::Reload) => commands::reload(&session).await,
+        Command::Config(ConfigCommand::Repair) => commands::repair(&session).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Args::command(), "lbctl", &mut script);

@@ -35,7 +35,10 @@ pub enum Event {
         /// The id.
         id: u32,
     },
-    /// About once a second: what failed is tried again, and the maps are compared with the model from time to time.
+    /// Look now whether somebody else changed the maps, and put them right.
+    Repair,
+    /// About once a second: what failed is tried again, and the maps are compared with the model, a part of them at a
+    /// time, every 30 seconds.
     Tick,
 }
 

@@ -8,7 +8,7 @@ use std::{
 
 use super::{Control, Error, ErrorKind, Handle, Staged, Store, spawn};
 use crate::{
-    maps::{FakeMaps, LbMaps, MapError, Operation},
+    maps::{FakeMaps, LbMaps, MapError, Operation, Part},
     model::{
         AdminState, Backend, Config, Draft, HealthCheck, InterfaceName, Service, ServiceAddress, ServiceName,
     },
@@ -134,6 +134,11 @@ impl SharedMaps {
         self.with(|switched| switched.maps.image.settings.fib_generation)
     }
 
+    /// Somebody else changes them.
+    pub(crate) fn tamper(&self, change: impl FnOnce(&mut MapImage)) {
+        self.with(|switched| change(&mut switched.maps.image));
+    }
+
     /// Number of operations done so far.
     pub(crate) fn operations(&self) -> usize {
         self.with(|switched| switched.maps.log.len())
@@ -163,8 +168,8 @@ impl LbMaps for SharedMaps {
         })
     }
 
-    fn dump(&mut self) -> Result<MapImage, MapError> {
-        self.with(|switched| switched.maps.dump())
+    fn read(&mut self, part: Part, image: &mut MapImage) -> Result<(), MapError> {
+        self.with(|switched| switched.maps.read(part, image))
     }
 }
 

@@ -42,6 +42,14 @@ impl Handle {
         self.ask(Event::Reload).await
     }
 
+    /// Has the maps compared with the desired state and put right, and waits for what comes of it.
+    ///
+    /// # Errors
+    /// The maps cannot be read or written (control tries again by itself), or control is too busy or has ended.
+    pub async fn repair(&self) -> Outcome {
+        self.ask(Event::Repair).await
+    }
+
     /// Tells what happened, without an answer; waits while the queue is full.
     ///
     /// # Errors

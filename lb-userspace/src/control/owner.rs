@@ -85,6 +85,7 @@ impl Control {
         match event {
             Event::Request(request) => return self.request(&request, now),
             Event::Reload => return self.reload(now),
+            Event::Repair => return self.repair(now),
             Event::Health { service, backend, id, up } => {
                 let view =
                     self.snapshot.service(service.as_str()).and_then(|view| view.backend(backend.as_str()));
@@ -121,6 +122,12 @@ impl Control {
         tracing::info!(lasting, "done: {}", request.edit);
         tracing::debug!(edit = ?request.edit);
         Ok(())
+    }
+
+    fn repair(&mut self, now: Instant) -> Result<(), Error> {
+        let done = self.target.check(now);
+        self.settled(&done);
+        done
     }
 
     fn reload(&mut self, now: Instant) -> Result<(), Error> {

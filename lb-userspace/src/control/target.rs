@@ -9,7 +9,7 @@ use crate::{
     maps::{LbMaps, MapError},
     model::{Backend, Config, Draft, HealthView, Limits, Service},
     plan::{BackendAt, Inputs, MapImage, PlanError, Planner},
-    reconcile::{Policy, Reconciler, Statistics},
+    reconcile::{Drift, Policy, Reconciler, Round, Statistics},
 };
 
 /// The maps with the plan for them.
@@ -77,11 +77,12 @@ impl Target {
 
     /// Does what is due: another try, or a look whether somebody else changed the maps.
     pub(super) fn run(&mut self, now: Instant) -> Result<(), Error> {
-        let round = self.reconciler.run(self.maps.as_mut(), now);
-        if round.drift > 0 {
-            tracing::warn!(operations = round.drift, "somebody else changed the maps; repaired");
-        }
-        round.error.map_or(Ok(()), |error| Err(from_maps(&error)))
+        ended(self.reconciler.run(self.maps.as_mut(), now))
+    }
+
+    /// Looks now whether somebody else changed the maps, all of them, and puts right what is wrong.
+    pub(super) fn check(&mut self, now: Instant) -> Result<(), Error> {
+        ended(self.reconciler.check(self.maps.as_mut(), now))
     }
 
     /// Whether the maps hold what was planned last, as far as is known.
@@ -134,6 +135,15 @@ impl Target {
             self.image.backends.get(&id).map_or(BackendState::Unused, |element| view::state(element.state));
         (id, state)
     }
+}
+
+/// Says what a round found, and how it ended.
+fn ended(round: Round) -> Result<(), Error> {
+    for Drift { part, kind, count, examples } in round.drift {
+        let (map, kind, examples) = (part.as_str(), kind.as_str(), examples.join(", "));
+        tracing::warn!(map, kind, count, examples, "somebody else changed the maps: put right");
+    }
+    round.error.map_or(Ok(()), |error| Err(from_maps(&error)))
 }
 
 fn from_maps(error: &MapError) -> Error {

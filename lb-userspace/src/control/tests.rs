@@ -335,6 +335,30 @@ fn interfaces_and_routes_reach_the_maps() {
 }
 
 #[test]
+fn what_somebody_else_did_to_the_maps_is_put_right_by_ticks_or_at_once() {
+    for asked in [true, false] {
+        let mut bench = Bench::new();
+        let good = bench.maps.image();
+        bench.maps.tamper(|image| {
+            image.backends.remove(&1);
+            image.origins.clear();
+        });
+        let generation = bench.control.snapshot().generation;
+        if asked {
+            bench.handle(Event::Repair).unwrap();
+        } else {
+            for second in 0..60 {
+                bench.control.settle(moment() + Duration::from_secs(second));
+            }
+        }
+        assert_eq!(bench.maps.image(), good);
+        let snapshot = bench.control.snapshot();
+        assert_eq!(snapshot.reconciled.drift.total(), 4, "a backend and three origins");
+        assert_eq!(snapshot.generation, generation, "nobody else is woken for that");
+    }
+}
+
+#[test]
 fn nothing_new_writes_nothing_and_announces_nothing() {
     let mut bench = Bench::new();
     bench.edit(set_weight("b1", 5), Persist::File).unwrap();

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{LbMaps, MapError, Operation};
+use super::{LbMaps, MapError, Operation, Part};
 use crate::plan::MapImage;
 
 /// Maps that fail with a probability: half of the time before they did what they were told, half of the time after.
@@ -53,6 +53,14 @@ impl<M: LbMaps> LbMaps for FaultyMaps<M> {
             self.inner.apply(operation)?;
         }
         if fail { Err(MapError::Injected(operation.to_string())) } else { Ok(()) }
+    }
+
+    fn read(&mut self, part: Part, image: &mut MapImage) -> Result<(), MapError> {
+        if self.draw().0 {
+            Err(MapError::Injected(format!("read {}", part.as_str())))
+        } else {
+            self.inner.read(part, image)
+        }
     }
 
     fn dump(&mut self) -> Result<MapImage, MapError> {

@@ -7,6 +7,7 @@ mod error;
 mod fake;
 mod faulty;
 mod operation;
+mod part;
 mod pinned;
 mod shapes;
 mod slots;
@@ -18,6 +19,7 @@ pub use error::MapError;
 pub use fake::FakeMaps;
 pub use faulty::FaultyMaps;
 pub use operation::Operation;
+pub use part::Part;
 pub use pinned::PinnedMaps;
 pub use shapes::{MAX_SLOT_TABLES_AT_ONCE, MAX_SLOTS_AT_ONCE, check_shape};
 
@@ -31,10 +33,20 @@ pub trait LbMaps: Send {
     /// [`MapError`]; the operation may then be done in part, and is to be done again.
     fn apply(&mut self, operation: &Operation) -> Result<(), MapError>;
 
-    /// What the maps hold now. A slot table that was not written through this object cannot be read; it is reported as
-    /// [`crate::plan::unknown_slots`].
+    /// Reads a part of what the maps hold now, and puts it in the place of what `image` says of that part. A slot table that was
+    /// not written through this object cannot be read; it is reported as [`crate::plan::unknown_slots`].
     ///
     /// # Errors
-    /// [`MapError`] if a map cannot be read.
-    fn dump(&mut self) -> Result<MapImage, MapError>;
+    /// [`MapError`] if a map cannot be read; `image` is as it was.
+    fn read(&mut self, part: Part, image: &mut MapImage) -> Result<(), MapError>;
+
+    /// All that the maps hold now.
+    ///
+    /// # Errors
+    /// As [`LbMaps::read`].
+    fn dump(&mut self) -> Result<MapImage, MapError> {
+        let mut image = MapImage::default();
+        Part::ALL.iter().try_for_each(|part| self.read(*part, &mut image))?;
+        Ok(image)
+    }
 }

@@ -8,7 +8,7 @@ use lb_common::maps;
 
 use super::error::access;
 use super::slots::Slots;
-use super::{LbMaps, MapError, Operation, shapes};
+use super::{LbMaps, MapError, Operation, Part, shapes};
 use crate::plan::{EntryKey, MapImage, PortRange};
 use crate::sys::bpf::Map;
 
@@ -96,6 +96,15 @@ impl PinnedMaps {
         v4.or(v6).unwrap_or(Ok(false)).map(drop).map_err(access(origins(key), format!("remove {key}")))
     }
 
+    fn services(&self) -> Result<BTreeMap<EntryKey, Service>, MapError> {
+        let v4 = self.services_v4.entries::<ServiceKey<u32>, Service>();
+        let v4 = v4.map_err(access(maps::SERVICES_V4, "read it"))?;
+        let v6 = self.services_v6.entries::<ServiceKey<[u32; 4]>, Service>();
+        let v6 = v6.map_err(access(maps::SERVICES_V6, "read it"))?;
+        let v4 = v4.into_iter().map(|(key, service)| (EntryKey::from(key), service));
+        Ok(v4.chain(v6.into_iter().map(|(key, service)| (EntryKey::from(key), service))).collect())
+    }
+
     fn origins(&self) -> Result<BTreeMap<EntryKey, Origin<[u32; 4]>>, MapError> {
         let v4 = self.origins_v4.entries::<ServiceKey<u32>, Origin<u32>>();
         let v4 = v4.map_err(access(maps::ORIGINS_V4, "read it"))?;
@@ -169,24 +178,22 @@ impl LbMaps for PinnedMaps {
         }
     }
 
-    fn dump(&mut self) -> Result<MapImage, MapError> {
-        let mut services = BTreeMap::new();
-        let v4 = self.services_v4.entries::<ServiceKey<u32>, Service>();
-        let v4 = v4.map_err(access(maps::SERVICES_V4, "read it"))?;
-        services.extend(v4.into_iter().map(|(key, service)| (EntryKey::from(key), service)));
-        let v6 = self.services_v6.entries::<ServiceKey<[u32; 4]>, Service>();
-        let v6 = v6.map_err(access(maps::SERVICES_V6, "read it"))?;
-        services.extend(v6.into_iter().map(|(key, service)| (EntryKey::from(key), service)));
-        Ok(MapImage {
-            services,
-            slots: self.slots.dump()?,
-            backends: used::<Backend>(&self.backends, maps::BACKENDS)?,
-            origins: self.origins()?,
-            own_addresses: used(&self.own_addresses, maps::OWN_ADDRESSES)?,
-            snat_addresses: used(&self.snat_addresses, maps::SNAT_ADDRESSES)?,
-            interfaces: used::<Interface>(&self.interfaces, maps::INTERFACES)?,
-            settings: self.settings()?,
-        })
+    fn read(&mut self, part: Part, image: &mut MapImage) -> Result<(), MapError> {
+        match part {
+            Part::Settings => image.settings = self.settings()?,
+            Part::Interfaces => image.interfaces = used::<Interface>(&self.interfaces, maps::INTERFACES)?,
+            Part::Services => image.services = self.services()?,
+            Part::Slots => image.slots = self.slots.dump()?,
+            Part::Backends => image.backends = used::<Backend>(&self.backends, maps::BACKENDS)?,
+            Part::Origins => image.origins = self.origins()?,
+            Part::OwnAddresses => {
+                image.own_addresses = used(&self.own_addresses, maps::OWN_ADDRESSES)?;
+            }
+            Part::SnatAddresses => {
+                image.snat_addresses = used(&self.snat_addresses, maps::SNAT_ADDRESSES)?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -4,6 +4,8 @@ use lb_common::abi::{DropReason, InterfaceCounters, TrafficCounters};
 use prometheus::Result;
 
 use super::page::{Page, Samples};
+use crate::reconcile::DriftCounts;
+
 use super::{InterfaceSample, Observation, PoolSample, ServiceSample, TableSample};
 
 /// Bytes of a sample and of the text around them, roughly.
@@ -35,6 +37,7 @@ pub fn text(observation: &Observation) -> Result<String> {
         "How often the maps could not be brought to the desired state.",
         |errors| *errors,
     )?;
+    drift(&mut page, &observation.drift)?;
     services(&mut page, &observation.services)?;
     pools(&mut page, &observation.pools)?;
     Ok(page.into_text())
@@ -130,6 +133,13 @@ fn drops(page: &mut Page, drops: &[u64]) -> Result<()> {
         (count, [("reason", reason.as_str())])
     });
     Samples::new(counts).counter(page, "lb_drops_total", "Packets dropped, by reason.", |count| *count)
+}
+
+fn drift(page: &mut Page, drift: &DriftCounts) -> Result<()> {
+    let counts =
+        drift.iter().map(|(part, kind, count)| (count, [("kind", kind.as_str()), ("map", part.as_str())]));
+    let help = "Elements of maps that somebody else changed and that were put right.";
+    Samples::new(counts).counter(page, "lb_drift_repaired_total", help, |count| *count)
 }
 
 fn tables(page: &mut Page, tables: &[TableSample]) -> Result<()> {

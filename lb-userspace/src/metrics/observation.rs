@@ -2,6 +2,8 @@
 
 use lb_common::abi::{InterfaceCounters, TrafficCounters};
 
+use crate::reconcile::DriftCounts;
+
 /// All that a scrape shows.
 #[derive(Clone, Debug, Default)]
 pub struct Observation {
@@ -19,6 +21,8 @@ pub struct Observation {
     pub pools: Vec<PoolSample>,
     /// How often the maps could not be brought to the desired state.
     pub reconcile_errors: u64,
+    /// Elements of maps that somebody else changed and that were put right.
+    pub drift: DriftCounts,
 }
 
 /// A service.

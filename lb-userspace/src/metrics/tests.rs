@@ -9,6 +9,10 @@ use tokio::{
 };
 
 use super::*;
+use crate::{
+    maps::Part,
+    reconcile::{Drift, DriftCounts, DriftKind},
+};
 
 fn observation() -> Observation {
     let traffic = TrafficCounters { packets_in: 3, bytes_in: 300, packets_out: 2, bytes_out: 200, flows: 1 };
@@ -16,6 +20,8 @@ fn observation() -> Observation {
     let down = BackendSample { name: "b2".into(), ..BackendSample::default() };
     let services =
         vec![ServiceSample { name: "web".into(), traffic, active_flows: 1, backends: vec![backend, down] }];
+    let mut drift = DriftCounts::default();
+    drift.add(&Drift { part: Part::Backends, kind: DriftKind::Changed, count: 2, examples: Vec::new() });
     Observation {
         version: "1.2.3",
         services,
@@ -34,6 +40,7 @@ fn observation() -> Observation {
             capacity: 31_744,
         }],
         reconcile_errors: 4,
+        drift,
     }
 }
 
@@ -58,6 +65,8 @@ fn every_figure_is_printed_with_its_labels() {
         r#"lb_snat_ports_in_use{address="192.0.2.1",backend="b1",service="web"} 5"#,
         r#"lb_snat_ports_capacity{address="192.0.2.1",backend="b1",service="web"} 31744"#,
         "lb_reconcile_errors_total 4",
+        r#"lb_drift_repaired_total{kind="changed",map="backends"} 2"#,
+        r#"lb_drift_repaired_total{kind="extra",map="slots"} 0"#,
         r#"lb_build_info{version="1.2.3"} 1"#,
     ] {
         assert!(text.lines().any(|found| found == line), "{line} is missing in:\n{text}");

@@ -6,10 +6,12 @@
 
 mod changes;
 mod diff;
+mod drift;
 mod origins;
 mod reconciler;
 #[cfg(test)]
 mod tests;
 
 pub use diff::diff;
+pub use drift::{Drift, DriftCounts, DriftKind};
 pub use reconciler::{Policy, Reconciler, Round, Statistics};

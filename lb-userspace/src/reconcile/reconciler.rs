@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::diff;
-use crate::maps::{LbMaps, MapError, Operation};
+use super::drift::drift;
+use super::{Drift, DriftCounts, DriftKind, diff};
+use crate::maps::{LbMaps, MapError, Operation, Part};
 use crate::plan::MapImage;
 
 /// How patient a [`Reconciler`] is.
@@ -14,7 +15,7 @@ pub struct Policy {
     pub first_retry: Duration,
     /// Longest pause.
     pub longest_retry: Duration,
-    /// How often the maps are read to see whether somebody else changed them.
+    /// Between the starts of two rounds that read the maps to see whether somebody else changed them.
     pub full_round: Duration,
 }
 
@@ -23,7 +24,7 @@ impl Default for Policy {
         Self {
             first_retry: Duration::from_millis(50),
             longest_retry: Duration::from_secs(5),
-            full_round: Duration::from_secs(60),
+            full_round: Duration::from_secs(30),
         }
     }
 }
@@ -33,8 +34,8 @@ impl Default for Policy {
 pub struct Round {
     /// Operations done.
     pub applied: usize,
-    /// Operations that were needed because somebody else changed the maps.
-    pub drift: usize,
+    /// What was found that somebody else did to the maps.
+    pub drift: Vec<Drift>,
     /// Why it ended early; it is tried again by itself.
     pub error: Option<MapError>,
 }
@@ -46,8 +47,10 @@ pub struct Statistics {
     pub applied: u64,
     /// Runs that ended with an error.
     pub failures: u64,
-    /// Operations that were needed because somebody else changed the maps.
-    pub drift: u64,
+    /// Elements that were put right because somebody else changed the maps.
+    pub drift: DriftCounts,
+    /// Rounds through all maps that were completed.
+    pub rounds: u64,
 }
 
 /// Keeps the maps at a desired image.
@@ -65,6 +68,8 @@ pub struct Reconciler {
     failures_in_a_row: u32,
     not_before: Option<Instant>,
     full_round_at: Option<Instant>,
+    /// Parts of the round under way that were not looked at yet, the next one last.
+    unchecked: Vec<Part>,
     statistics: Statistics,
 }
 
@@ -83,6 +88,7 @@ impl Reconciler {
             failures_in_a_row: 0,
             not_before: None,
             full_round_at: None,
+            unchecked: Vec::new(),
             statistics: Statistics::default(),
         }
     }
@@ -123,10 +129,32 @@ impl Reconciler {
     #[must_use]
     pub fn next_run(&self, now: Instant) -> Option<Instant> {
         self.desired.as_ref()?;
-        if self.converged { self.full_round_at } else { Some(self.not_before.unwrap_or(now)) }
+        match self.converged {
+            true if self.unchecked.is_empty() => self.full_round_at,
+            true => Some(now),
+            false => Some(self.not_before.unwrap_or(now)),
+        }
     }
 
-    /// Does what is due, if anything.
+    /// Begins a round now that looks whether somebody else changed the maps, and does all of it. Nothing is done while a change
+    /// waits to be tried again: that ends with a look at everything as well.
+    pub fn check(&mut self, maps: &mut dyn LbMaps, now: Instant) -> Round {
+        let mut all = self.run(maps, now);
+        if !self.converged {
+            return all;
+        }
+        self.begin_round(now);
+        while self.converged && !self.unchecked.is_empty() {
+            let round = self.run(maps, now);
+            all.applied += round.applied;
+            all.drift.extend(round.drift);
+            all.error = round.error;
+        }
+        all
+    }
+
+    /// Does what is due, if anything. A look whether somebody else changed the maps is at one part of them, so that it takes
+    /// little time; the next calls look at the others.
     pub fn run(&mut self, maps: &mut dyn LbMaps, now: Instant) -> Round {
         let mut round = Round::default();
         if self.next_run(now).is_some_and(|due| due <= now) {
@@ -136,26 +164,52 @@ impl Reconciler {
             }
         }
         self.statistics.applied += round.applied as u64;
-        self.statistics.drift += round.drift as u64;
+        round.drift.iter().for_each(|drift| self.statistics.drift.add(drift));
         round
     }
 
     fn step(&mut self, maps: &mut dyn LbMaps, now: Instant, round: &mut Round) -> Result<(), MapError> {
-        let full = self.known.is_none() || self.full_round_at.is_none_or(|at| at <= now);
-        if full {
+        if self.known.is_none() {
             let dump = maps.dump()?;
             self.fib_generation.get_or_insert(next_generation(dump.settings.fib_generation));
             self.known = Some(dump);
             self.full_round_at = Some(now + self.policy.full_round);
+            self.unchecked.clear();
+        } else if self.converged && !self.look(maps, now, round)? {
+            return Ok(());
         }
         let operations = self.operations();
-        if full && self.converged {
-            round.drift = operations.len() + usize::from(self.is_generation_due());
-        }
         let done = operations.iter().try_for_each(|operation| self.apply(maps, operation, round));
         // After a failure, too: what was changed before it counts now, not when the rest has succeeded.
         let raised = self.write_generation(maps, round);
         done.and(raised)
+    }
+
+    fn begin_round(&mut self, now: Instant) {
+        self.unchecked = Part::ALL.into_iter().rev().collect();
+        self.full_round_at = Some(now + self.policy.full_round);
+    }
+
+    /// Reads the next part of the maps; whether something in it is not as it should be.
+    fn look(&mut self, maps: &mut dyn LbMaps, now: Instant, round: &mut Round) -> Result<bool, MapError> {
+        if self.unchecked.is_empty() {
+            self.begin_round(now);
+        }
+        let (Some(desired), Some(known), Some(part)) = (&self.desired, &mut self.known, self.unchecked.pop())
+        else {
+            return Ok(false);
+        };
+        maps.read(part, known)?;
+        round.drift = drift(part, desired, known);
+        if !self.complete {
+            round.drift.retain(|drift| drift.kind != DriftKind::Extra);
+        }
+        self.statistics.rounds += u64::from(self.unchecked.is_empty());
+        if part == Part::Settings && self.is_generation_due() {
+            let examples = vec!["fib_generation".to_owned()];
+            round.drift.push(Drift { part, kind: DriftKind::Changed, count: 1, examples });
+        }
+        Ok(!round.drift.is_empty())
     }
 
     fn apply(

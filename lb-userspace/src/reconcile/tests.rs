@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use super::*;
-use crate::maps::{FakeMaps, FaultyMaps, LbMaps as _};
+use crate::maps::{FakeMaps, FaultyMaps, LbMaps as _, Part};
 use crate::model::{Config, HealthView, Mode, Service};
 use crate::plan::tests::{backend, config, plan, service};
 use crate::plan::{MapImage, Planner};
@@ -220,12 +220,55 @@ fn what_somebody_else_changed_is_found_counted_and_repaired() {
     maps.image.snat_addresses.insert(9, [1, 2, 3, 4]);
 
     assert_eq!(reconciler.run(&mut maps, now + policy.full_round / 2).applied, 0);
-    let round = reconciler.run(&mut maps, now + policy.full_round);
-    // One more than were needed: flows have to look at the backend again.
-    assert_eq!((round.drift, round.applied), (4, 5));
+    let found: Vec<_> = (0..Part::ALL.len())
+        .flat_map(|_| reconciler.run(&mut maps, now + policy.full_round).drift)
+        .map(|drift| (drift.part.as_str(), drift.kind.as_str(), drift.count))
+        .collect();
+    assert_eq!(found, [("slots", "missing", 1), ("backends", "missing", 1), ("snat_addresses", "extra", 1)]);
     assert_eq!(planned(&maps), good);
-    assert_eq!(reconciler.run(&mut maps, now + 2 * policy.full_round).drift, 0);
-    assert_eq!(reconciler.statistics().drift, 4);
+    let statistics = reconciler.statistics();
+    assert_eq!((statistics.drift.total(), statistics.rounds), (3, 1));
+    for _ in 0..2 * Part::ALL.len() {
+        assert_eq!(reconciler.run(&mut maps, now + 2 * policy.full_round).applied, 0);
+    }
+    assert_eq!(reconciler.statistics().rounds, 2, "nothing more before the next round is due");
+}
+
+#[test]
+fn a_round_that_is_asked_for_looks_at_everything_at_once() {
+    let mut maps = FakeMaps::default();
+    let mut reconciler = Reconciler::new(Policy::default());
+    reconciler.desire(image(&mut Planner::default(), &config(vec![web(&[("a", "10.0.0.1", 1)])])), true);
+    reconciler.run(&mut maps, start());
+    let good = planned(&maps);
+    maps.image = MapImage::default();
+    let round = reconciler.check(&mut maps, start());
+    assert!(round.error.is_none());
+    assert_eq!(planned(&maps), good);
+    let parts: std::collections::BTreeSet<_> = round.drift.iter().map(|drift| drift.part).collect();
+    assert_eq!(parts.len(), Part::ALL.len() - 1, "all but SNAT addresses, of which there are none");
+    assert_eq!(reconciler.check(&mut maps, start()).drift, []);
+}
+
+#[test]
+fn a_change_in_the_middle_of_a_round_is_not_taken_for_drift() {
+    let mut maps = FakeMaps::default();
+    let policy = Policy::default();
+    let (mut planner, mut reconciler) = (Planner::default(), Reconciler::new(policy));
+    let hosts = ["10.0.0.1", "10.0.0.2", "10.0.0.3"];
+    let now = start();
+    reconciler.desire(image(&mut planner, &config(vec![web(&[("a", hosts[0], 1)])])), true);
+    reconciler.run(&mut maps, now);
+    for (number, weight) in (0..3 * Part::ALL.len()).zip(1..) {
+        let wanted = image(&mut planner, &config(vec![web(&[("a", hosts[number % 3], weight)])]));
+        reconciler.desire(wanted, true);
+        // The change, then a part of the round.
+        for _ in 0..2 {
+            let round = reconciler.run(&mut maps, now + policy.full_round * number as u32);
+            assert!(round.error.is_none() && round.drift.is_empty(), "{number}: {round:?}");
+        }
+    }
+    assert!(reconciler.statistics().rounds >= 2);
 }
 
 #[test]

@@ -40,6 +40,7 @@ fn observe(control: &Handle, data: &Data, report: &Report) -> Result<Observation
         tables: tables(report),
         drops: totals.drops,
         reconcile_errors: snapshot.reconciled.failures,
+        drift: snapshot.reconciled.drift,
     })
 }
 

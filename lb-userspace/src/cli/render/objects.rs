@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::table::{Style, Value, facts, number, state, table, text};
-use crate::api::{Backend, Service, Status};
+use crate::api::{Backend, DriftCount, Repaired, Service, Status};
 
 /// `lbctl status`.
 pub(in crate::cli) fn status(status: &Status, _: Style) -> String {
@@ -30,6 +30,13 @@ pub(in crate::cli) fn status(status: &Status, _: Style) -> String {
         ),
         ("flows", status.flows.to_string()),
     ];
+    if status.drift_repaired > 0 {
+        let repaired = status.drift_repaired;
+        lines.push((
+            "drift",
+            format!("{repaired} elements of maps that somebody else changed were put right"),
+        ));
+    }
     if !status.restart_needed.is_empty() {
         lines.push(("restart needed", format!("for {}", status.restart_needed.join(", "))));
     }
@@ -41,6 +48,18 @@ pub(in crate::cli) fn status(status: &Status, _: Style) -> String {
 
 fn unsaved(unsaved: bool) -> &'static str {
     if unsaved { "yes: made with --runtime; lost when lbd reads its file again" } else { "no" }
+}
+
+/// `lbctl config repair`.
+pub(in crate::cli) fn repaired(repaired: &Repaired) -> String {
+    if repaired.repaired == 0 {
+        return "the maps hold what they should\n".to_owned();
+    }
+    let mut text = format!("put right: {}\n", repaired.repaired);
+    for DriftCount { map, kind, count } in &repaired.elements {
+        text.push_str(&format!("  {map}: {count} {kind}\n"));
+    }
+    text
 }
 
 /// `lbctl service list`.

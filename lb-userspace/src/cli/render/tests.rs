@@ -71,6 +71,7 @@ fn status_is_a_list_of_facts() {
         unsaved_changes: false,
         restart_needed: Vec::new(),
         problem: None,
+        drift_repaired: 0,
         interfaces: vec![
             Interface { name: "eth0".to_owned(), ifindex: 2, mode: "native".to_owned() },
             Interface { name: "eth1".to_owned(), ifindex: 3, mode: "generic".to_owned() },
@@ -93,8 +94,13 @@ flows            9830
 
     example.unsaved_changes = true;
     example.restart_needed = vec!["limits".to_owned(), "api.socket".to_owned()];
+    example.drift_repaired = 3;
     example.problem = Some("SLOTS: no space left on device".to_owned());
     let text = status(&example, PLAIN);
+    assert!(
+        text.contains("\ndrift            3 elements of maps that somebody else changed were put right\n"),
+        "{text}"
+    );
     assert!(text.contains("\nrestart needed   for limits, api.socket\n"), "{text}");
     assert!(
         text.contains("\nunsaved changes  yes: made with --runtime; lost when lbd reads its file again\n"),

@@ -24,8 +24,8 @@ impl LbMaps for Watched {
         Ok(())
     }
 
-    fn dump(&mut self) -> Result<MapImage, MapError> {
-        self.maps.dump()
+    fn read(&mut self, part: Part, image: &mut MapImage) -> Result<(), MapError> {
+        self.maps.read(part, image)
     }
 }
 
