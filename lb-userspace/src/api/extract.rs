@@ -14,7 +14,7 @@ use axum::{
 use schemars::{JsonSchema, Schema};
 use serde::de::DeserializeOwned;
 
-use super::{error::ApiError, openapi::may_fail};
+use super::{error::ApiError, object::Object, openapi::may_fail};
 
 /// The names in a path.
 pub(super) struct Names<T>(pub(super) T);
@@ -83,7 +83,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let bytes = read(request, state).await?;
         let mut json = serde_json::Deserializer::from_slice(&bytes);
-        let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let Object(value) = serde_path_to_error::deserialize(&mut json).map_err(|error| {
             let path = error.path().to_string();
             let path = if path == "." { "" } else { &path };
             ApiError::invalid(path, plain(&error.inner().to_string()))

@@ -9,6 +9,7 @@ mod data;
 mod error;
 mod extract;
 mod handlers;
+mod object;
 mod openapi;
 mod router;
 mod schema;

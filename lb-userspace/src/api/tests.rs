@@ -6,3 +6,4 @@ mod errors;
 mod figures;
 pub(crate) mod fixture;
 mod limits;
+mod schemathesis;

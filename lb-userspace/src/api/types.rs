@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::object;
 use super::schema::{Address, Duration, Name, Word};
 use crate::model::{AdminState, Algorithm, Mode, Protocol};
 
@@ -182,10 +183,10 @@ pub struct NewService {
     #[schemars(with = "Vec<Address>")]
     pub snat_addresses: Vec<String>,
     /// Health check.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "object::optional")]
     pub health: Option<Health>,
     /// Backends.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "object::list")]
     pub backends: Vec<NewBackend>,
 }
 
@@ -213,7 +214,7 @@ pub struct ServicePatch {
     #[schemars(with = "Option<Vec<Address>>")]
     pub snat_addresses: Option<Vec<String>>,
     /// Health check: its keys change one by one, `null` removes it.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present_object")]
     pub health: Option<Option<Health>>,
 }
 
@@ -288,4 +289,13 @@ where
     T: Deserialize<'de>,
 {
     Option::deserialize(deserializer).map(Some)
+}
+
+/// As [`present`], for an object.
+fn present_object<'de, D, T>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    object::optional(deserializer).map(Some)
 }

@@ -9,6 +9,7 @@ mod apt;
 mod kernel;
 mod linker;
 mod rustup;
+mod schemathesis;
 mod staging;
 
 pub(crate) use self::rustup::ensure_lints;
@@ -67,6 +68,15 @@ pub(crate) fn ensure(level: Level, downloads: Downloads) -> Result<()> {
 pub(crate) fn ensure_guest_if_possible(downloads: Downloads) {
     if let Err(reason) = ensure(Level::Guest, downloads) {
         say(&format!("no guest with kernel 6.1: {reason}"));
+    }
+}
+
+/// Makes sure of the API's examiner where that is possible, and says why where it is not: its test skips.
+pub(crate) fn ensure_schemathesis_if_possible() {
+    if !schemathesis::is_there()
+        && let Err(reason) = schemathesis::install(&mut Apt::detect())
+    {
+        say(&format!("no schemathesis: {reason}"));
     }
 }
 

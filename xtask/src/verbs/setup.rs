@@ -4,7 +4,9 @@ use xtask::Result;
 
 use super::Verb;
 use crate::args::Args;
-use crate::setup::{Downloads, Level, ensure, ensure_guest_if_possible, ensure_lints};
+use crate::setup::{
+    Downloads, Level, ensure, ensure_guest_if_possible, ensure_lints, ensure_schemathesis_if_possible,
+};
 
 pub(crate) const VERB: Verb = Verb {
     name: "setup",
@@ -14,7 +16,8 @@ pub(crate) const VERB: Verb = Verb {
 Needed are a Rust compiler with the sources of its standard library, bpf-linker, and for tests and demo the programs
 ip, ethtool, bpftool, tshark and nginx. The guest with kernel 6.1 also wants QEMU, BusyBox, kmod, ipvsadm and nft.
 On Debian, as root, they are installed as packages; bpf-linker is compiled and kept in target/tools, and the guest's
-kernel is unpacked in target/vm. Elsewhere this says what is missing and how to get it. Every other verb does this first.
+kernel is unpacked in target/vm. Schemathesis, which tests the API against its OpenAPI document, is installed from the
+Python package index in target/tools. Elsewhere this says what is missing and how to get it. Every other verb does this first.
 
   --rustup  may download components for installed rustup toolchains: rust-src, clippy, rustfmt
 
@@ -29,6 +32,7 @@ fn run(mut args: Args) -> Result<()> {
     args.finish()?;
     ensure(Level::Network, downloads)?;
     ensure_guest_if_possible(downloads);
+    ensure_schemathesis_if_possible();
     match downloads {
         Downloads::Allowed => ensure_lints(downloads),
         Downloads::Refused => Ok(()),

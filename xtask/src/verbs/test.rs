@@ -13,7 +13,7 @@ use super::vm::GUEST;
 use super::{Verb, check};
 use crate::args::Args;
 use crate::host::{self, LBCTL, LBD, Profile};
-use crate::setup::{Downloads, Level, ensure, ensure_guest_if_possible};
+use crate::setup::{Downloads, Level, ensure, ensure_guest_if_possible, ensure_schemathesis_if_possible};
 use crate::summary::Summary;
 
 pub(crate) const VERB: Verb = Verb {
@@ -36,6 +36,7 @@ fn run(mut args: Args) -> Result<()> {
     let scope = if args.flag("--host-only") { Scope::Host } else { Scope::Everything };
     let filter = args.optional()?;
     ensure(scope.level(), Downloads::Refused)?;
+    ensure_schemathesis_if_possible();
     check::run(Downloads::Refused)?;
     if scope == Scope::Everything {
         ensure_guest_if_possible(Downloads::Refused);

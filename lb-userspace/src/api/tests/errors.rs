@@ -85,6 +85,7 @@ async fn wrong_input_is_400_and_says_what_was_expected() {
     let (mode, twice) = (service(r#", "mode": "dsr""#), service("") + "{}");
     let (snat, health) = (service(r#", "mode": "full-nat""#), service(r#", "health": {"interval": "1 s"}"#));
     let nested = service(r#", "backends": [{"name": "b", "address": "10.0.0"}]"#);
+    let listed = service(r#", "backends": [["b", "10.0.0.1"]]"#);
     check(
         &daemon,
         &[
@@ -99,6 +100,17 @@ async fn wrong_input_is_400_and_says_what_was_expected() {
                 "nam",
                 "unknown field `nam`, expected one of `name`",
             ),
+            (PATCH, "/v1/services/web", "[null]", 400, "invalid", "", "expected an object"),
+            (
+                PATCH,
+                "/v1/services/web",
+                r#"{"health": ["1s"]}"#,
+                400,
+                "invalid",
+                "health",
+                "expected an object",
+            ),
+            (POST, "/v1/services", &listed, 400, "invalid", "backends[0]", "expected an object"),
             (POST, "/v1/services", &twice, 400, "invalid", "", "trailing characters"),
             (POST, "/v1/services", &mode, 400, "invalid", "mode", "expected one of nat, full-nat"),
             (
