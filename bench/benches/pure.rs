@@ -1,6 +1,6 @@
 //! What needs no kernel: slot tables, configuration files, plans, and the page of metrics. `cargo bench -p lb-bench`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use divan::{Bencher, black_box};
 use lb_bench::{
@@ -12,7 +12,7 @@ use lb_userspace::{
     config::Document,
     metrics::{BackendSample, Observation, ServiceSample, text},
     model::{AdminState, Algorithm, Config, HealthView},
-    plan::{Inputs, Planner},
+    plan::{BackendAt, Inputs, Planner},
     reconcile::diff,
 };
 
@@ -37,7 +37,8 @@ fn inputs<'a>(
     health: &'a HealthView,
     interfaces: &'a BTreeMap<u32, lb_common::abi::Interface>,
 ) -> Inputs<'a> {
-    Inputs { config, health, interfaces, seed: 1 }
+    static NO_RESETS: BTreeSet<BackendAt> = BTreeSet::new();
+    Inputs { config, health, resets: &NO_RESETS, interfaces, seed: 1 }
 }
 
 #[divan::bench(args = [10, 100, 1000])]

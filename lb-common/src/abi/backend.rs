@@ -30,6 +30,9 @@ impl BackendFlags {
     /// Its `ORIGINS` entry names this backend and its service: no other service of mode `nat` has a backend with the same address, port
     /// and protocol. What it sends to a client can be translated without a flow entry, so a SYN needs none.
     pub const EXCLUSIVE: u16 = 1;
+    /// While it takes no packets (down, disabled, removed), TCP packets of its flows are answered by a RST, whichever end they come
+    /// from. Without this bit, those of clients select another backend.
+    pub const RESET: u16 = 2;
 }
 
 /// State of a backend.

@@ -29,6 +29,9 @@ pub(super) fn new_service(body: &NewService) -> Result<Service, ApiError> {
     service.slots = body.slots;
     service.affinity_prefix = body.affinity_prefix;
     service.snat_addresses = addresses("snat_addresses", &body.snat_addresses)?;
+    if let Some(on_down) = &body.on_down {
+        service.on_down = word("on_down", on_down)?;
+    }
     service.health = match &body.health {
         Some(health) => health_change(health)?.apply(None),
         None => None,
@@ -55,6 +58,7 @@ pub(super) fn service_change(body: &ServicePatch) -> Result<ServiceChange, ApiEr
             .as_deref()
             .map(|list| addresses("snat_addresses", list))
             .transpose()?,
+        on_down: body.on_down.as_deref().map(|on_down| word("on_down", on_down)).transpose()?,
         health: match &body.health {
             None => None,
             Some(None) => Some(HealthChange::Remove),

@@ -96,6 +96,8 @@ pub struct Service {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Vec<Address>")]
     pub snat_addresses: Vec<IpAddr>,
+    /// What becomes of TCP connections of a backend that takes no packets any more: `reselect` or `reset`.
+    pub on_down: String,
     /// Health check; none: every backend is taken to be healthy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<Health>,
@@ -182,6 +184,9 @@ pub struct NewService {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Vec<Address>")]
     pub snat_addresses: Vec<String>,
+    /// `reselect` or `reset`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_down: Option<String>,
     /// Health check.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "object::optional")]
     pub health: Option<Health>,
@@ -213,6 +218,9 @@ pub struct ServicePatch {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Vec<Address>>")]
     pub snat_addresses: Option<Vec<String>>,
+    /// `reselect` or `reset`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_down: Option<String>,
     /// Health check: its keys change one by one, `null` removes it.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present_object")]
     pub health: Option<Option<Health>>,

@@ -30,6 +30,7 @@ pub(super) fn service(view: &ServiceView) -> Service {
         slots: desired.slot_count(),
         affinity_prefix: desired.affinity_prefix,
         snat_addresses: desired.snat_addresses.clone(),
+        on_down: desired.on_down.to_string(),
         health: desired.health.as_ref().map(health),
         backends: view.backends.iter().map(backend).collect(),
     }

@@ -10,7 +10,7 @@ use clap::{
     builder::{NonEmptyStringValueParser, PossibleValuesParser},
 };
 
-use crate::model::{AdminState, Algorithm, Keyword, Mode, Protocol};
+use crate::model::{AdminState, Algorithm, Keyword, Mode, OnDown, Protocol};
 
 /// Control and look at `lbd`, the layer 4 load balancer.
 #[derive(Debug, Parser)]
@@ -183,6 +183,10 @@ pub struct ServiceOptions {
     /// Source address towards the backends (full-nat); several: repeat it or separate them by commas.
     #[arg(long = "snat-address", value_name = "ADDRESS", value_delimiter = ',')]
     pub snat_addresses: Vec<IpAddr>,
+    /// TCP connections of a backend that is down, disabled or removed: reselect (the client's next packet goes to another backend) or
+    /// reset (both ends get a RST at once).
+    #[arg(long, value_name = "POLICY", value_parser = words::<OnDown>())]
+    pub on_down: Option<String>,
     /// Time between two health checks, such as 1s.
     #[arg(long, value_name = "DURATION")]
     pub health_interval: Option<String>,

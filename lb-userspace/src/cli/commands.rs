@@ -195,6 +195,7 @@ fn new_service(add: &ServiceAdd) -> NewService {
         slots: options.slots,
         affinity_prefix: options.affinity_prefix,
         snat_addresses: options.snat_addresses.iter().map(ToString::to_string).collect(),
+        on_down: options.on_down.clone(),
         health: health(options, add.health),
         backends: Vec::new(),
     }
@@ -209,6 +210,7 @@ fn service_patch(set: &ServiceSet) -> Result<ServicePatch, Failure> {
         slots: options.slots,
         affinity_prefix: options.affinity_prefix.map(Some),
         snat_addresses: (!addresses.is_empty()).then_some(addresses),
+        on_down: options.on_down.clone(),
         health: if set.no_health { Some(None) } else { health(options, set.health).map(Some) },
     };
     if patch == ServicePatch::default() {

@@ -21,6 +21,7 @@ pub(super) fn service(table: TableReader<'_>) -> Option<Service> {
     let slots = table.value("slots", &scalar::number());
     let affinity_prefix = table.value("affinity_prefix", &scalar::prefix());
     let snat_addresses = table.list("snat_addresses", &scalar::address());
+    let on_down = table.value("on_down", &scalar::keyword("a policy"));
     let health = table.table("health").map(health);
     let backends: Vec<Option<Backend>> = table
         .tables("backends", "[[services.backends]]")
@@ -36,6 +37,7 @@ pub(super) fn service(table: TableReader<'_>) -> Option<Service> {
         service.slots = slots;
         set(&mut service.snat_addresses, snat_addresses);
         service.affinity_prefix = affinity_prefix;
+        set(&mut service.on_down, on_down);
         service.health = health;
         service.backends = backends.into_iter().flatten().collect();
     }

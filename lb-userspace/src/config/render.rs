@@ -53,6 +53,7 @@ pub(super) fn service(service: &Service) -> Vec<Entry> {
         (&["slots"], service.slots.map(|slots| i64::from(slots).into())),
         (&["affinity_prefix"], service.affinity_prefix.map(|bits| i64::from(bits).into())),
         (&["snat_addresses"], snat.map(|addresses| list(addresses))),
+        (&["on_down"], Some(service.on_down.as_str().into())),
     ]
 }
 

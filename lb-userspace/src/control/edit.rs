@@ -8,7 +8,8 @@ use std::{
 
 use super::Error;
 use crate::model::{
-    AdminState, Algorithm, Backend, BackendName, Draft, HealthCheck, Mode, Service, ServiceName, Shared,
+    AdminState, Algorithm, Backend, BackendName, Draft, HealthCheck, Mode, OnDown, Service, ServiceName,
+    Shared,
 };
 
 /// A change of the desired state.
@@ -66,6 +67,8 @@ pub struct ServiceChange {
     pub affinity_prefix: Option<Option<u8>>,
     /// SNAT addresses: the whole list.
     pub snat_addresses: Option<Vec<IpAddr>>,
+    /// What becomes of TCP connections of a backend that takes no packets any more.
+    pub on_down: Option<OnDown>,
     /// Health check.
     pub health: Option<HealthChange>,
 }
@@ -167,6 +170,9 @@ impl ServiceChange {
             }
         }
         service.slots = self.slots.or(service.slots);
+        if let Some(on_down) = self.on_down {
+            service.on_down = on_down;
+        }
         if let Some(prefix) = self.affinity_prefix {
             service.affinity_prefix = prefix;
         }

@@ -26,6 +26,16 @@ pub enum Event {
         /// Whether it is healthy.
         up: bool,
     },
+    /// Whether the remaining flows of a backend are to end, as a drain's deadline has passed: until this comes with `reset: false` or the
+    /// backend is removed, it is disabled, and both ends of its TCP connections get a RST.
+    ResetFlows {
+        /// Its service.
+        service: ServiceName,
+        /// Its name.
+        backend: BackendName,
+        /// Whether they end.
+        reset: bool,
+    },
     /// The interfaces the program is attached to, by ifindex: all of them, whenever something of one changed.
     Interfaces(BTreeMap<u32, Interface>),
     /// A route, a neighbour, a link or an address changed: next hops are to be looked up again.

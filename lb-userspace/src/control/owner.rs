@@ -94,6 +94,13 @@ impl Control {
                     self.dirty |= self.health.set(&service, &backend, health);
                 }
             }
+            Event::ResetFlows { service, backend, reset } => {
+                let service = self.current.service(&service);
+                let found = service.and_then(|service| Some((service, service.backend(&backend)?)));
+                if let Some((service, backend)) = found {
+                    self.dirty |= self.target.reset_flows(service, backend, reset);
+                }
+            }
             Event::Interfaces(interfaces) => self.dirty |= self.target.set_interfaces(interfaces),
             Event::RoutesChanged => self.target.forget_next_hops(),
             Event::BackendReleased { id } => self.dirty |= self.target.release(id),

@@ -1,6 +1,11 @@
 //! The maps, as control sees them: a desired state goes in, ids and states come out.
 
-use std::{borrow::Cow, collections::BTreeMap, sync::Arc, time::Instant};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Instant,
+};
 
 use lb_common::abi::{BackendState, Interface};
 
@@ -20,6 +25,8 @@ pub(super) struct Target {
     /// What was planned last.
     image: Arc<MapImage>,
     interfaces: BTreeMap<u32, Interface>,
+    /// Backends whose drain's deadline has passed, see [`Inputs::resets`].
+    resets: BTreeSet<BackendAt>,
     /// Key of the flow hash if the configuration names none.
     seed: u64,
     /// Sizes of the maps: the configuration's when `lbd` was started.
@@ -42,6 +49,7 @@ impl Target {
             reconciler: Reconciler::new(Policy::default()),
             image: Arc::default(),
             interfaces,
+            resets: BTreeSet::new(),
             seed: dump.seed().unwrap_or(random),
             limits,
         })
@@ -56,8 +64,19 @@ impl Target {
     /// Plans for a desired state, to which [`Target::run`] brings the maps.
     pub(super) fn plan(&mut self, config: &Config, health: &HealthView) -> Result<(), Error> {
         let config = &self.limited(config)?;
-        let inputs =
-            Inputs { config, health, interfaces: &self.interfaces, seed: config.seed.unwrap_or(self.seed) };
+        if !self.resets.is_empty() {
+            let all = config.services.iter();
+            let there: BTreeSet<_> =
+                all.flat_map(|service| service.backends.iter().map(|backend| at(service, backend))).collect();
+            self.resets.retain(|backend| there.contains(backend));
+        }
+        let inputs = Inputs {
+            config,
+            health,
+            resets: &self.resets,
+            interfaces: &self.interfaces,
+            seed: config.seed.unwrap_or(self.seed),
+        };
         let image = self.planner.plan(&inputs).map_err(|error| from_plan(&error))?;
         self.image = Arc::clone(&image);
         self.reconciler.desire(image, true);
@@ -102,6 +121,13 @@ impl Target {
         changed
     }
 
+    /// Ends the remaining flows of a backend, from the next plan on until it is called with `false`: it is disabled, and both ends of
+    /// its TCP connections get a RST within about a second. Whether that is new.
+    pub(super) fn reset_flows(&mut self, service: &Service, backend: &Backend, reset: bool) -> bool {
+        let at = at(service, backend);
+        if reset { self.resets.insert(at) } else { self.resets.remove(&at) }
+    }
+
     /// Makes the data path forget the next hops it knows, with the next [`Target::run`].
     pub(super) fn forget_next_hops(&mut self) {
         self.reconciler.raise_fib_generation();
@@ -129,8 +155,7 @@ impl Target {
 
     /// Id and state of a backend in the maps; 0 and `Unused`: none.
     pub(super) fn backend(&self, service: &Service, backend: &Backend) -> (u32, BackendState) {
-        let at = BackendAt { service: service.at(), address: backend.address, port: backend.port };
-        let id = self.planner.ids().backend(&at).unwrap_or_default();
+        let id = self.planner.ids().backend(&at(service, backend)).unwrap_or_default();
         let state =
             self.image.backends.get(&id).map_or(BackendState::Unused, |element| view::state(element.state));
         (id, state)
@@ -144,6 +169,10 @@ fn ended(round: Round) -> Result<(), Error> {
         tracing::warn!(map, kind, count, examples, "somebody else changed the maps: put right");
     }
     round.error.map_or(Ok(()), |error| Err(from_maps(&error)))
+}
+
+fn at(service: &Service, backend: &Backend) -> BackendAt {
+    BackendAt { service: service.at(), address: backend.address, port: backend.port }
 }
 
 fn from_maps(error: &MapError) -> Error {

@@ -107,8 +107,8 @@ impl Operation {
     #[must_use]
     pub fn concerns_flows(&self, image: &MapImage) -> bool {
         let seen = |backend: &Backend| {
-            let Backend { addr, port, state, family, service, .. } = *backend;
-            (addr, port, state, family, service)
+            let Backend { addr, port, state, family, service, flags, .. } = *backend;
+            (addr, port, state, family, service, flags & BackendFlags::RESET)
         };
         match self {
             Self::Interface { .. } => true,
@@ -174,7 +174,8 @@ impl fmt::Display for Operation {
             Self::ResetBackendCounters(id) => write!(f, "reset counters of backend {id}"),
             Self::Backend { id, backend } => {
                 let exclusive = if backend.flags & BackendFlags::EXCLUSIVE == 0 { "" } else { " exclusive" };
-                write!(f, "backend {id} state {}{exclusive}", backend.state)
+                let reset = if backend.flags & BackendFlags::RESET == 0 { "" } else { " reset" };
+                write!(f, "backend {id} state {}{exclusive}{reset}", backend.state)
             }
             Self::SlotTables(tables) => {
                 f.write_str("slots")?;

@@ -29,6 +29,8 @@ pub use keyword::{Keyword, UnknownKeyword};
 pub use name::{BackendName, InterfaceName, NameError, ServiceName};
 pub use path::{Path, Segment};
 pub use probe::Probe;
-pub use service::{DEFAULT_SLOTS, MAX_SLOTS, MAX_SNAT_ADDRESSES, Mode, Protocol, Service, ServiceAddress};
+pub use service::{
+    DEFAULT_SLOTS, MAX_SLOTS, MAX_SNAT_ADDRESSES, Mode, OnDown, Protocol, Service, ServiceAddress,
+};
 pub use shared::Shared;
 pub use suggest::nearest;

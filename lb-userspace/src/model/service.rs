@@ -60,6 +60,19 @@ pub enum Mode {
 
 keyword!(Mode { Nat = "nat", FullNat = "full-nat" });
 
+/// What becomes of TCP connections whose backend is down, disabled or removed. UDP flows go to another backend at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum OnDown {
+    /// The client's next packet goes to another backend, which does not know the connection and answers with a RST. What is idle
+    /// survives if the backend is back before.
+    #[default]
+    Reselect,
+    /// Both ends get a RST at once, idle ones too.
+    Reset,
+}
+
+keyword!(OnDown { Reselect = "reselect", Reset = "reset" });
+
 /// What clients connect to; unique in the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ServiceAddress {
@@ -98,6 +111,8 @@ pub struct Service {
     pub affinity_prefix: Option<u8>,
     /// [`Mode::FullNat`]: source addresses towards the backends.
     pub snat_addresses: Vec<IpAddr>,
+    /// What becomes of TCP connections of a backend that takes no packets any more.
+    pub on_down: OnDown,
     /// How its backends are checked; `None`: every backend is taken to be healthy.
     pub health: Option<HealthCheck>,
     /// Its backends, in the order of the file.
@@ -118,6 +133,7 @@ impl Service {
             slots: None,
             affinity_prefix: None,
             snat_addresses: Vec::new(),
+            on_down: OnDown::default(),
             health: None,
             backends: Vec::new(),
         }

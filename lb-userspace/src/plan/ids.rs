@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use lb_common::abi::{Backend, BackendState, Mode, Service};
+use lb_common::abi::{Backend, BackendFlags, BackendState, Mode, Service};
 use lb_common::maps::{DEFAULT_SNAT_ADDRESSES, MAX_SNAT_PER_SERVICE};
 
 use super::ranges::{Block, Ranges};
@@ -29,6 +29,8 @@ pub struct Ids {
     /// Removed, flows perhaps not gone: the elements as they stand in the map until then.
     releasing: BTreeMap<u32, Backend>,
     down_before: BTreeSet<u32>,
+    /// Those whose connections get a RST when they are removed.
+    reset: BTreeSet<u32>,
     snat: Ranges<u16>,
     snat_lists: BTreeMap<u16, Vec<[u32; 4]>>,
     pools: Ranges<u32>,
@@ -52,6 +54,7 @@ impl Ids {
             backends: BTreeMap::new(),
             releasing: BTreeMap::new(),
             down_before: BTreeSet::new(),
+            reset: BTreeSet::new(),
             snat: Ranges::new(u32::MAX),
             snat_lists: BTreeMap::new(),
             pools: Ranges::new(u32::MAX),
@@ -97,6 +100,7 @@ impl Ids {
         if let Some((service, _)) = live {
             let at = BackendAt { service, address, port: u16::from_be(backend.port) };
             self.backends.insert(at, id);
+            self.set_reset(id, backend.flags & BackendFlags::RESET != 0);
             if backend.state == BackendState::Down as u8 {
                 self.down_before.insert(id);
             }
@@ -142,6 +146,15 @@ impl Ids {
         self.down_before.remove(&id);
     }
 
+    /// Notes whether the backend's connections get a RST when it is removed.
+    pub(super) fn set_reset(&mut self, id: u32, reset: bool) {
+        if reset {
+            self.reset.insert(id);
+        } else {
+            self.reset.remove(&id);
+        }
+    }
+
     /// The elements of removed backends.
     pub(super) fn removed(&self) -> impl Iterator<Item = (u32, Backend)> {
         self.releasing.iter().map(|(id, backend)| (*id, *backend))
@@ -172,6 +185,7 @@ impl Ids {
                 family: family_of(at.address),
                 pool_base: self.pools.of(id).map_or(NO_POOL, |block| block.base),
                 service,
+                flags: if self.reset.remove(&id) { BackendFlags::RESET } else { 0 },
                 ..Backend::default()
             };
             self.releasing.insert(id, removed(backend));
@@ -295,5 +309,6 @@ pub fn snat_size(limits: &Limits) -> u32 {
 
 /// What a removed backend leaves in its element until its flows are gone.
 fn removed(backend: Backend) -> Backend {
-    Backend { state: BackendState::Unused as u8, weight: 0, flags: 0, ..backend }
+    let flags = backend.flags & BackendFlags::RESET;
+    Backend { state: BackendState::Unused as u8, weight: 0, flags, ..backend }
 }

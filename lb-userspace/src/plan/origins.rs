@@ -32,7 +32,10 @@ pub(super) fn add(image: &mut MapImage) {
     image.origins = origins.into_iter().collect();
     let mut exclusive = exclusive.into_iter().peekable();
     for (id, backend) in &mut image.backends {
-        backend.flags = if exclusive.next_if_eq(id).is_some() { BackendFlags::EXCLUSIVE } else { 0 };
+        backend.flags &= !BackendFlags::EXCLUSIVE;
+        if exclusive.next_if_eq(id).is_some() {
+            backend.flags |= BackendFlags::EXCLUSIVE;
+        }
     }
     image.own_addresses = own_addresses(image);
 }

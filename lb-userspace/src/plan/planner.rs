@@ -11,7 +11,10 @@ use super::settings::settings;
 use super::tables::{Ingredients, Tables};
 use super::{BackendAt, EntryKey, Ids, MapImage, PlanError, address_words, family_of};
 use crate::balance::{Candidate, registry};
-use crate::model::{AdminState, Backend, Config, Health, HealthView, Limits, Mode, Service, Shared};
+use crate::model::{
+    AdminState, Backend, Config, Health, HealthView, Limits, Mode, OnDown, Protocol, Service, ServiceAddress,
+    Shared,
+};
 
 /// What an image is made of.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +23,9 @@ pub struct Inputs<'a> {
     pub config: &'a Config,
     /// What the checks found; ignored for services without a check.
     pub health: &'a HealthView,
+    /// Backends whose remaining flows are to end now, as a drain's deadline has passed: they are disabled whatever else is said, and
+    /// both ends of their TCP connections get a RST, see [`abi::BackendFlags::RESET`].
+    pub resets: &'a BTreeSet<BackendAt>,
     /// The interfaces the program is (to be) attached to, by ifindex.
     pub interfaces: &'a BTreeMap<u32, abi::Interface>,
     /// Key of the flow hash: the configuration's, or else the one in the maps ([`MapImage::seed`]), or else a random one.
@@ -42,6 +48,7 @@ struct Last {
     seed: u64,
     services: Vec<Shared<Service>>,
     health: HealthView,
+    resets: BTreeSet<BackendAt>,
     image: Arc<MapImage>,
 }
 
@@ -85,6 +92,7 @@ impl Planner {
             seed: inputs.seed,
             services: config.services.clone(),
             health: inputs.health.clone(),
+            resets: inputs.resets.clone(),
             image: Arc::clone(&image),
         });
         Ok(image)
@@ -103,13 +111,18 @@ impl Planner {
     /// Plans for the services that differ from last time. No id is given or taken.
     fn plan_changes(&mut self, last: Last, inputs: &Inputs<'_>) -> Result<Arc<MapImage>, PlanError> {
         let config = inputs.config;
-        let Last { services, health, image, .. } = last;
+        let Last { services, health, resets, image, .. } = last;
+        let other: BTreeSet<ServiceAddress> =
+            resets.symmetric_difference(inputs.resets).map(|backend| backend.service).collect();
         let mut round =
             Round { ids: &mut self.ids, tables: &mut self.tables, image: Arc::unwrap_or_clone(image) };
         round.image.settings = settings(config, inputs.seed);
         round.image.interfaces.clone_from(inputs.interfaces);
         for (before, service) in services.iter().zip(&config.services) {
-            if !before.is(service) || !health.is_alike_for(&service.name, inputs.health) {
+            if !before.is(service)
+                || !health.is_alike_for(&service.name, inputs.health)
+                || other.contains(&service.at())
+            {
                 round.service(service, inputs)?;
             }
         }
@@ -194,7 +207,7 @@ impl Round<'_> {
         let (mut candidates, mut ids) = (Vec::new(), Vec::new());
         for backend in &service.backends {
             let id = self.ids.assign_backend(&at(service, backend), limits)?;
-            let element = self.backend(service_id, service, backend, id, inputs.health, limits)?;
+            let element = self.backend(service_id, service, backend, id, inputs)?;
             if element.state == abi::BackendState::Active as u8 && backend.weight > 0 {
                 let identity = SocketAddr::new(backend.address, backend.port).to_string();
                 candidates.push(Candidate { identity, weight: backend.weight });
@@ -214,30 +227,38 @@ impl Round<'_> {
         service: &Service,
         backend: &Backend,
         id: u32,
-        health: &HealthView,
-        limits: &Limits,
+        inputs: &Inputs<'_>,
     ) -> Result<abi::Backend, PlanError> {
-        let health = service.health.as_ref().map_or(Health::Up, |_| health.of(&service.name, &backend.name));
+        let health =
+            service.health.as_ref().map_or(Health::Up, |_| inputs.health.of(&service.name, &backend.name));
         if health != Health::Unknown {
             self.ids.heard_of(id);
         }
         let down = health == Health::Down || self.ids.was_down(id);
+        let ended = inputs.resets.contains(&at(service, backend));
+        let reset = service.protocol == Protocol::Tcp && (ended || service.on_down == OnDown::Reset);
+        self.ids.set_reset(id, reset);
         Ok(abi::Backend {
             addr: address_words(backend.address),
             port: backend.port.to_be(),
             state: match backend.state {
                 AdminState::Disabled => abi::BackendState::Disabled,
+                _ if ended => abi::BackendState::Disabled,
                 _ if down => abi::BackendState::Down,
                 AdminState::Draining => abi::BackendState::Draining,
                 AdminState::Enabled => abi::BackendState::Active,
             } as u8,
             family: family_of(backend.address),
             weight: u32::from(backend.weight.max(1)),
-            pool_base: self.ids.assign_pools(id, service.snat_addresses.len(), limits)?,
+            pool_base: self.ids.assign_pools(id, service.snat_addresses.len(), &inputs.config.limits)?,
             service: service_id,
-            // `origins::add` sets it; a change that leaves all places as they are leaves it as it is.
-            flags: self.image.backends.get(&id).map_or(0, |before| before.flags),
+            flags: self.exclusive(id) | if reset { abi::BackendFlags::RESET } else { 0 },
         })
+    }
+
+    /// `origins::add` sets it; a change that leaves all places as they are leaves it as it is.
+    fn exclusive(&self, id: u32) -> u16 {
+        self.image.backends.get(&id).map_or(0, |before| before.flags & abi::BackendFlags::EXCLUSIVE)
     }
 }
 

@@ -1,6 +1,8 @@
 //! Golden images, and the rules of ids.
 
-use std::collections::BTreeMap;
+mod resets;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use lb_common::abi::{Backend as Element, BackendState, Interface};
@@ -43,10 +45,19 @@ pub(crate) fn plan(planner: &mut Planner, config: &Config, health: &HealthView) 
 }
 
 fn try_plan(planner: &mut Planner, config: &Config, health: &HealthView) -> Result<MapImage, PlanError> {
+    try_plan_with(planner, config, health, &BTreeSet::new())
+}
+
+fn try_plan_with(
+    planner: &mut Planner,
+    config: &Config,
+    health: &HealthView,
+    resets: &BTreeSet<BackendAt>,
+) -> Result<MapImage, PlanError> {
     let interface = Interface { flags: 1, mtu: 1500, ..Interface::default() };
     let interfaces = BTreeMap::from([(2, interface)]);
     planner
-        .plan(&Inputs { config, health, interfaces: &interfaces, seed: 0x2a })
+        .plan(&Inputs { config, health, resets, interfaces: &interfaces, seed: 0x2a })
         .map(std::sync::Arc::unwrap_or_clone)
 }
 
@@ -158,7 +169,7 @@ fn a_removed_backends_id_is_not_given_away_before_its_flows_are_gone() {
     plan(&mut planner, &with(&["a", "bb"]), &none);
     let image = plan(&mut planner, &with(&["bb", "ccc"]), &none);
     assert_eq!((image.backends[&1].state, image.backends[&1].family), (BackendState::Unused as u8, 4));
-    assert_eq!(image.slots[&1].iter().collect::<std::collections::BTreeSet<_>>().len(), 2);
+    assert_eq!(image.slots[&1].iter().collect::<BTreeSet<_>>().len(), 2);
     assert!(image.backends.contains_key(&3));
     assert_eq!(planner.ids().releasing().collect::<Vec<_>>(), [1]);
 
@@ -273,7 +284,7 @@ proptest! {
 
     #[test]
     fn what_is_planned_for_changes_alone_is_what_is_planned_for_everything(
-        rounds in prop::collection::vec((0_usize..3, 0_usize..3, 0_u16..4, any::<bool>(), any::<bool>()), 1..12),
+        rounds in prop::collection::vec((0_usize..3, 0_usize..3, 0_u16..4, any::<bool>(), any::<bool>(), any::<bool>()), 1..12),
     ) {
         let names = ["a", "b", "c"];
         let mut draft = Draft {
@@ -287,7 +298,8 @@ proptest! {
             ..Draft::default()
         };
         let (mut health, mut planner) = (HealthView::default(), Planner::default());
-        for (at, host, weight, down, draining) in rounds {
+        let mut resets = BTreeSet::new();
+        for (at, host, weight, down, draining, reset) in rounds {
             let changed = &mut draft.services[at].backends[host];
             changed.weight = weight;
             changed.state = if draining { AdminState::Draining } else { AdminState::Enabled };
@@ -297,7 +309,13 @@ proptest! {
             let mut other = planner.clone();
             // Forgets what was planned last.
             other.release(u32::MAX);
-            prop_assert_eq!(plan(&mut planner, &config, &health), plan(&mut other, &config, &health));
+            let (service, backend) = (&draft.services[at], &draft.services[at].backends[host]);
+            let place = BackendAt { service: service.at(), address: backend.address, port: backend.port };
+            let _ = if reset { resets.insert(place) } else { resets.remove(&place) };
+            prop_assert_eq!(
+                try_plan_with(&mut planner, &config, &health, &resets).unwrap(),
+                try_plan_with(&mut other, &config, &health, &resets).unwrap()
+            );
         }
     }
 }

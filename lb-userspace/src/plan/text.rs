@@ -65,6 +65,9 @@ fn write_backend(f: &mut fmt::Formatter<'_>, id: u32, backend: &Backend) -> fmt:
     if backend.flags & BackendFlags::EXCLUSIVE != 0 {
         f.write_str(" exclusive")?;
     }
+    if backend.flags & BackendFlags::RESET != 0 {
+        f.write_str(" reset")?;
+    }
     writeln!(f)
 }
 

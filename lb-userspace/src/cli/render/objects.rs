@@ -99,6 +99,7 @@ pub(in crate::cli) fn service(service: &Service, style: Style) -> String {
         let addresses: Vec<String> = service.snat_addresses.iter().map(ToString::to_string).collect();
         lines.push(("SNAT addresses", addresses.join(", ")));
     }
+    lines.push(("on down", service.on_down.clone()));
     let health = service.health.as_ref().map_or_else(
         || "not checked".to_owned(),
         |health| {

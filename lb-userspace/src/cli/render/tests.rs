@@ -35,6 +35,7 @@ fn example_service() -> Service {
         slots: 65_537,
         affinity_prefix: Some(24),
         snat_addresses: vec!["10.0.0.2".parse().unwrap(), "10.0.0.3".parse().unwrap()],
+        on_down: "reset".to_owned(),
         health: Some(Health {
             interval: Some("1s".to_owned()),
             timeout: Some("500ms".to_owned()),
@@ -135,6 +136,7 @@ algorithm        source-hash
 slots            65537
 affinity prefix  24 bits
 SNAT addresses   10.0.0.2, 10.0.0.3
+on down          reset
 health           every 1s, timeout 500ms, rise 2, fall 3, port the backend's
 
 NAME   ADDRESS         WEIGHT  STATE   HEALTH
