@@ -7,6 +7,7 @@ pub mod config;
 pub mod control;
 pub mod flows;
 pub mod health;
+pub mod import;
 pub mod loader;
 pub mod maps;
 pub mod metrics;

@@ -10,7 +10,8 @@ use clap::{
     builder::{NonEmptyStringValueParser, PossibleValuesParser},
 };
 
-use crate::model::{AdminState, Algorithm, Keyword, Mode, OnDown, Protocol};
+use crate::import::Format;
+use crate::model::{AdminState, Algorithm, InterfaceName, Keyword, Mode, OnDown, Protocol};
 
 /// Control and look at `lbd`, the layer 4 load balancer.
 #[derive(Debug, Parser)]
@@ -288,10 +289,41 @@ pub enum ConfigCommand {
         #[arg(default_value = "/etc/lb/lb.toml")]
         file: PathBuf,
     },
+    /// Make a configuration of another balancer's; lbd need not run.
+    ///
+    /// It is printed, or written to --write FILE; the report of what has no counterpart, changed its meaning or was assumed goes to
+    /// the standard error, and into comments at the end of the configuration.
+    Import(Box<ImportArgs>),
     /// Have lbd read its file again.
     Reload,
     /// Have lbd look now whether somebody else changed the maps, and put them right; it does so by itself every 30 seconds.
     Repair,
+}
+
+/// `config import`.
+#[derive(Debug, ClapArgs)]
+pub struct ImportArgs {
+    /// What the file is for: found out unless given.
+    #[arg(long, value_enum)]
+    pub from: Option<Format>,
+    /// The file: `ipvsadm -Sn`, keepalived.conf, haproxy.cfg; - is the standard input.
+    #[arg(default_value = "-")]
+    pub file: PathBuf,
+    /// Write the configuration to a new file instead of the standard output.
+    #[arg(long, value_name = "FILE")]
+    pub write: Option<PathBuf>,
+    /// Interface of the configuration; several: repeat it or separate them by commas.
+    #[arg(long = "interface", value_name = "NAME", value_delimiter = ',')]
+    pub interfaces: Vec<InterfaceName>,
+    /// The VIP of listeners that are bound to every address.
+    #[arg(long, value_name = "ADDRESS")]
+    pub vip: Option<IpAddr>,
+    /// Source address towards backends of a proxy, which makes it full-nat; several: repeat it or separate them by commas.
+    #[arg(long = "snat-address", value_name = "ADDRESS", value_delimiter = ',')]
+    pub snat_addresses: Vec<IpAddr>,
+    /// The --config-id that keepalived runs with.
+    #[arg(long, value_name = "ID")]
+    pub config_id: Option<String>,
 }
 
 /// An address with or without a port.

@@ -9,6 +9,7 @@ use super::{
     commands::{self, Session},
     config,
     failure::{Exit, Failure},
+    import,
     render::Style,
 };
 use crate::api::Client;
@@ -43,6 +44,7 @@ pub(super) async fn text(args: Args) -> Result<String, Failure> {
         Command::Stats { rate } => commands::stats(&session, rate).await,
         Command::Drops => commands::drops(&session).await,
         Command::Config(ConfigCommand::Check { file }) => config::check(&session, &file),
+        Command::Config(ConfigCommand::Import(args)) => import::import(&session, *args),
         Command::Config(ConfigCommand::Reload) => commands::reload(&session).await,
         Command::Config(ConfigCommand::Repair) => commands::repair(&session).await,
         Command::Completions { shell } => {

@@ -235,6 +235,37 @@ async fn a_file_is_checked_without_a_daemon() {
 }
 
 #[tokio::test]
+async fn another_balancers_configuration_is_imported_without_a_daemon() {
+    let directory = tempfile::tempdir().unwrap();
+    let (nowhere, rules) = (directory.path().join("lbd.sock"), directory.path().join("rules"));
+    fs::write(&rules, "-A -t 203.0.113.10:80 -s rr\n-a -t 203.0.113.10:80 -r 10.0.0.11:80 -m -w 1\n-x\n")
+        .unwrap();
+    let line = format!("config import {} --interface eth0,eth1", rules.display());
+    let printed = run_at(&nowhere, &line).await.unwrap();
+    assert!(printed.contains("interfaces = [\"eth0\", \"eth1\"]\n"), "{printed}");
+    assert!(printed.contains("\naddress = \"10.0.0.11\"\n"), "{printed}");
+
+    let json: serde_json::Value =
+        serde_json::from_str(&run_at(&nowhere, &format!("{line} -o json")).await.unwrap()).unwrap();
+    assert_eq!((&json["format"], &json["config"]), (&"ipvsadm".into(), &printed.as_str().into()));
+    assert_eq!((&json["notes"][0]["line"], &json["notes"][0]["effect"]), (&3.into(), &"dropped".into()));
+    assert_eq!(json["notes"][0]["text"], "-x");
+
+    let target = directory.path().join("lb.toml");
+    let line = format!("{line} --write {}", target.display());
+    assert_eq!(run_at(&nowhere, &line).await.unwrap(), "");
+    assert_eq!(fs::read_to_string(&target).unwrap(), printed);
+    assert_eq!(run_at(&nowhere, &line).await.unwrap_err().exit, Exit::Conflict);
+    run_at(&nowhere, &format!("config check {}", target.display())).await.unwrap();
+
+    fs::write(&rules, "server { listen 80; }").unwrap();
+    let failure = run_at(&nowhere, &format!("config import {}", rules.display())).await.unwrap_err();
+    assert_eq!(failure.exit, Exit::Invalid);
+    assert!(failure.message.contains("--from ipvsadm|keepalived|haproxy"), "{failure}");
+    assert_eq!(run_at(&nowhere, "config import /nonexistent").await.unwrap_err().exit, Exit::NotFound);
+}
+
+#[tokio::test]
 async fn completions_name_the_commands() {
     let script = run_at(Path::new("/nowhere"), "completions bash").await.unwrap();
     assert!(script.contains("lbctl") && script.contains("backend"));

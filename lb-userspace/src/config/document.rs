@@ -5,8 +5,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::ConfigError;
+use super::edit::update;
 use super::parse::parse;
-use crate::model::Config;
+use crate::model::{Config, Draft};
 
 /// The text of a configuration file, as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +40,14 @@ impl Document {
     #[must_use]
     pub fn new(path: impl Into<PathBuf>, text: impl Into<String>) -> Self {
         Self { path: path.into(), text: text.into() }
+    }
+
+    /// The text of a file that means `draft`: only what differs from the defaults. `path` is what messages call it.
+    #[must_use]
+    pub fn of(path: impl Into<PathBuf>, draft: &Draft) -> Self {
+        let mut document = toml_edit::DocumentMut::new();
+        update(&mut document, &Draft::default(), draft);
+        Self::new(path, document.to_string())
     }
 
     /// The file.

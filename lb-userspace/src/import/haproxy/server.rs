@@ -1,0 +1,245 @@
+//! `server`: a backend.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::lines::Line;
+use super::proxy::{Settings, time};
+use crate::import::candidate::CandidateBackend;
+use crate::import::check::Checked;
+use crate::import::report::Ledger;
+use crate::model::AdminState;
+
+/// What a server is checked by if nothing else is said.
+const INTER: Duration = Duration::from_secs(2);
+
+/// Words of a server that stand alone.
+const FLAGS: [&str; 24] = [
+    "agent-check",
+    "allow-0rtt",
+    "no-agent-check",
+    "no-backup",
+    "no-check",
+    "no-check-ssl",
+    "no-send-proxy",
+    "no-send-proxy-v2",
+    "no-ssl",
+    "no-ssl-reuse",
+    "no-sslv3",
+    "no-tlsv10",
+    "no-tlsv11",
+    "no-tlsv12",
+    "no-tlsv13",
+    "no-tls-tickets",
+    "no-verifyhost",
+    "non-stick",
+    "stick",
+    "tfo",
+    "enabled",
+    "ssl-reuse",
+    "force-tlsv12",
+    "force-tlsv13",
+];
+
+/// What the words of a server say.
+#[derive(Debug, Default)]
+struct Words {
+    weight: Option<u32>,
+    check: bool,
+    inter: Option<Duration>,
+    rise: Option<u32>,
+    fall: Option<u32>,
+    port: Option<u16>,
+    disabled: bool,
+    ssl: bool,
+    /// What has no counterpart, and why.
+    foreign: Vec<String>,
+}
+
+/// Reads a server of a service with this port; `None` if it cannot be imported, which is reported.
+pub(super) fn read(
+    line: &Line,
+    settings: &Settings,
+    service_port: u16,
+    ledger: &mut Ledger,
+) -> Option<CandidateBackend> {
+    let (address, port) = match endpoint(line.word(2), service_port) {
+        Ok(endpoint) => endpoint,
+        Err(reason) => {
+            ledger.dropped(line.id, reason);
+            return None;
+        }
+    };
+    let mut words = Words::default();
+    for defaults in &settings.default_server {
+        ledger.used(defaults.id);
+        words.read(defaults.words.get(1..).unwrap_or_default());
+        for reason in words.foreign.drain(..) {
+            ledger.changed(defaults.id, reason);
+        }
+    }
+    words.read(line.words.get(3..).unwrap_or_default());
+    if words.ssl {
+        ledger
+            .dropped(line.id, "HAProxy speaks TLS to it, which a layer 4 balancer cannot do for the client");
+        return None;
+    }
+    for reason in words.foreign.drain(..) {
+        ledger.changed(line.id, reason);
+    }
+    let check = words.check.then(|| {
+        let interval = words.inter.unwrap_or(INTER);
+        Checked {
+            statement: line.id,
+            probe: settings.probe(),
+            interval,
+            timeout: settings.check_timeout().map_or(interval, |timeout| timeout.min(interval)),
+            rise: words.rise.unwrap_or(2),
+            fall: words.fall.unwrap_or(3),
+            port: words.port.filter(|wanted| *wanted != port),
+        }
+    });
+    Some(CandidateBackend {
+        statement: line.id,
+        name: Some(line.word(1).to_owned()),
+        address,
+        port,
+        weight: words.weight,
+        state: if words.disabled { AdminState::Disabled } else { AdminState::Enabled },
+        check,
+    })
+}
+
+impl Words {
+    fn read(&mut self, words: &[String]) {
+        let mut words = words.iter().map(String::as_str);
+        while let Some(word) = words.next() {
+            match word {
+                "check" => self.check = true,
+                "no-check" => self.check = false,
+                "disabled" => self.disabled = true,
+                "enabled" => self.disabled = false,
+                "ssl" => self.ssl = true,
+                "no-ssl" => self.ssl = false,
+                "backup" => {
+                    self.disabled = true;
+                    self.foreign("`backup`: there are no backups yet; it is disabled, so that it takes no share of the flows");
+                }
+                "send-proxy"
+                | "send-proxy-v2"
+                | "send-proxy-v2-ssl"
+                | "send-proxy-v2-ssl-cn"
+                | "check-send-proxy" => {
+                    self.foreign(format!(
+                        "`{word}`: no PROXY header is sent: the backend must not expect one; in mode `nat` it sees the client's address by itself"
+                    ));
+                }
+                "check-ssl" | "check-via-socks4" => {
+                    self.foreign(format!("`{word}`: the check opens a TCP connection only"));
+                }
+                word if FLAGS.contains(&word) => self.foreign(format!("`{word}` has no counterpart")),
+                word => {
+                    let value = words.next().unwrap_or_default();
+                    self.pair(word, value);
+                }
+            }
+        }
+    }
+
+    fn pair(&mut self, word: &str, value: &str) {
+        let number = value.parse::<u32>().ok();
+        let known = match word {
+            "weight" => number.map(|number| self.weight = Some(number)),
+            "inter" => time(value).map(|time| self.inter = Some(time)),
+            "rise" => number.map(|number| self.rise = Some(number)),
+            "fall" => number.map(|number| self.fall = Some(number)),
+            "port" => value.parse().ok().filter(|port| *port > 0).map(|port| self.port = Some(port)),
+            "fastinter" | "downinter" => {
+                return self.foreign(format!("`{word} {value}`: a check has one interval"));
+            }
+            "slowstart" => return self.foreign(format!("`slowstart {value}`: there is no slow start yet")),
+            "maxconn" | "maxqueue" | "minconn" => {
+                return self.foreign(format!("`{word} {value}`: connections are not limited or queued"));
+            }
+            "addr" => return self.foreign(format!("`addr {value}`: the backend's own address is checked")),
+            "on-marked-down" => {
+                return self.foreign(format!(
+                    "`on-marked-down {value}`: flows of a backend that goes down go to another one"
+                ));
+            }
+            "resolvers" | "init-addr" | "resolve-prefer" | "resolve-net" | "resolve-opts" => {
+                return self.foreign(format!("`{word} {value}`: names are not resolved"));
+            }
+            _ => return self.foreign(format!("`{word} {value}` has no counterpart")),
+        };
+        if known.is_none() {
+            self.foreign(format!("`{word} {value}` cannot be read"));
+        }
+    }
+
+    fn foreign(&mut self, reason: impl Into<String>) {
+        self.foreign.push(reason.into());
+    }
+}
+
+/// Address and port of a server; without a port, the one the client used.
+fn endpoint(text: &str, service_port: u16) -> Result<(IpAddr, u16), String> {
+    let text = match text.split_once('@') {
+        Some(("ipv4" | "ipv6" | "tcp" | "tcp4" | "tcp6", rest)) => rest,
+        Some((kind, _)) => return Err(format!("`{kind}@` is no TCP address")),
+        None => text,
+    };
+    let bare = text.trim_start_matches('[').trim_end_matches(']');
+    // An IPv6 address without a port has more than one colon, too, and HAProxy takes its last part for the port.
+    if let (Ok(address), false) = (bare.parse::<IpAddr>(), !text.starts_with('[') && text.contains(':')) {
+        return Ok((address, service_port));
+    }
+    let (host, port) = text.rsplit_once(':').unwrap_or((text, ""));
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let address = host.parse().map_err(|_| {
+        format!("`{text}` is not an address with a port: names are not resolved, sockets and variables not understood")
+    })?;
+    match port {
+        "" => Ok((address, service_port)),
+        port if port.starts_with(['+', '-']) => offset(service_port, port).map(|port| (address, port)),
+        port => match port.parse() {
+            Ok(port) => Ok((address, port)),
+            Err(_) => Err(format!("{port} is not a port; expected 1 to 65535")),
+        },
+    }
+}
+
+/// A port relative to the client's.
+fn offset(service_port: u16, text: &str) -> Result<u16, String> {
+    let offset: i32 = text.parse().map_err(|_| format!("{text} is not an offset of a port"))?;
+    u16::try_from(i32::from(service_port).saturating_add(offset))
+        .ok()
+        .filter(|port| *port > 0)
+        .ok_or_else(|| format!("{text} leads to no port"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_has_an_address_and_maybe_a_port() {
+        for (text, expected) in [
+            ("10.0.0.1:8080", Some(("10.0.0.1", 8080))),
+            ("10.0.0.1", Some(("10.0.0.1", 80))),
+            ("10.0.0.1:+1000", Some(("10.0.0.1", 1080))),
+            ("ipv4@10.0.0.1:81", Some(("10.0.0.1", 81))),
+            ("[2001:db8::1]:81", Some(("2001:db8::1", 81))),
+            ("[2001:db8::1]", Some(("2001:db8::1", 80))),
+            ("2001:db8::1:81", Some(("2001:db8::1", 81))),
+            ("app.example:81", None),
+            ("unix@/run/x", None),
+            ("10.0.0.1:-80", None),
+            ("10.0.0.1:99999", None),
+            ("", None),
+        ] {
+            let found = endpoint(text, 80).ok();
+            assert_eq!(found, expected.map(|(host, port)| (host.parse().unwrap(), port)), "{text}");
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! Whole inputs.
+
+mod golden;
+mod random;
+
+use std::io;
+
+use super::{Files, Format, Imported, Options, import};
+
+/// Files in memory.
+struct Memory(&'static [(&'static str, &'static str)]);
+
+impl Files for Memory {
+    fn read(&self, path: &str) -> io::Result<String> {
+        let found = self.0.iter().find(|(name, _)| *name == path);
+        found.map(|(_, text)| (*text).to_owned()).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn list(&self, directory: &str) -> io::Result<Vec<String>> {
+        let prefix = format!("{directory}/");
+        Ok(self.0.iter().filter_map(|(name, _)| name.strip_prefix(&prefix)).map(str::to_owned).collect())
+    }
+}
+
+fn imported(from: Format, text: &str, options: &Options) -> Imported {
+    import("input", text, Some(from), &Memory(&[]), options).unwrap_or_else(|error| panic!("{error}\n{text}"))
+}

@@ -1,0 +1,131 @@
+//! Properties of every input.
+
+use std::fs;
+use std::path::Path;
+
+use proptest::prelude::*;
+
+use super::super::{Effect, Format, Options};
+use super::imported;
+use crate::config::Document;
+
+const FORMATS: [Format; 3] = [Format::Ipvsadm, Format::Keepalived, Format::Haproxy];
+
+fn samples() -> Vec<String> {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/import/tests/golden");
+    let entries = fs::read_dir(golden).unwrap().map(|entry| entry.unwrap().path());
+    let inputs = entries.filter(|path| {
+        path.extension().is_some_and(|kind| kind == "rules" || kind == "conf" || kind == "cfg")
+    });
+    let mut texts: Vec<String> = inputs.map(|path| fs::read_to_string(path).unwrap()).collect();
+    texts.sort();
+    texts
+}
+
+fn options() -> impl Strategy<Value = Options> {
+    (any::<bool>(), any::<bool>()).prop_map(|(vip, snat)| Options {
+        vip: vip.then(|| "203.0.113.80".parse().unwrap()),
+        snat_addresses: if snat { vec!["10.0.0.2".parse().unwrap()] } else { Vec::new() },
+        ..Options::default()
+    })
+}
+
+/// A sample with some of its words, lines and characters exchanged, repeated and left out.
+fn mutated() -> impl Strategy<Value = String> {
+    let edit = (0..7_u8, any::<prop::sample::Index>(), any::<prop::sample::Index>());
+    (prop::sample::select(samples()), proptest::collection::vec(edit, 1..12)).prop_map(|(mut text, edits)| {
+        for (kind, from, to) in edits {
+            text = mutate(&text, kind, from, to);
+        }
+        text
+    })
+}
+
+fn mutate(text: &str, kind: u8, from: prop::sample::Index, to: prop::sample::Index) -> String {
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    if lines.is_empty() {
+        return "{".to_owned();
+    }
+    let (a, b) = (from.index(lines.len()), to.index(lines.len()));
+    match kind {
+        0 => drop(lines.remove(a)),
+        1 => lines.swap(a, b),
+        2 => lines.insert(b, lines[a].clone()),
+        3 => {
+            let words: Vec<&str> = lines[b].split_whitespace().collect();
+            let word = words.get(to.index(words.len().max(1))).copied().unwrap_or("}").to_owned();
+            let mut line: Vec<&str> = lines[a].split_whitespace().collect();
+            line.insert(from.index(line.len() + 1), &word);
+            lines[a] = line.join(" ");
+        }
+        4 => {
+            let mut words: Vec<&str> = lines[a].split_whitespace().collect();
+            if !words.is_empty() {
+                words.remove(to.index(words.len()));
+            }
+            lines[a] = words.join(" ");
+        }
+        5 => {
+            let at = to.index(lines[a].chars().count() + 1);
+            let odd = [
+                "{",
+                "}",
+                "\"",
+                "'",
+                "\\",
+                "$",
+                "@",
+                "=",
+                "\0",
+                "-1",
+                "99999999999",
+                "ä",
+                "~SEQ(a,1,9)",
+                "#",
+            ];
+            let mut chars: Vec<char> = lines[a].chars().collect();
+            let mut rest = chars.split_off(at);
+            chars.extend(odd[from.index(odd.len())].chars());
+            chars.append(&mut rest);
+            lines[a] = chars.into_iter().collect();
+        }
+        _ => lines.truncate(a + 1),
+    }
+    lines.join("\n")
+}
+
+fn is_valid(config: &str) -> bool {
+    Document::new("lb.toml", config).config().is_ok()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn any_text_gives_a_valid_configuration(text in ".{0,400}", options in options()) {
+        for format in FORMATS {
+            prop_assert!(is_valid(&imported(format, &text, &options).config));
+        }
+    }
+
+    #[test]
+    fn a_mutated_sample_gives_a_valid_configuration(text in mutated(), options in options()) {
+        for format in FORMATS {
+            prop_assert!(is_valid(&imported(format, &text, &options).config));
+        }
+    }
+
+    #[test]
+    fn a_line_that_nobody_knows_is_in_the_report(text in mutated(), at in any::<prop::sample::Index>()) {
+        let mut lines: Vec<&str> = text.lines().collect();
+        let at = at.index(lines.len() + 1);
+        lines.insert(at, "zyxw_unknown 1 2");
+        let text = lines.join("\n");
+        for format in FORMATS {
+            let notes = imported(format, &text, &Options::default()).notes;
+            let told = notes.iter().any(|note| note.text.contains("zyxw_unknown") && note.effect == Effect::Dropped);
+            // Unless it is part of a definition with several lines, whose text counts as used where it is defined.
+            prop_assert!(told || lines[..at].last().is_some_and(|line| line.trim_end().ends_with('\\')), "{:?}", format);
+        }
+    }
+}
