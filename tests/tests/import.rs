@@ -1,6 +1,7 @@
 //! The samples of `lbctl config import` are configurations that the real programs take.
 
 use std::{
+    os::unix::process::{CommandExt as _, ExitStatusExt as _},
     path::{Path, PathBuf},
     process::Command,
 };
