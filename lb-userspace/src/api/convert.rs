@@ -4,12 +4,12 @@ use std::{fmt::Display, net::IpAddr, str::FromStr, time::Duration};
 
 use super::{
     error::ApiError,
-    types::{BackendPatch, Health, NewBackend, NewService, ServicePatch},
+    types::{BackendPatch, Health, NewBackend, NewDrain, NewService, ServicePatch},
 };
 use crate::{
     config::parse_duration,
     control::{BackendChange, HealthChange, ServiceChange},
-    model::{Backend, DEFAULT_WEIGHT, Service, ServiceAddress},
+    model::{Backend, DEFAULT_WEIGHT, DrainEnd, Service, ServiceAddress},
 };
 
 /// The service that a body describes.
@@ -75,6 +75,7 @@ pub(super) fn new_backend(body: &NewBackend, service_port: u16) -> Result<Backen
         port: body.port.unwrap_or(service_port),
         weight: body.weight.unwrap_or(DEFAULT_WEIGHT),
         state: body.state.as_deref().map(|state| word("state", state)).transpose()?.unwrap_or_default(),
+        drain: None,
     })
 }
 
@@ -82,6 +83,17 @@ pub(super) fn new_backend(body: &NewBackend, service_port: u16) -> Result<Backen
 pub(super) fn backend_change(body: &BackendPatch) -> Result<BackendChange, ApiError> {
     let state = body.state.as_deref().map(|state| word("state", state)).transpose()?;
     Ok(BackendChange { weight: body.weight, state })
+}
+
+/// The deadline that a body describes.
+pub(super) fn new_drain(body: &NewDrain) -> Result<Option<(Duration, DrainEnd)>, ApiError> {
+    let then = body.then.as_deref().map(|then| word("then", then)).transpose()?;
+    match (duration("deadline", body.deadline.as_deref())?, then) {
+        (None, Some(_)) => {
+            Err(ApiError::invalid("then", "has no meaning without `deadline`; give one, or leave it out"))
+        }
+        (deadline, then) => Ok(deadline.map(|deadline| (deadline, then.unwrap_or_default()))),
+    }
 }
 
 /// An address without a prefix length.

@@ -16,7 +16,8 @@ use super::{
     schema::Address,
     traffic::{Drop, FlowTotals, Flows, Stats},
     types::{
-        Backend, BackendPatch, Checked, NewBackend, NewService, Repaired, Service, ServicePatch, Status,
+        Backend, BackendPatch, Checked, NewBackend, NewDrain, NewService, Repaired, Service, ServicePatch,
+        Status,
     },
     view,
 };
@@ -81,14 +82,16 @@ pub(super) async fn status(State(api): State<Api>) -> Answer<Status> {
 }
 
 pub(super) async fn services(State(api): State<Api>) -> Json<Vec<Service>> {
-    Json(api.control.snapshot().services.iter().map(|service| view::service(service)).collect())
+    let snapshot = api.control.snapshot();
+    Json(snapshot.services.iter().map(|service| view::service(service, &snapshot.drains)).collect())
 }
 
 pub(super) async fn service(
     State(api): State<Api>,
     Names(ServicePath { service: name }): Names<ServicePath>,
 ) -> Answer<Service> {
-    Ok(Json(view::service(find_service(&api.control.snapshot(), &name)?)))
+    let snapshot = api.control.snapshot();
+    Ok(Json(view::service(find_service(&snapshot, &name)?, &snapshot.drains)))
 }
 
 pub(super) async fn add_service(
@@ -98,7 +101,7 @@ pub(super) async fn add_service(
 ) -> Result<Created<Service>, ApiError> {
     let service = convert::new_service(&body)?;
     let snapshot = api.control.request(change.request(Edit::AddService(Box::new(service)))).await?;
-    Ok(Created(view::service(find_service(&snapshot, &body.name)?)))
+    Ok(Created(view::service(find_service(&snapshot, &body.name)?, &snapshot.drains)))
 }
 
 pub(super) async fn set_service(
@@ -110,7 +113,7 @@ pub(super) async fn set_service(
     let service = service_name(&api.control.snapshot(), &name)?;
     let edit = Edit::SetService { service, change: convert::service_change(&body)? };
     let snapshot = api.control.request(change.request(edit)).await?;
-    Ok(Json(view::service(find_service(&snapshot, &name)?)))
+    Ok(Json(view::service(find_service(&snapshot, &name)?, &snapshot.drains)))
 }
 
 pub(super) async fn remove_service(
@@ -128,7 +131,8 @@ pub(super) async fn backends(
     Names(ServicePath { service: name }): Names<ServicePath>,
 ) -> Answer<Vec<Backend>> {
     let snapshot = api.control.snapshot();
-    Ok(Json(find_service(&snapshot, &name)?.backends.iter().map(view::backend).collect()))
+    let backends = find_service(&snapshot, &name)?.backends.iter();
+    Ok(Json(backends.map(|backend| view::backend(backend, &snapshot.drains)).collect()))
 }
 
 pub(super) async fn add_backend(
@@ -153,6 +157,26 @@ pub(super) async fn set_backend(
     let names = backend_name(&api.control.snapshot(), &service, &backend)?;
     let edit =
         Edit::SetBackend { service: names.0, backend: names.1, change: convert::backend_change(&body)? };
+    let snapshot = api.control.request(change.request(edit)).await?;
+    Ok(Json(find_backend(&snapshot, &service, &backend)?))
+}
+
+pub(super) async fn backend(
+    State(api): State<Api>,
+    Names(BackendPath { service, backend }): Names<BackendPath>,
+) -> Answer<Backend> {
+    Ok(Json(find_backend(&api.control.snapshot(), &service, &backend)?))
+}
+
+pub(super) async fn drain_backend(
+    State(api): State<Api>,
+    Names(BackendPath { service, backend }): Names<BackendPath>,
+    Params(change): Params<Change>,
+    Body(body): Body<NewDrain>,
+) -> Answer<Backend> {
+    let names = backend_name(&api.control.snapshot(), &service, &backend)?;
+    let deadline = convert::new_drain(&body)?;
+    let edit = Edit::DrainBackend { service: names.0, backend: names.1, deadline };
     let snapshot = api.control.request(change.request(edit)).await?;
     Ok(Json(find_backend(&snapshot, &service, &backend)?))
 }
@@ -270,7 +294,7 @@ fn find_service<'a>(snapshot: &'a Snapshot, name: &str) -> Result<&'a ServiceVie
 fn find_backend(snapshot: &Snapshot, service: &str, name: &str) -> Result<Backend, Error> {
     let service = find_service(snapshot, service)?;
     let found = service.backend(name).ok_or_else(|| unknown_backend(&service.desired, name))?;
-    Ok(view::backend(found))
+    Ok(view::backend(found, &snapshot.drains))
 }
 
 /// The name if it is that of a service; what is no name at all is an unknown service, too.

@@ -32,6 +32,6 @@ pub use traffic::{
     BackendFlows, BackendStats, Drop, Flow, FlowTotals, Flows, InterfaceTraffic, ServiceStats, Stats, Traffic,
 };
 pub use types::{
-    Backend, BackendPatch, BackendTotals, Checked, DriftCount, Health, Interface, NewBackend, NewService,
-    Repaired, Service, ServicePatch, Status,
+    Backend, BackendPatch, BackendTotals, Checked, Drain, DriftCount, Health, Interface, NewBackend,
+    NewDrain, NewService, Repaired, Service, ServicePatch, Status,
 };

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use aide::axum::{
     ApiRouter,
-    routing::{get_with, patch_with, post_with},
+    routing::{get_with, post_with},
 };
 use axum::{
     Router,
@@ -90,11 +90,22 @@ fn services() -> ApiRouter<Api> {
         )
         .api_route(
             "/v1/services/{service}/backends/{backend}",
-            patch_with(on::set_backend, changes("setBackend", "Changes a backend; what is left out stays."))
+            get_with(on::backend, about("backend", "A backend."))
+                .patch_with(
+                    on::set_backend,
+                    changes("setBackend", "Changes a backend; what is left out stays."),
+                )
                 .delete_with(
                     on::remove_backend,
                     changes("removeBackend", "Removes a backend; its flows end."),
                 ),
+        )
+        .api_route(
+            "/v1/services/{service}/backends/{backend}/drain",
+            post_with(
+                on::drain_backend,
+                changes("drainBackend", "Lets a backend keep its flows but take none."),
+            ),
         )
 }
 

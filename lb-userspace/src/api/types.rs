@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::object;
 use super::schema::{Address, Duration, Name, Word};
-use crate::model::{AdminState, Algorithm, Mode, Protocol};
+use crate::model::{AdminState, Algorithm, DrainEnd, Mode, Protocol};
 
 /// `GET /v1/status`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -126,6 +126,41 @@ pub struct Backend {
     pub effective: String,
     /// What its checks say: `up`, `down` or `unknown`.
     pub health: String,
+    /// How far its drain is; only while it is draining.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain: Option<Drain>,
+}
+
+/// How far a drain is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Drain {
+    /// The deadline, such as `2026-11-22T23:10:00Z`; none: it has all the time that its flows take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    /// What becomes of flows that are left at the deadline: `keep` or `rst`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub then: Option<String>,
+    /// Flows that have not ended, as of the last scan, which is about a second ago; none: not counted yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flows: Option<u64>,
+    /// Whether the last flow has ended.
+    pub drained: bool,
+    /// Whether the deadline is over.
+    pub expired: bool,
+}
+
+/// Body of `POST /v1/services/{service}/backends/{backend}/drain`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewDrain {
+    /// How long it may take, such as `60s`; `100ms` to `168h`. If left out: as long as its flows take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Duration>")]
+    pub deadline: Option<String>,
+    /// What becomes of flows that are left at the deadline: `keep` (if left out) or `rst`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Word<DrainEnd>>")]
+    pub then: Option<String>,
 }
 
 /// Parameters of a health check. In a request, what is left out takes its default.

@@ -7,17 +7,17 @@ use lb_common::abi::{BackendState, DropReason, FlowState};
 use super::{
     data::{Counters, FlowCount, FlowList, FlowRecord},
     traffic::{BackendFlows, BackendStats, Drop, Flow, FlowTotals, Flows, ServiceStats, Stats},
-    types::{Backend, BackendTotals, Checked, DriftCount, Health, Repaired, Service},
+    types::{Backend, BackendTotals, Checked, Drain, DriftCount, Health, Repaired, Service},
 };
 use crate::{
     config::format_duration,
-    control::{BackendView, ServiceView, Snapshot},
+    control::{BackendView, DrainView, DrainViews, ServiceView, Snapshot},
     model::{Draft, HealthCheck, Keyword as _, Protocol},
     reconcile::DriftCounts,
 };
 
 /// A service.
-pub(super) fn service(view: &ServiceView) -> Service {
+pub(super) fn service(view: &ServiceView, drains: &DrainViews) -> Service {
     let desired = &view.desired;
     Service {
         name: desired.name.to_string(),
@@ -32,12 +32,12 @@ pub(super) fn service(view: &ServiceView) -> Service {
         snat_addresses: desired.snat_addresses.clone(),
         on_down: desired.on_down.to_string(),
         health: desired.health.as_ref().map(health),
-        backends: view.backends.iter().map(backend).collect(),
+        backends: view.backends.iter().map(|view| backend(view, drains)).collect(),
     }
 }
 
 /// A backend.
-pub(super) fn backend(view: &BackendView) -> Backend {
+pub(super) fn backend(view: &BackendView, drains: &DrainViews) -> Backend {
     Backend {
         name: view.desired.name.to_string(),
         id: view.id,
@@ -47,6 +47,18 @@ pub(super) fn backend(view: &BackendView) -> Backend {
         state: view.desired.state.to_string(),
         effective: state_text(view.state).to_owned(),
         health: view.health.as_str().to_owned(),
+        drain: drains.get(&view.id).map(drain),
+    }
+}
+
+fn drain(view: &DrainView) -> Drain {
+    let DrainView { drain, flows, drained, expired } = *view;
+    Drain {
+        until: drain.map(|drain| drain.until.to_string()),
+        then: drain.map(|drain| drain.then.to_string()),
+        flows,
+        drained,
+        expired,
     }
 }
 

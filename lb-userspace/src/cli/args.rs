@@ -11,7 +11,7 @@ use clap::{
 };
 
 use crate::import::Format;
-use crate::model::{AdminState, Algorithm, InterfaceName, Keyword, Mode, OnDown, Protocol};
+use crate::model::{AdminState, Algorithm, DrainEnd, InterfaceName, Keyword, Mode, OnDown, Protocol};
 
 /// Control and look at `lbd`, the layer 4 load balancer.
 #[derive(Debug, Parser)]
@@ -30,8 +30,7 @@ pub struct Args {
 
 /// Heading of the options that every command has.
 const EVERYWHERE: &str = "Options of every command";
-const EXIT_CODES: &str =
-    "Exit codes: 0 done, 1 failed, 2 invalid input, 3 not found, 4 conflict, 5 lbd cannot be reached";
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 invalid input, 3 not found, 4 conflict, 5 lbd cannot be reached,\n6 the answer is no: files differ (config diff), flows are left at the deadline (backend drain --wait)";
 
 /// Form of what is printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -236,6 +235,29 @@ pub enum BackendCommand {
         #[command(flatten)]
         change: ChangeArgs,
     },
+    /// Let a backend keep its flows but take none.
+    Drain(DrainArgs),
+    /// End a drain: the backend takes flows again.
+    Undrain {
+        #[command(flatten)]
+        backend: BackendArg,
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
+    /// Let a backend take flows while it is healthy.
+    Enable {
+        #[command(flatten)]
+        backend: BackendArg,
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
+    /// Take a backend out; its flows go to others, which ends TCP connections.
+    Disable {
+        #[command(flatten)]
+        backend: BackendArg,
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
     /// Remove a backend; its flows end.
     #[command(name = "rm", visible_alias = "remove")]
     Remove {
@@ -244,6 +266,24 @@ pub enum BackendCommand {
         #[command(flatten)]
         change: ChangeArgs,
     },
+}
+
+/// `backend drain`.
+#[derive(Debug, ClapArgs)]
+pub struct DrainArgs {
+    #[command(flatten)]
+    pub backend: BackendArg,
+    /// How long it may take, such as 60s; if left out, as long as its flows take.
+    #[arg(long, value_name = "DURATION")]
+    pub deadline: Option<String>,
+    /// What becomes of flows that are left at the deadline: they go on, or both ends are sent a RST.
+    #[arg(long, requires = "deadline", value_parser = words::<DrainEnd>())]
+    pub then: Option<String>,
+    /// Show the number of flows that are left until there is none, or the deadline is over (then exit code 6).
+    #[arg(long)]
+    pub wait: bool,
+    #[command(flatten)]
+    pub change: ChangeArgs,
 }
 
 /// What `backend add` and `backend set` have in common.

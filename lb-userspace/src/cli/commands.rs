@@ -10,6 +10,7 @@ use super::{
         BackendArg, BackendCommand, ChangeArgs, FlowCommand, ServiceAdd, ServiceCommand, ServiceOptions,
         ServiceSet,
     },
+    drain,
     failure::{Exit, Failure},
     render::{self, Style},
 };
@@ -17,6 +18,7 @@ use crate::api::{
     Backend, BackendPatch, Checked, Client, Drop, FlowTotals, Flows, Health, NewBackend, NewService,
     Repaired, Service, ServicePatch, Stats, Status, encode,
 };
+use crate::model::AdminState;
 
 type Text = Result<String, Failure>;
 
@@ -119,6 +121,13 @@ pub(super) async fn backend(session: &Session, command: BackendCommand) -> Text 
             let changed: Backend = client.send(Method::PATCH, &path, &patch).await?;
             let service = &backend.service.service;
             session.show(&changed, |changed| done("backend", &[service, &changed.name], "changed", change))
+        }
+        BackendCommand::Drain(args) => drain::drain(session, args).await,
+        BackendCommand::Undrain { backend, change } | BackendCommand::Enable { backend, change } => {
+            drain::set_state(session, &backend, AdminState::Enabled, change).await
+        }
+        BackendCommand::Disable { backend, change } => {
+            drain::set_state(session, &backend, AdminState::Disabled, change).await
         }
         BackendCommand::Remove { backend, change } => {
             client.call(Method::DELETE, &with_query(backend_path(&backend), change), Bytes::new()).await?;
@@ -239,15 +248,15 @@ fn service_path(service: &str) -> String {
     format!("/v1/services/{}", encode(service))
 }
 
-fn backend_path(backend: &BackendArg) -> String {
+pub(super) fn backend_path(backend: &BackendArg) -> String {
     format!("{}/backends/{}", service_path(&backend.service.service), encode(&backend.backend))
 }
 
-fn with_query(path: String, change: ChangeArgs) -> String {
+pub(super) fn with_query(path: String, change: ChangeArgs) -> String {
     if change.runtime { path + "?runtime=true" } else { path }
 }
 
-fn done(what: &str, names: &[&String], verb: &str, change: ChangeArgs) -> String {
+pub(super) fn done(what: &str, names: &[&String], verb: &str, change: ChangeArgs) -> String {
     let names: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
     let unsaved = if change.runtime { " (not in the configuration file)" } else { "" };
     format!("{what} {} {verb}{unsaved}\n", names.join(" "))

@@ -19,6 +19,8 @@ pub enum Exit {
     Conflict = 4,
     /// The daemon cannot be reached.
     Unreachable = 5,
+    /// Nothing failed, but the answer is no: files differ, flows are left.
+    Negative = 6,
 }
 
 impl From<Exit> for ExitCode {

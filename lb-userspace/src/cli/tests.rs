@@ -1,5 +1,7 @@
 //! Whole command lines against a served API: what is printed, and how they end.
 
+mod drains;
+
 use std::{fs, os::unix::net::UnixListener, path::Path};
 
 use clap::Parser as _;
@@ -63,9 +65,9 @@ no backends; add one: `lbctl backend add mail NAME ADDRESS:PORT`
         "backend mail m1 changed\n"
     );
     let list = "\
-NAME  ADDRESS         WEIGHT  STATE     HEALTH
-m1    10.0.0.25:2525      10  draining  unknown
-m2    10.0.0.26:25       100  disabled  unknown
+NAME  ADDRESS         WEIGHT  STATE     HEALTH   DRAIN
+m1    10.0.0.25:2525      10  draining  unknown  flows not counted yet
+m2    10.0.0.26:25       100  disabled  unknown  -
 ";
     assert_eq!(run(&daemon, "backend list mail").await, list);
     let services = "\

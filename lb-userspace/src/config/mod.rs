@@ -8,6 +8,7 @@ mod duration;
 mod edit;
 mod error;
 mod node;
+mod notes;
 mod parse;
 mod parse_service;
 mod reader;

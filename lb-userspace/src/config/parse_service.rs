@@ -3,7 +3,7 @@
 use super::parse::set;
 use super::reader::TableReader;
 use super::scalar;
-use crate::model::{Backend, DEFAULT_WEIGHT, HealthCheck, Service, ServiceAddress};
+use crate::model::{Backend, DEFAULT_WEIGHT, Drain, HealthCheck, Service, ServiceAddress};
 
 /// A service without mistakes.
 pub(super) fn service(table: TableReader<'_>) -> Option<Service> {
@@ -63,6 +63,12 @@ fn backend(table: TableReader<'_>, service_port: u16) -> Option<Backend> {
     let port = table.value("port", &kind).unwrap_or(service_port);
     let weight = table.value("weight", &scalar::weight()).unwrap_or(DEFAULT_WEIGHT);
     let state = table.value("state", &scalar::keyword("a state")).unwrap_or_default();
+    let then = table.value("drain_then", &scalar::keyword("an end of a drain"));
+    let until = match then {
+        Some(_) => table.required("drain_until", &scalar::timestamp()),
+        None => table.value("drain_until", &scalar::timestamp()),
+    };
+    let drain = until.map(|until| Drain { until, then: then.unwrap_or_default() });
     table.end();
-    Some(Backend { name: name?, address: address?, port, weight, state })
+    Some(Backend { name: name?, address: address?, port, weight, state, drain })
 }

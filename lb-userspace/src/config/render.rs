@@ -2,10 +2,12 @@
 
 use std::net::SocketAddr;
 
-use toml_edit::{Array, Value};
+use toml_edit::{Array, Datetime, Value};
 
 use super::duration::format_duration;
-use crate::model::{AdminState, Backend, DEFAULT_WEIGHT, Draft, HealthCheck, Keyword as _, Service};
+use crate::model::{
+    AdminState, Backend, DEFAULT_WEIGHT, Draft, HealthCheck, Keyword as _, Service, Timestamp,
+};
 
 /// A key below a table (one or two steps) and its value; `None`: the key is not there.
 pub(super) type Entry = (&'static [&'static str], Option<Value>);
@@ -76,6 +78,8 @@ pub(super) fn backend(backend: &Backend) -> Vec<Entry> {
         (&["port"], Some(i64::from(backend.port).into())),
         (&["weight"], Some(i64::from(backend.weight).into())),
         (&["state"], Some(backend.state.as_str().into())),
+        (&["drain_until"], backend.drain.map(|drain| time(drain.until))),
+        (&["drain_then"], backend.drain.map(|drain| drain.then.as_str().into())),
     ]
 }
 
@@ -96,6 +100,7 @@ pub(super) fn new_backend(wanted: &Backend, service_port: u16) -> Vec<Entry> {
         port: service_port,
         weight: DEFAULT_WEIGHT,
         state: AdminState::default(),
+        drain: None,
         ..wanted.clone()
     };
     unlike(backend(wanted), &backend(&default), &["name", "address"])
@@ -110,6 +115,12 @@ fn unlike(entries: Vec<Entry>, defaults: &[Entry], always: &[&str]) -> Vec<Entry
 /// Whether two values mean the same.
 pub(super) fn same(a: &Option<Value>, b: &Option<Value>) -> bool {
     a.as_ref().map(ToString::to_string) == b.as_ref().map(ToString::to_string)
+}
+
+/// A moment in TOML's notation, which is that of RFC 3339.
+fn time(time: Timestamp) -> Value {
+    let text = time.to_string();
+    text.parse::<Datetime>().map_or_else(|_| text.into(), Value::from)
 }
 
 fn list(values: &[impl ToString]) -> Value {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use toml_edit::Value;
 
 use super::duration::parse_duration;
-use crate::model::{BackendName, InterfaceName, Keyword, ServiceName, SnatPorts};
+use crate::model::{BackendName, InterfaceName, Keyword, ServiceName, SnatPorts, Timestamp};
 
 /// A kind of value: how to read it, and what to say if that fails.
 pub(super) struct Kind<T> {
@@ -75,6 +75,14 @@ pub(super) fn seed() -> Kind<u64> {
 pub(super) fn duration() -> Kind<Duration> {
     let expected = "a whole number and a unit such as \"500ms\", \"30s\", \"5m\" or \"2h\"";
     kind("a duration", expected, |value| parse_duration(value.as_str()?))
+}
+
+/// A moment: TOML's own notation, or the same as a string.
+pub(super) fn timestamp() -> Kind<Timestamp> {
+    kind("a time", "one in UTC such as 2026-11-22T23:10:00Z", |value| match value {
+        Value::Datetime(time) => time.value().to_string().parse().ok(),
+        _ => value.as_str()?.parse().ok(),
+    })
 }
 
 pub(super) fn path() -> Kind<PathBuf> {

@@ -1,10 +1,11 @@
 //! The file as control's store.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use super::save::{self, means_the_same};
-use super::{ConfigError, Document, WriteError};
-use crate::control::{Error, ErrorKind, Staged, Store};
+use super::{ConfigError, Document, WriteError, notes};
+use crate::control::{Error, ErrorKind, Notes, Staged, Store};
 use crate::model::Config;
 
 /// The configuration file. It is read anew for every change, so that what the operator wrote into it meanwhile (comments, order)
@@ -20,6 +21,12 @@ impl FileStore {
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }
     }
+
+    /// A file beside it; where it is a link, beside what that leads to.
+    fn beside(&self, suffix: &str) -> PathBuf {
+        let target = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
+        notes::with_suffix(&target, suffix)
+    }
 }
 
 impl Store for FileStore {
@@ -34,6 +41,20 @@ impl Store for FileStore {
         }
         Ok(Box::new(document.stage(to)?))
     }
+
+    fn notes(&self) -> Result<Notes, Error> {
+        let path = self.beside(".state");
+        notes::read(&path).map_err(|error| io(&path, "read what was noted", &error))
+    }
+
+    fn note(&self, notes: &Notes) -> Result<(), Error> {
+        let path = self.beside(".state");
+        notes::write(&path, notes).map_err(|error| io(&path, "write down", &error))
+    }
+}
+
+fn io(path: &Path, action: &str, error: &io::Error) -> Error {
+    Error::new(ErrorKind::File, "", format!("{}: cannot {action}: {error}", path.display()))
 }
 
 impl Staged for save::Staged {
@@ -69,9 +90,6 @@ impl From<WriteError> for Error {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-    use std::path::Path;
-
     use super::*;
     use crate::control::fixture::{SharedMaps, backend, moment, name};
     use crate::control::{BackendChange, Control, Edit, Event, Persist, Request};

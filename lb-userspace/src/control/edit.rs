@@ -6,10 +6,10 @@ use std::{
     time::Duration,
 };
 
-use super::Error;
+use super::{Error, MAX_DRAIN};
 use crate::model::{
-    AdminState, Algorithm, Backend, BackendName, Draft, HealthCheck, Mode, OnDown, Service, ServiceName,
-    Shared,
+    AdminState, Algorithm, Backend, BackendName, Draft, Drain, DrainEnd, HealthCheck, Mode, OnDown, Service,
+    ServiceName, Shared, Timestamp,
 };
 
 /// A change of the desired state.
@@ -45,6 +45,15 @@ pub enum Edit {
         /// What of it.
         change: BackendChange,
     },
+    /// Lets a backend keep its flows but take none.
+    DrainBackend {
+        /// Where.
+        service: ServiceName,
+        /// Which.
+        backend: BackendName,
+        /// How long it has, and what happens then; `None`: as long as its flows take.
+        deadline: Option<(Duration, DrainEnd)>,
+    },
     /// Removes a backend; its flows end.
     RemoveBackend {
         /// Where.
@@ -53,6 +62,9 @@ pub enum Edit {
         backend: BackendName,
     },
 }
+
+/// Shortest time that a drain may be given.
+const MIN_DRAIN: Duration = Duration::from_millis(100);
 
 /// What changes of a service; `None` stays.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -103,11 +115,11 @@ pub struct BackendChange {
 }
 
 impl Edit {
-    /// Changes a draft. What comes out is to be checked.
+    /// Changes a draft at the time `wall`. What comes out is to be checked.
     ///
     /// # Errors
     /// What is to be changed is not there, or what is to be added is there already.
-    pub fn apply(&self, draft: &mut Draft) -> Result<(), Error> {
+    pub fn apply(&self, draft: &mut Draft, wall: Timestamp) -> Result<(), Error> {
         match self {
             Self::AddService(service) => add_service(draft, service),
             Self::SetService { service, change } => {
@@ -122,6 +134,25 @@ impl Edit {
             Self::AddBackend { service, backend } => add_backend(find_service(draft, service)?, backend),
             Self::SetBackend { service, backend, change } => {
                 change.apply(find_backend(find_service(draft, service)?, backend)?);
+                Ok(())
+            }
+            Self::DrainBackend { service, backend, deadline } => {
+                let path = format!("services[{service}].backends[{backend}].deadline");
+                let backend = find_backend(find_service(draft, service)?, backend)?;
+                backend.state = AdminState::Draining;
+                backend.drain = match *deadline {
+                    None => None,
+                    Some((time, then)) if (MIN_DRAIN..=MAX_DRAIN).contains(&time) => {
+                        Some(Drain { until: wall.after(time), then })
+                    }
+                    Some((time, _)) => {
+                        let time = time.as_secs_f64();
+                        return Err(Error::invalid(
+                            path,
+                            format!("{time} s is not a deadline; expected 100ms to 168h"),
+                        ));
+                    }
+                };
                 Ok(())
             }
             Self::RemoveBackend { service, backend } => {
@@ -147,6 +178,13 @@ impl fmt::Display for Edit {
             }
             Self::SetBackend { service, backend, .. } => {
                 write!(f, "change backend {backend} of service {service}")
+            }
+            Self::DrainBackend { service, backend, deadline } => {
+                write!(f, "drain backend {backend} of service {service}")?;
+                match deadline {
+                    Some((time, then)) => write!(f, " for {time:?}, then {then}"),
+                    None => Ok(()),
+                }
             }
             Self::RemoveBackend { service, backend } => {
                 write!(f, "remove backend {backend} from service {service}")
@@ -206,6 +244,9 @@ impl BackendChange {
     fn apply(self, backend: &mut Backend) {
         backend.weight = self.weight.unwrap_or(backend.weight);
         backend.state = self.state.unwrap_or(backend.state);
+        if backend.state != AdminState::Draining {
+            backend.drain = None;
+        }
     }
 }
 

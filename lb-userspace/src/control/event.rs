@@ -1,6 +1,6 @@
 //! What control reacts to.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Instant};
 
 use lb_common::abi::Interface;
 
@@ -26,16 +26,6 @@ pub enum Event {
         /// Whether it is healthy.
         up: bool,
     },
-    /// Whether the remaining flows of a backend are to end, as a drain's deadline has passed: until this comes with `reset: false` or the
-    /// backend is removed, it is disabled, and both ends of its TCP connections get a RST.
-    ResetFlows {
-        /// Its service.
-        service: ServiceName,
-        /// Its name.
-        backend: BackendName,
-        /// Whether they end.
-        reset: bool,
-    },
     /// The interfaces the program is attached to, by ifindex: all of them, whenever something of one changed.
     Interfaces(BTreeMap<u32, Interface>),
     /// A route, a neighbour, a link or an address changed: next hops are to be looked up again.
@@ -44,6 +34,13 @@ pub enum Event {
     BackendReleased {
         /// The id.
         id: u32,
+    },
+    /// How many flows that have not ended a scan found for the backends that are drained.
+    Census {
+        /// When the scan began.
+        began: Instant,
+        /// By id; a backend that is missing has none.
+        flows: BTreeMap<u32, u64>,
     },
     /// Look now whether somebody else changed the maps, and put them right.
     Repair,

@@ -2,11 +2,14 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Instant,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
-use super::{Control, Error, ErrorKind, Handle, Staged, Store, spawn};
+use super::{Control, Error, ErrorKind, Handle, Notes, Now, Staged, Store, spawn};
 use crate::{
     maps::{FakeMaps, LbMaps, MapError, Operation, Part},
     model::{
@@ -26,11 +29,18 @@ struct Contents {
     commit_fails: bool,
     /// Staged changes that are neither committed nor dropped.
     staged: usize,
+    notes: Notes,
 }
 
 impl MemoryStore {
     pub(crate) fn new(config: Config) -> Self {
-        let contents = Contents { config: Ok(config), read_only: false, commit_fails: false, staged: 0 };
+        let contents = Contents {
+            config: Ok(config),
+            read_only: false,
+            commit_fails: false,
+            staged: 0,
+            notes: Notes::default(),
+        };
         Self(Arc::new(Mutex::new(contents)))
     }
 
@@ -81,6 +91,15 @@ impl Store for MemoryStore {
             Ok(())
         })?;
         Ok(Box::new(MemoryStaged { store: self.clone(), to: to.clone() }))
+    }
+
+    fn notes(&self) -> Result<Notes, Error> {
+        Ok(self.with(|contents| contents.notes.clone()))
+    }
+
+    fn note(&self, notes: &Notes) -> Result<(), Error> {
+        self.with(|contents| contents.notes = notes.clone());
+        Ok(())
     }
 }
 
@@ -186,8 +205,18 @@ pub(crate) fn control(store: &MemoryStore, maps: &SharedMaps) -> Control {
 
 /// A running control of a file and maps of its own.
 pub(crate) fn handle(store: &MemoryStore) -> Handle {
-    let now = moment();
-    spawn(control(store, &SharedMaps::default()), move || now).unwrap().0
+    clocked(store).0
+}
+
+/// As [`handle`], with its clock: milliseconds that have passed. They stand still unless somebody moves them.
+pub(crate) fn clocked(store: &MemoryStore) -> (Handle, Arc<AtomicU64>) {
+    let (begin, clock) = (Now::from(moment()), Arc::new(AtomicU64::new(0)));
+    let passed = Arc::clone(&clock);
+    let now = move || {
+        let time = Duration::from_millis(passed.load(Ordering::Relaxed));
+        Now { instant: begin.instant + time, wall: begin.wall.after(time), boot: begin.boot + time }
+    };
+    (spawn(control(store, &SharedMaps::default()), now).unwrap().0, clock)
 }
 
 /// Service `web` (checked) with `b1` and `b2`, service `dns` (not checked) with `d1`.
@@ -224,5 +253,6 @@ pub(crate) fn backend(name: &str, address: &str, port: u16) -> Backend {
         port,
         weight: 100,
         state: AdminState::Enabled,
+        drain: None,
     }
 }

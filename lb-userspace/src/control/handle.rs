@@ -1,10 +1,10 @@
 //! Runs control on a thread of its own; system calls on maps and files block.
 
-use std::{io, sync::Arc, thread, time::Instant};
+use std::{io, sync::Arc, thread};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{Control, Error, ErrorKind, Event, Request, Snapshot};
+use super::{Control, Error, ErrorKind, Event, Now, Request, Snapshot};
 
 /// Events that may wait. A request that finds the queue full is refused; reports wait for room.
 const QUEUE: usize = 256;
@@ -95,7 +95,7 @@ fn ended() -> Error {
 /// The system has no thread to give.
 pub fn spawn(
     control: Control,
-    clock: impl Fn() -> Instant + Send + 'static,
+    clock: impl Fn() -> Now + Send + 'static,
 ) -> io::Result<(Handle, thread::JoinHandle<()>)> {
     let (events, inbox) = mpsc::channel(QUEUE);
     let (publish, snapshots) = watch::channel(control.snapshot());
@@ -107,7 +107,7 @@ pub fn spawn(
 
 fn run(
     mut control: Control,
-    clock: impl Fn() -> Instant,
+    clock: impl Fn() -> Now,
     mut inbox: mpsc::Receiver<Envelope>,
     publish: &watch::Sender<Arc<Snapshot>>,
 ) {
@@ -126,7 +126,7 @@ fn run(
 fn process(
     control: &mut Control,
     Envelope { event, reply }: Envelope,
-    clock: &impl Fn() -> Instant,
+    clock: &impl Fn() -> Now,
     publish: &watch::Sender<Arc<Snapshot>>,
 ) {
     let outcome = control.handle(event, clock());

@@ -65,6 +65,7 @@ mod tests {
             port: 0,
             weight: 1,
             state: AdminState::Enabled,
+            drain: None,
         };
         web.backends.push(backend);
         Draft {

@@ -3,6 +3,7 @@
 //! [`Control`] is a state machine without threads or clocks; [`spawn`] runs it on a thread of its own. Everything else reads
 //! [`Snapshot`]s and sends [`Event`]s through a [`Handle`].
 
+mod drain;
 mod edit;
 mod error;
 mod event;
@@ -10,6 +11,7 @@ mod event;
 pub(crate) mod fixture;
 mod handle;
 mod invalid;
+mod now;
 mod owner;
 mod snapshot;
 mod store;
@@ -18,12 +20,14 @@ mod target;
 mod tests;
 mod view;
 
+pub use drain::{DrainKey, DrainView, DrainViews, MAX_DRAIN};
 pub use edit::{BackendChange, Edit, HealthChange, ServiceChange};
 pub(crate) use edit::{unknown_backend, unknown_service};
 pub(crate) use error::told;
 pub use error::{Error, ErrorKind};
 pub use event::{Event, Persist, Request};
 pub use handle::{Handle, Outcome, spawn};
+pub use now::{Deadline, Now};
 pub use owner::Control;
 pub use snapshot::{BackendView, ServiceView, Snapshot};
-pub use store::{Staged, Store};
+pub use store::{Notes, Staged, Store, Unconfirmed};

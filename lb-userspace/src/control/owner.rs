@@ -5,12 +5,12 @@ use std::{collections::BTreeMap, sync::Arc, time::Instant};
 use lb_common::abi::Interface;
 
 use super::{
-    Edit, Error, Event, Persist, Request, Snapshot, Staged, Store, invalid, target::Target, view,
-    view::Configs,
+    Edit, Error, Event, Notes, Now, Persist, Request, Snapshot, Staged, Store, drain::Drains, invalid,
+    target::Target, view, view::Configs,
 };
 use crate::{
     maps::LbMaps,
-    model::{Config, Health, HealthView},
+    model::{Backend, Config, Health, HealthView, Service, Timestamp},
 };
 
 /// The owner of the model, the maps and the file.
@@ -24,6 +24,9 @@ pub struct Control {
     /// What the maps are to hold; not `saved` if changes were not to be written.
     current: Config,
     health: HealthView,
+    drains: Drains,
+    /// What is written down beside the file.
+    notes: Notes,
     /// Something was noted that is not planned yet.
     dirty: bool,
     /// Why the maps do not hold what they should.
@@ -48,14 +51,21 @@ impl Control {
         maps: Box<dyn LbMaps>,
         interfaces: BTreeMap<u32, Interface>,
         random: u64,
-        now: Instant,
+        now: impl Into<Now>,
     ) -> Result<Self, Error> {
+        let now = now.into();
         let config = store.load()?;
+        let notes = store.notes().unwrap_or_else(|error| {
+            tracing::warn!(%error, "deadlines go by the wall clock");
+            Notes::default()
+        });
         let health = HealthView::default();
         let mut target = Target::adopt(maps, interfaces, random, config.limits)?;
-        target.apply(&config, &health, now)?;
+        target.apply(&config, &health, now.instant)?;
+        let mut drains = Drains::default();
+        drains.follow(&config, |service, backend| target.backend(service, backend).0, &notes.drains, &now);
         let configs = Configs { started: &config, saved: &config, current: &config };
-        let snapshot = Arc::new(view::snapshot(None, &configs, &health, None, &target));
+        let snapshot = Arc::new(view::snapshot(None, &configs, &health, None, &target, &drains));
         let (started, saved) = (config.clone(), config.clone());
         Ok(Self {
             store,
@@ -64,6 +74,8 @@ impl Control {
             saved,
             current: config,
             health,
+            drains,
+            notes,
             dirty: false,
             problem: None,
             snapshot,
@@ -81,11 +93,12 @@ impl Control {
     ///
     /// # Errors
     /// It was refused, and nothing changed.
-    pub fn handle(&mut self, event: Event, now: Instant) -> Result<(), Error> {
+    pub fn handle(&mut self, event: Event, now: impl Into<Now>) -> Result<(), Error> {
+        let now = &now.into();
         match event {
             Event::Request(request) => return self.request(&request, now),
             Event::Reload => return self.reload(now),
-            Event::Repair => return self.repair(now),
+            Event::Repair => return self.repair(now.instant),
             Event::Health { service, backend, id, up } => {
                 let view =
                     self.snapshot.service(service.as_str()).and_then(|view| view.backend(backend.as_str()));
@@ -94,31 +107,28 @@ impl Control {
                     self.dirty |= self.health.set(&service, &backend, health);
                 }
             }
-            Event::ResetFlows { service, backend, reset } => {
-                let service = self.current.service(&service);
-                let found = service.and_then(|service| Some((service, service.backend(&backend)?)));
-                if let Some((service, backend)) = found {
-                    self.dirty |= self.target.reset_flows(service, backend, reset);
-                }
-            }
             Event::Interfaces(interfaces) => self.dirty |= self.target.set_interfaces(interfaces),
             Event::RoutesChanged => self.target.forget_next_hops(),
             Event::BackendReleased { id } => self.dirty |= self.target.release(id),
+            Event::Census { began, flows } => self.drains.count(began, &flows),
             Event::Tick => {}
         }
         Ok(())
     }
 
     /// Brings the maps to what was noted, and tries again what failed before. To be called when no event waits.
-    pub fn settle(&mut self, now: Instant) {
+    pub fn settle(&mut self, now: impl Into<Now>) {
+        let now = now.into().instant;
+        self.drains.settle(now);
+        self.reset_flows();
         let planned = if self.dirty { self.target.plan(&self.current, &self.health) } else { Ok(()) };
         self.dirty = planned.is_err();
         let done = planned.and_then(|()| self.target.run(now));
         self.settled(&done);
     }
 
-    fn request(&mut self, request: &Request, now: Instant) -> Result<(), Error> {
-        let (current, saved) = self.next(request)?;
+    fn request(&mut self, request: &Request, now: &Now) -> Result<(), Error> {
+        let (current, saved) = self.next(request, now.wall)?;
         let staged = match request.persist {
             Persist::File => Some(self.store.stage(&self.saved, &saved)?),
             Persist::Runtime => None,
@@ -137,7 +147,7 @@ impl Control {
         done
     }
 
-    fn reload(&mut self, now: Instant) -> Result<(), Error> {
+    fn reload(&mut self, now: &Now) -> Result<(), Error> {
         let config = self.store.load()?;
         self.adopt(config.clone(), config, || Ok(()), now)?;
         tracing::info!(services = self.current.services.len(), "configuration loaded");
@@ -145,15 +155,15 @@ impl Control {
     }
 
     /// The desired state and the file's after a request.
-    fn next(&self, request: &Request) -> Result<(Config, Config), Error> {
-        let current = edited(&self.current, &request.edit)?;
+    fn next(&self, request: &Request, wall: Timestamp) -> Result<(Config, Config), Error> {
+        let current = edited(&self.current, &request.edit, wall)?;
         if request.persist == Persist::Runtime {
             return Ok((current, self.saved.clone()));
         }
         if self.saved == self.current {
             return Ok((current.clone(), current));
         }
-        let saved = edited(&self.saved, &request.edit).map_err(|error| {
+        let saved = edited(&self.saved, &request.edit, wall).map_err(|error| {
             let message = format!(
                 "the file differs from the running state, and there: {}; add --runtime, or undo the earlier changes that were \
                  made with --runtime (`lbctl config reload` undoes all)",
@@ -170,12 +180,13 @@ impl Control {
         current: Config,
         saved: Config,
         commit: impl FnOnce() -> Result<(), Error>,
-        now: Instant,
+        now: &Now,
     ) -> Result<(), Error> {
         let health = view::health_that_holds(&self.health, &self.current, &current);
-        let done = self.target.apply(&current, &health, now).and_then(|()| commit());
+        let done = self.target.apply(&current, &health, now.instant).and_then(|()| commit());
         if done.is_err() {
-            let back = self.target.apply(&self.current, &self.health, now);
+            self.drains.say_resets_again();
+            let back = self.target.apply(&self.current, &self.health, now.instant);
             self.settled(&back);
             return done;
         }
@@ -183,8 +194,36 @@ impl Control {
         self.saved = saved;
         self.health = health;
         self.dirty = false;
+        self.follow_drains(now);
+        self.reset_flows();
         self.settled(&done);
         Ok(())
+    }
+
+    /// Ends the flows of backends whose deadline is over, and lets those of others be.
+    fn reset_flows(&mut self) {
+        for (service, backend, reset) in self.drains.resets() {
+            let service = self.current.service(&service);
+            if let Some((service, backend)) =
+                service.and_then(|service| Some((service, service.backend(&backend)?)))
+            {
+                self.dirty |= self.target.reset_flows(service, backend, reset);
+            }
+        }
+    }
+
+    /// Follows what the model says of drains, and writes their deadlines down.
+    fn follow_drains(&mut self, now: &Now) {
+        let target = &self.target;
+        let id = |service: &Service, backend: &Backend| target.backend(service, backend).0;
+        self.drains.follow(&self.current, id, &self.notes.drains, now);
+        let notes = Notes { drains: self.drains.notes(), ..self.notes.clone() };
+        if notes != self.notes {
+            if let Err(error) = self.store.note(&notes) {
+                tracing::warn!(%error, "deadlines of drains go by the wall clock if lbd is started again");
+            }
+            self.notes = notes;
+        }
     }
 
     /// Notes how the maps are after an attempt to bring them to `current` and `health`.
@@ -208,19 +247,20 @@ impl Control {
     fn publish(&mut self) {
         let problem = self.problem.clone();
         let configs = Configs { started: &self.started, saved: &self.saved, current: &self.current };
-        let next = view::snapshot(Some(&self.snapshot), &configs, &self.health, problem, &self.target);
+        let next =
+            view::snapshot(Some(&self.snapshot), &configs, &self.health, problem, &self.target, &self.drains);
         if !next.is_like(&self.snapshot) {
             self.snapshot = Arc::new(next);
-        } else if next.reconciled != self.snapshot.reconciled {
+        } else if !next.has_figures_of(&self.snapshot) {
             let generation = self.snapshot.generation;
             self.snapshot = Arc::new(Snapshot { generation, ..next });
         }
     }
 }
 
-/// A configuration after an edit.
-fn edited(config: &Config, edit: &Edit) -> Result<Config, Error> {
+/// A configuration after an edit at the time `wall`.
+fn edited(config: &Config, edit: &Edit, wall: Timestamp) -> Result<Config, Error> {
     let mut draft = config.draft();
-    edit.apply(&mut draft)?;
+    edit.apply(&mut draft, wall)?;
     draft.clone().check_changes(config).map_err(|found| invalid::error(&found, &draft))
 }

@@ -1,7 +1,10 @@
 //! What the rest of `lbd` sees of control: a consistent picture that never changes.
 
+use std::{sync::Arc, time::Instant};
+
 use lb_common::abi::BackendState;
 
+use super::DrainViews;
 use crate::{
     model::{Backend, Config, Health, HealthView, Service, Shared},
     reconcile::Statistics,
@@ -24,6 +27,10 @@ pub struct Snapshot {
     pub services: Vec<Shared<ServiceView>>,
     /// Ids of removed backends whose flows are to be deleted; then [`super::Event::BackendReleased`] frees them.
     pub releasing: Vec<u32>,
+    /// Backends that are drained, by id; a change of their numbers of flows alone is not announced.
+    pub drains: DrainViews,
+    /// When control wants a [`super::Event::Tick`] at the latest.
+    pub wake_at: Option<Instant>,
     /// What reconciliation did so far; a change of this alone is not announced.
     pub reconciled: Statistics,
     /// The health that `services` shows.
@@ -67,6 +74,8 @@ impl Snapshot {
             problem,
             services,
             releasing,
+            drains,
+            wake_at,
             reconciled: _,
             health: _,
             renumbered: _,
@@ -77,6 +86,14 @@ impl Snapshot {
             && *problem == other.problem
             && *services == other.services
             && *releasing == other.releasing
+            && drains.len() == other.drains.len()
+            && drains.iter().zip(&*other.drains).all(|(a, b)| a.0 == b.0 && a.1.is_like(b.1))
+            && *wake_at == other.wake_at
+    }
+
+    /// Whether the figures that are not announced are the same.
+    pub(super) fn has_figures_of(&self, other: &Self) -> bool {
+        self.reconciled == other.reconciled && Arc::ptr_eq(&self.drains, &other.drains)
     }
 
     /// The service of a name.

@@ -1,7 +1,27 @@
 //! Where the desired state is kept. Control decides what is written and when; [`crate::config`] knows the format.
 
-use super::Error;
+use std::{collections::BTreeMap, time::Duration};
+
+use super::{Deadline, DrainKey, Error};
 use crate::model::Config;
+
+/// What is written down beside the file for a process that is started later.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Notes {
+    /// Deadlines of drains, on the clock of this boot.
+    pub drains: BTreeMap<DrainKey, Duration>,
+    /// A configuration that was applied and waits to be confirmed.
+    pub unconfirmed: Option<Unconfirmed>,
+}
+
+/// A configuration that waits to be confirmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unconfirmed {
+    /// Until when.
+    pub deadline: Deadline,
+    /// Digest of its text.
+    pub digest: u64,
+}
 
 /// The place of the desired state: the configuration file.
 pub trait Store: Send {
@@ -16,6 +36,18 @@ pub trait Store: Send {
     /// # Errors
     /// It cannot be written, or is not `from` any more.
     fn stage(&self, from: &Config, to: &Config) -> Result<Box<dyn Staged>, Error>;
+
+    /// What was written down.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    fn notes(&self) -> Result<Notes, Error>;
+
+    /// Writes down what a process that is started later needs.
+    ///
+    /// # Errors
+    /// It cannot be written; what was written down before still is.
+    fn note(&self, notes: &Notes) -> Result<(), Error>;
 }
 
 /// A prepared change. Dropped, it leaves no trace.

@@ -12,7 +12,7 @@ use lb_common::abi::{BackendState, Interface};
 use super::{Error, ErrorKind, view};
 use crate::{
     maps::{LbMaps, MapError},
-    model::{Backend, Config, Draft, HealthView, Limits, Service},
+    model::{AdminState, Backend, Config, Draft, DrainEnd, HealthView, Limits, Service},
     plan::{BackendAt, Inputs, MapImage, PlanError, Planner},
     reconcile::{Drift, Policy, Reconciler, Round, Statistics},
 };
@@ -66,8 +66,13 @@ impl Target {
         let config = &self.limited(config)?;
         if !self.resets.is_empty() {
             let all = config.services.iter();
-            let there: BTreeSet<_> =
-                all.flat_map(|service| service.backends.iter().map(|backend| at(service, backend))).collect();
+            let over = |backend: &&Backend| {
+                backend.state == AdminState::Draining
+                    && backend.drain.is_some_and(|drain| drain.then == DrainEnd::Rst)
+            };
+            let there: BTreeSet<_> = all
+                .flat_map(|service| service.backends.iter().filter(over).map(|backend| at(service, backend)))
+                .collect();
             self.resets.retain(|backend| there.contains(backend));
         }
         let inputs = Inputs {

@@ -1,5 +1,7 @@
 //! Edits, failures, health and restarts, on a file and maps in memory.
 
+mod drains;
+
 use std::time::Duration;
 
 use lb_common::abi::{BackendState, Interface};

@@ -4,7 +4,7 @@ use std::{collections::HashMap, net::IpAddr};
 
 use lb_common::abi::BackendState;
 
-use super::{BackendView, ServiceView, Snapshot, target::Target};
+use super::{BackendView, ServiceView, Snapshot, drain::Drains, target::Target};
 use crate::model::{
     Backend, BackendName, Config, Draft, Health, HealthView, Service, ServiceAddress, ServiceName, Shared,
 };
@@ -26,6 +26,7 @@ pub(super) fn snapshot(
     health: &HealthView,
     problem: Option<String>,
     target: &Target,
+    drains: &Drains,
 ) -> Snapshot {
     let Configs { started, saved, current } = *configs;
     let renumbered = target.renumbered();
@@ -49,6 +50,8 @@ pub(super) fn snapshot(
         problem,
         services: services.collect(),
         releasing: target.releasing(),
+        drains: drains.views(&before.map(|before| before.drains.clone()).unwrap_or_default()),
+        wake_at: drains.next(),
         reconciled: target.statistics(),
         health: health.clone(),
         renumbered,

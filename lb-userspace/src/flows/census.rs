@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use lb_common::abi::{Address, Backend, BackendState, Flow};
+use lb_common::abi::{Address, Backend, BackendState, Flow, FlowState};
 
 /// Which table a flow stands in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +53,16 @@ pub struct Counts {
     pub established: u64,
     /// Flows without an answer yet.
     pub embryonic: u64,
+    /// Of both, flows that have ended: a FIN of both sides or a RST was seen.
+    pub ended: u64,
+}
+
+impl Counts {
+    /// Flows that have not ended.
+    #[must_use]
+    pub fn open(&self) -> u64 {
+        (self.established + self.embryonic).saturating_sub(self.ended)
+    }
 }
 
 /// The result of looking at every entry of every flow table.
@@ -82,6 +92,8 @@ impl Census {
         if rules.is_dead(flow) {
             return false;
         }
+        let over = flow.state == FlowState::Closing as u8 || flow.state == FlowState::Closed as u8;
+        counts.ended += u64::from(over && !flow.is_reverse());
         match tier {
             _ if flow.is_reverse() => {}
             Tier::Embryonic => counts.embryonic += 1,
@@ -95,6 +107,7 @@ impl Census {
         for (counts, more) in self.flows.iter_mut().zip(&other.flows) {
             counts.established += more.established;
             counts.embryonic += more.embryonic;
+            counts.ended += more.ended;
         }
         for (seen, other) in self.seen.iter_mut().zip(&other.seen) {
             *seen |= other;

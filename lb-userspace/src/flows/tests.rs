@@ -77,8 +77,21 @@ fn a_flow_counts_once_though_it_has_two_entries() {
     assert!(census.add(&rules, Tier::Established, &reverse));
     assert!(census.add(&rules, Tier::Embryonic, &forward));
     assert!(!census.add(&rules, Tier::Established, &flow(1, 0)));
-    assert_eq!(census.by_owner(&rules), [((1, 1), Counts { established: 1, embryonic: 1 })].into());
+    assert_eq!(census.by_owner(&rules), [((1, 1), Counts { established: 1, embryonic: 1, ended: 0 })].into());
     assert_eq!(census.by_backend(&rules), [(1, 2), (2, 0)].into());
+}
+
+#[test]
+fn a_flow_that_both_sides_closed_or_one_reset_has_ended() {
+    let rules = rules();
+    let mut census = Census::new(&rules);
+    for state in [FlowState::Established, FlowState::FinClient, FlowState::Closing, FlowState::Closed] {
+        let forward = Flow { state: state as u8, ..flow(1, NOW) };
+        census.add(&rules, Tier::Established, &forward);
+        census.add(&rules, Tier::Established, &Flow { flags: FlowFlags::REVERSE, ..forward });
+    }
+    let counts = census.by_owner(&rules)[&(1, 1)];
+    assert_eq!((counts.established, counts.ended, counts.open()), (4, 2, 2));
 }
 
 #[test]

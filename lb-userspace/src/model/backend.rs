@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{BackendName, keyword::keyword};
+use super::{BackendName, Timestamp, keyword::keyword};
 
 /// Weight of a backend for which none is given.
 pub const DEFAULT_WEIGHT: u16 = 100;
@@ -21,6 +21,27 @@ pub enum AdminState {
 
 keyword!(AdminState { Enabled = "enabled", Draining = "draining", Disabled = "disabled" });
 
+/// What becomes of the flows that are left at the deadline of a drain.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum DrainEnd {
+    /// They go on.
+    #[default]
+    Keep,
+    /// Both ends are sent a RST; UDP flows are forgotten.
+    Rst,
+}
+
+keyword!(DrainEnd { Keep = "keep", Rst = "rst" });
+
+/// The deadline of a drain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Drain {
+    /// When it is.
+    pub until: Timestamp,
+    /// What happens then.
+    pub then: DrainEnd,
+}
+
 /// A backend of a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backend {
@@ -34,4 +55,6 @@ pub struct Backend {
     pub weight: u16,
     /// What the operator wants of it.
     pub state: AdminState,
+    /// [`AdminState::Draining`]: its deadline; `None`: it has all the time that its flows take.
+    pub drain: Option<Drain>,
 }

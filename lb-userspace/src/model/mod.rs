@@ -17,10 +17,11 @@ mod probe;
 mod service;
 mod shared;
 mod suggest;
+mod timestamp;
 
 pub use address::{AddressKind, address_kind};
 pub use algorithm::Algorithm;
-pub use backend::{AdminState, Backend, DEFAULT_WEIGHT};
+pub use backend::{AdminState, Backend, DEFAULT_WEIGHT, Drain, DrainEnd};
 pub use check::{check_services, largest_prime};
 pub use config::{Config, Draft, Limits, SnatPorts, Timeouts, XdpMode};
 pub use health::{Health, HealthCheck, HealthView};
@@ -34,3 +35,4 @@ pub use service::{
 };
 pub use shared::Shared;
 pub use suggest::nearest;
+pub use timestamp::{Timestamp, TimestampError};

@@ -192,6 +192,7 @@ mod tests {
                 port: 80,
                 weight: 100,
                 state: AdminState::Enabled,
+                drain: None,
             })
             .collect();
         service

@@ -20,7 +20,7 @@ fn address(text: &str) -> IpAddr {
 
 pub(crate) fn backend(name: &str, at: &str, weight: u16) -> Backend {
     let name = BackendName::new(name).unwrap();
-    Backend { name, address: address(at), port: 8080, weight, state: AdminState::Enabled }
+    Backend { name, address: address(at), port: 8080, weight, state: AdminState::Enabled, drain: None }
 }
 
 pub(crate) fn service(name: &str, vip: &str, port: u16, backends: Vec<Backend>) -> Service {

@@ -1,12 +1,16 @@
 //! The only place that reads a clock.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use lb_common::abi::ticks_from_nanos;
 
-use crate::sys::clock::monotonic_nanos;
+use crate::{
+    control::Now,
+    model::Timestamp,
+    sys::clock::{boot_nanos, monotonic_nanos},
+};
 
-/// `CLOCK_MONOTONIC`, in the units that its users want.
+/// `CLOCK_MONOTONIC` and the others, in the units that its users want.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Clock;
 
@@ -28,6 +32,18 @@ impl Clock {
     #[expect(clippy::disallowed_methods, reason = "this is the place that reads the clock")]
     pub fn instant(self) -> Instant {
         Instant::now()
+    }
+
+    /// The moment on all clocks.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this is the place that reads the clock")]
+    pub fn moment(self) -> Now {
+        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Now {
+            instant: self.instant(),
+            wall: Timestamp::since_epoch(wall),
+            boot: Duration::from_nanos(boot_nanos()),
+        }
     }
 
     /// Sleeps until [`Self::now`] is `due`; for ever if there is none.

@@ -1,6 +1,7 @@
 //! Scans the flow tables about once a second.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -33,7 +34,7 @@ pub(super) async fn run(control: Handle, maps: Arc<FlowMaps>, last: LastReport, 
     let mut scanner = Scanner::default();
     let mut failing = false;
     loop {
-        let begin = clock.now();
+        let (begin, began) = (clock.now(), clock.instant());
         let maps = Arc::clone(&maps);
         let scan = tokio::task::spawn_blocking(move || {
             let outcome = scanner.scan(&maps, clock.tick());
@@ -49,6 +50,11 @@ pub(super) async fn run(control: Handle, maps: Arc<FlowMaps>, last: LastReport, 
                         return;
                     }
                 }
+                if let Some(flows) = of_drained(&control, &report)
+                    && control.report(Event::Census { began, flows }).await.is_err()
+                {
+                    return;
+                }
                 last.replace(report);
             }
             Err(error) if !failing => {
@@ -63,4 +69,15 @@ pub(super) async fn run(control: Handle, maps: Arc<FlowMaps>, last: LastReport, 
         let took = clock.now().saturating_sub(begin);
         tokio::time::sleep(INTERVAL.saturating_sub(took).max(took * (5 * scan_threads() - 1))).await;
     }
+}
+
+/// Flows that have not ended of the backends that are drained; nothing if none is.
+fn of_drained(control: &Handle, report: &Report) -> Option<BTreeMap<u32, u64>> {
+    let snapshot = control.snapshot();
+    let open = report.flows.iter().filter(|((_, backend), _)| snapshot.drains.contains_key(backend));
+    let mut flows = BTreeMap::new();
+    for ((_, backend), counts) in open {
+        *flows.entry(*backend).or_default() += counts.open();
+    }
+    (!snapshot.drains.is_empty()).then_some(flows)
 }

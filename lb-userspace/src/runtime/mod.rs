@@ -5,6 +5,7 @@
 mod attached;
 mod clock;
 mod data;
+mod deadlines;
 mod failure;
 mod flows;
 mod health;

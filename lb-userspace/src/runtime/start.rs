@@ -83,11 +83,11 @@ pub async fn run(options: &Options) -> Result<(), Failure> {
     let tables = directory.versioned();
     let store = Box::new(FileStore::new(&options.config));
     let maps = Box::new(PinnedMaps::open(&tables)?);
-    let control = Control::start(store, maps, wanted, random()?, clock.instant())?;
+    let control = Control::start(store, maps, wanted, random()?, clock.moment())?;
     attacher.begin(&network.view)?;
 
     let (control, thread) =
-        control::spawn(control, move || clock.instant()).map_err(Failure::system("start a thread"))?;
+        control::spawn(control, move || clock.moment()).map_err(Failure::system("start a thread"))?;
     let data = Data {
         clock,
         started,

@@ -13,6 +13,7 @@ use super::{
     Clock, Failure,
     attached::Attacher,
     data::Data,
+    deadlines,
     flows::{self, LastReport},
     health, neighbours,
     network::{self, Network, Peers},
@@ -70,6 +71,7 @@ pub(super) fn start(parts: Parts) -> Result<Tasks, Failure> {
     tasks.work("the neighbours", neighbours::run(control.clone(), requests, inbox, clock));
     let peers = Peers { control: control.clone(), neighbours, events, clock };
     tasks.work("the network", network::run(network, attacher, peers));
+    tasks.work("the deadlines", deadlines::run(control.clone(), clock));
     tasks.work("the health checks", health::run(control.clone(), clock));
     let last = LastReport::default();
     tasks.work("the flow scan", flows::run(control.clone(), Arc::clone(&data.flows), last.clone(), clock));

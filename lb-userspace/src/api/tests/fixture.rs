@@ -1,6 +1,11 @@
 //! A daemon without a data path.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
 
 use hyper::{
     Method, Request, StatusCode,
@@ -19,7 +24,10 @@ use crate::{
         Api, Client, ClientError, Counters, DataError, DataSource, FlowCount, FlowFilter, FlowList,
         FlowRecord, Interface, InterfaceTraffic, Socket, Traffic, router, serve,
     },
-    control::fixture::{self, MemoryStore},
+    control::{
+        Handle,
+        fixture::{self, MemoryStore},
+    },
 };
 
 /// A served API; it ends with this value.
@@ -27,6 +35,9 @@ pub(crate) struct Daemon {
     pub(crate) client: Client,
     pub(crate) socket: PathBuf,
     pub(crate) store: MemoryStore,
+    pub(crate) control: Handle,
+    /// Milliseconds that have passed for control.
+    pub(crate) clock: Arc<AtomicU64>,
     stop: oneshot::Sender<()>,
     served: JoinHandle<()>,
     _directory: TempDir,
@@ -35,16 +46,29 @@ pub(crate) struct Daemon {
 impl Daemon {
     pub(crate) fn start() -> Self {
         let store = MemoryStore::new(fixture::example());
-        let control = fixture::handle(&store);
+        let (control, clock) = fixture::clocked(&store);
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("lbd.sock");
-        let api = Api { control, data: Arc::new(FakeData), config_file: "/etc/lb/lb.toml".to_owned() };
+        let api = Api {
+            control: control.clone(),
+            data: Arc::new(FakeData),
+            config_file: "/etc/lb/lb.toml".to_owned(),
+        };
         let socket = Socket::bind(&path).unwrap();
         let (stop, stopped) = oneshot::channel();
         let served = tokio::spawn(serve(socket, router(api), async {
             let _ = stopped.await;
         }));
-        Self { client: Client::new(&path), socket: path, store, stop, served, _directory: directory }
+        Self {
+            client: Client::new(&path),
+            socket: path,
+            store,
+            control,
+            clock,
+            stop,
+            served,
+            _directory: directory,
+        }
     }
 
     /// Ends it, and waits for the end.

@@ -4,7 +4,7 @@ mod objects;
 mod table;
 mod traffic;
 
-pub(super) use objects::{all_backends, backends, repaired, service, services, status};
+pub(super) use objects::{all_backends, backends, drain_end, repaired, service, services, status};
 pub(super) use table::Style;
 pub(super) use traffic::{Figures, drops, flow_totals, flows, rates, stats};
 

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::table::{Style, Value, facts, number, state, table, text};
-use crate::api::{Backend, DriftCount, Repaired, Service, Status};
+use crate::api::{Backend, Drain, DriftCount, Repaired, Service, Status};
 
 /// `lbctl status`.
 pub(in crate::cli) fn status(status: &Status, _: Style) -> String {
@@ -119,23 +119,27 @@ pub(in crate::cli) fn service(service: &Service, style: Style) -> String {
 
 /// `lbctl backend list SERVICE`.
 pub(in crate::cli) fn backends(service: &str, backends: &[Backend], style: Style) -> String {
-    let header = ["NAME", "ADDRESS", "WEIGHT", "STATE", "HEALTH"];
+    let drains = backends.iter().any(|backend| backend.drain.is_some());
+    let mut header = vec!["NAME", "ADDRESS", "WEIGHT", "STATE", "HEALTH"];
+    header.extend(drains.then_some("DRAIN"));
     let none = format!("no backends; add one: `lbctl backend add {service} NAME ADDRESS:PORT`");
-    table(style, &header, backends.iter().map(|backend| backend_row(backend).collect()), &none)
+    table(style, &header, backends.iter().map(|backend| backend_row(backend, drains).collect()), &none)
 }
 
 /// `lbctl backend list`.
 pub(in crate::cli) fn all_backends(services: &[Service], style: Style) -> String {
-    let header = ["SERVICE", "NAME", "ADDRESS", "WEIGHT", "STATE", "HEALTH"];
+    let drains = services.iter().flat_map(|service| &service.backends).any(|backend| backend.drain.is_some());
+    let mut header = vec!["SERVICE", "NAME", "ADDRESS", "WEIGHT", "STATE", "HEALTH"];
+    header.extend(drains.then_some("DRAIN"));
     let row = |service: &Service, backend| {
-        std::iter::once(text(&service.name)).chain(backend_row(backend)).collect()
+        std::iter::once(text(&service.name)).chain(backend_row(backend, drains)).collect()
     };
     let rows =
         services.iter().flat_map(|service| service.backends.iter().map(move |backend| row(service, backend)));
     table(style, &header, rows, "no backends; add one: `lbctl backend add SERVICE NAME ADDRESS:PORT`")
 }
 
-fn backend_row(backend: &Backend) -> impl Iterator<Item = Value> + use<> {
+fn backend_row(backend: &Backend, drains: bool) -> impl Iterator<Item = Value> + use<> {
     [
         text(&backend.name),
         text(endpoint(backend.address, backend.port)),
@@ -144,6 +148,26 @@ fn backend_row(backend: &Backend) -> impl Iterator<Item = Value> + use<> {
         state(&backend.health),
     ]
     .into_iter()
+    .chain(drains.then(|| text(drain(backend))))
+}
+
+/// When a drain ends, and how; nothing if it has no deadline.
+pub(in crate::cli) fn drain_end(drain: &Drain) -> String {
+    match (&drain.until, drain.then.as_deref()) {
+        (None, _) => String::new(),
+        (Some(until), Some("rst")) => format!("until {until}; then flows that are left are reset\n"),
+        (Some(until), _) => format!("until {until}; then flows that are left go on\n"),
+    }
+}
+
+/// How far a drain is.
+fn drain(backend: &Backend) -> String {
+    let Some(drain) = &backend.drain else { return "-".to_owned() };
+    match (drain.drained, drain.flows) {
+        (true, _) => "drained".to_owned(),
+        (false, Some(flows)) => format!("{flows} flows left"),
+        (false, None) => "flows not counted yet".to_owned(),
+    }
 }
 
 /// Address and port; `*` for every port.

@@ -20,6 +20,7 @@ fn example_backend(name: &str, address: &str, port: u16, effective: &str, health
         state: "enabled".to_owned(),
         effective: effective.to_owned(),
         health: health.to_owned(),
+        drain: None,
     }
 }
 

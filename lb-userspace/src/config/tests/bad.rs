@@ -194,7 +194,7 @@ const CASES: &[(&str, &str, &str)] = &[
     (
         "port = 8080",
         "prot = 8080",
-        "23: services[0].backends[0].prot: unknown key; expected one of name, address, port, weight, state, perhaps `port`",
+        "23: services[0].backends[0].prot: unknown key; expected one of name, address, port, weight, state, drain_then, drain_until, perhaps `port`",
     ),
     (
         "weight = 100",

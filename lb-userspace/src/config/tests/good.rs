@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::{EXAMPLE, config};
-use crate::model::{AdminState, Algorithm, Draft, HealthCheck, Mode, Protocol, SnatPorts, XdpMode};
+use crate::model::{
+    AdminState, Algorithm, Draft, Drain, DrainEnd, HealthCheck, Mode, Protocol, SnatPorts, XdpMode,
+};
 
 #[test]
 fn the_example_of_the_documentation_is_valid_and_in_it() {
@@ -33,7 +35,7 @@ fn every_key_is_read() {
         seed = -1
         api.socket = "/tmp/lbd.sock"
         metrics = { listen = "" }
-        limits = { connections_v4 = 1, connections_v6 = 2, embryonic = 3, services = 4, backends = 5, port_pools = 6 }
+        limits = { connections_v4 = 1, connections_v6 = 2, embryonic = 3, services = 4, backends = 5, port_pools = 8 }
         snat.ports = "2000-3000"
         [timeouts]
         tcp_handshake = "1s"
@@ -57,12 +59,14 @@ fn every_key_is_read() {
         backends = [
             { name = "a", address = "fd00::1" },
             { name = "b", address = "fd00::2", port = 5353, weight = 0, state = "draining" },
+            { name = "c", address = "fd00::3", state = "draining", drain_until = 2026-11-22T23:10:00Z },
+            { name = "d", address = "fd00::4", state = "draining", drain_until = "2026-11-22T23:10:00.5Z", drain_then = "rst" },
         ]
         "#,
     );
     assert_eq!((config.xdp_mode, config.seed), (XdpMode::Generic, Some(u64::MAX)));
     assert_eq!(config.metrics_listen, None);
-    assert_eq!(config.limits.port_pools, 6);
+    assert_eq!(config.limits.port_pools, 8);
     assert_eq!(config.snat_ports, SnatPorts { min: 2000, max: 3000 });
     assert_eq!(config.timeouts.tcp_half_closed, Duration::from_secs(3 * 3600));
     let dns = &config.services[0];
@@ -74,6 +78,15 @@ fn every_key_is_read() {
     assert_eq!(dns.health.as_ref().and_then(|check| check.port), Some(53));
     assert_eq!((dns.backends[0].port, dns.backends[0].state), (0, AdminState::Enabled));
     assert_eq!((dns.backends[1].weight, dns.backends[1].state), (0, AdminState::Draining));
+    let drains: Vec<_> = dns.backends.iter().filter_map(|backend| backend.drain).collect();
+    let until = |text: &str| text.parse().unwrap();
+    assert_eq!(
+        drains,
+        [
+            Drain { until: until("2026-11-22T23:10:00Z"), then: DrainEnd::Keep },
+            Drain { until: until("2026-11-22T23:10:00.500Z"), then: DrainEnd::Rst }
+        ]
+    );
 }
 
 #[test]

@@ -3,14 +3,15 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
+use std::time::Duration;
 
 use proptest::prelude::*;
 
 use super::{EXAMPLE, config, document};
 use crate::config::{Document, WriteError};
 use crate::model::{
-    AdminState, Algorithm, Backend, BackendName, Config, Draft, HealthCheck, Mode, Protocol, Service,
-    ServiceAddress, ServiceName,
+    AdminState, Algorithm, Backend, BackendName, Config, Draft, Drain, DrainEnd, HealthCheck, Mode, Protocol,
+    Service, ServiceAddress, ServiceName, Timestamp,
 };
 
 const COMMENTED: &str = r#"# Our balancer.
@@ -49,7 +50,7 @@ backends = [
 
 fn backend(name: &str, address: &str) -> Backend {
     let (name, address) = (BackendName::new(name).unwrap(), address.parse().unwrap());
-    Backend { name, address, port: 80, weight: 100, state: AdminState::Enabled }
+    Backend { name, address, port: 80, weight: 100, state: AdminState::Enabled, drain: None }
 }
 
 /// The text after a change of the draft.
@@ -251,10 +252,14 @@ fn arbitrary_service(index: usize) -> impl Strategy<Value = Service> {
                 .map(|(host, (weight, port, state))| {
                     let state =
                         [AdminState::Enabled, AdminState::Draining, AdminState::Disabled][usize::from(state)];
+                    let until = Timestamp::since_epoch(Duration::from_millis(u64::from(weight) * 500));
+                    let then = if port == 1 { DrainEnd::Rst } else { DrainEnd::Keep };
+                    let draining = state == AdminState::Draining && weight > 0;
                     Backend {
                         weight,
                         port: 79 + port,
                         state,
+                        drain: draining.then_some(Drain { until, then }),
                         ..backend(&format!("b{host}"), &format!("10.0.0.{host}"))
                     }
                 })

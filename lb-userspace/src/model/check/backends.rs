@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::Found;
 use super::services::{same_family, unicast};
-use crate::model::{Path, Problem, Service};
+use crate::model::{AdminState, Path, Problem, Service};
 
 pub(super) fn check_backends(
     service: &Service,
@@ -35,6 +35,10 @@ pub(super) fn check_backends(
         }
         if let Some(vip) = vip(backend.address) {
             found.add(path("address"), backend.address, Problem::IsVip { vip });
+        }
+        if let Some(drain) = backend.drain.filter(|_| backend.state != AdminState::Draining) {
+            let when = format!("for a backend whose state is {}", backend.state);
+            found.add(path("drain_until"), drain.until, Problem::Meaningless { when });
         }
         if backend.port == 0 && service.port != 0 {
             found.add(path("port"), 0, Problem::PortZero);

@@ -1,0 +1,167 @@
+//! What is written down beside the configuration file: `lb.toml.state`.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::control::{Deadline, Notes, Unconfirmed};
+use crate::model::{BackendName, ServiceName};
+
+/// Tells one boot of the machine from another.
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
+/// The file's content.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Content {
+    /// Since when the times since boot count.
+    boot_id: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    drains: Vec<DrainNote>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unconfirmed: Option<UnconfirmedNote>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct DrainNote {
+    service: String,
+    backend: String,
+    until: String,
+    boot_milliseconds: u64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct UnconfirmedNote {
+    until: String,
+    boot_milliseconds: u64,
+    longest_milliseconds: u64,
+    digest: u64,
+}
+
+/// Reads the notes at a path; none if there is no such file. Times since another boot are left out.
+pub(super) fn read(path: &Path) -> io::Result<Notes> {
+    let content = match fs::read(path) {
+        Ok(bytes) => serde_json::from_slice::<Content>(&bytes)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Notes::default()),
+        Err(error) => return Err(error),
+    };
+    let same_boot = content.boot_id == boot_id();
+    let mut drains = BTreeMap::new();
+    for note in content.drains.into_iter().filter(|_| same_boot) {
+        let (service, backend) = (ServiceName::new(note.service), BackendName::new(note.backend));
+        if let (Ok(service), Ok(backend), Ok(until)) = (service, backend, note.until.parse()) {
+            drains.insert((service, backend, until), Duration::from_millis(note.boot_milliseconds));
+        }
+    }
+    let unconfirmed = content.unconfirmed.map(|note| {
+        let wall = note.until.parse().map_err(io::Error::other)?;
+        let deadline = Deadline {
+            wall,
+            boot: same_boot.then_some(Duration::from_millis(note.boot_milliseconds)),
+            longest: Duration::from_millis(note.longest_milliseconds),
+        };
+        io::Result::Ok(Unconfirmed { deadline, digest: note.digest })
+    });
+    Ok(Notes { drains, unconfirmed: unconfirmed.transpose()? })
+}
+
+/// Writes the notes at a path, atomically and for good; no file if there are none.
+pub(super) fn write(path: &Path, notes: &Notes) -> io::Result<()> {
+    if *notes == Notes::default() {
+        return match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => sync_directory(path),
+        };
+    }
+    let drains = notes.drains.iter().map(|((service, backend, until), boot)| DrainNote {
+        service: service.to_string(),
+        backend: backend.to_string(),
+        until: until.to_string(),
+        boot_milliseconds: milliseconds(*boot),
+    });
+    let unconfirmed = notes.unconfirmed.map(|Unconfirmed { deadline, digest }| UnconfirmedNote {
+        until: deadline.wall.to_string(),
+        boot_milliseconds: milliseconds(deadline.boot.unwrap_or_default()),
+        longest_milliseconds: milliseconds(deadline.longest),
+        digest,
+    });
+    let content = Content { boot_id: boot_id(), drains: drains.collect(), unconfirmed };
+    let text = serde_json::to_string_pretty(&content)? + "\n";
+    let temporary = with_suffix(path, ".new");
+    let mut file = File::create(&temporary)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    sync_directory(path)
+}
+
+/// A path with something behind its last part.
+pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(suffix);
+    path.with_file_name(name)
+}
+
+/// Makes a rename or removal beside `path` survive a power failure.
+pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn boot_id() -> String {
+    fs::read_to_string(BOOT_ID).map(|id| id.trim().to_owned()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Timestamp;
+
+    fn notes() -> Notes {
+        let until = Timestamp::since_epoch(Duration::from_millis(1_795_389_000_250));
+        let key = ("web".parse().unwrap(), "b1".parse().unwrap(), until);
+        let boot = Duration::from_millis(12_345);
+        let deadline = Deadline { wall: until, boot: Some(boot), longest: Duration::from_secs(60) };
+        let unconfirmed = Some(Unconfirmed { deadline, digest: u64::MAX });
+        Notes { drains: [(key, boot)].into(), unconfirmed }
+    }
+
+    #[test]
+    fn what_is_noted_is_read_again_and_nothing_is_no_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lb.toml.state");
+        assert_eq!(read(&path).unwrap(), Notes::default());
+        write(&path, &notes()).unwrap();
+        assert_eq!(read(&path).unwrap(), notes());
+        write(&path, &Notes::default()).unwrap();
+        write(&path, &Notes::default()).unwrap();
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn after_another_boot_only_the_wall_clock_is_known() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lb.toml.state");
+        write(&path, &notes()).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text.replace(&boot_id(), "another")).unwrap();
+        let found = read(&path).unwrap();
+        assert!(found.drains.is_empty());
+        let deadline = found.unconfirmed.unwrap().deadline;
+        assert_eq!(deadline, Deadline { boot: None, ..notes().unconfirmed.unwrap().deadline });
+    }
+
+    #[test]
+    fn a_file_that_is_not_understood_is_an_error() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lb.toml.state");
+        fs::write(&path, "{").unwrap();
+        assert!(read(&path).is_err());
+    }
+}
