@@ -87,15 +87,7 @@ where
         state: FlowState::SynSent as u8,
         ..Flow::default()
     };
-    let kept = tables.backend_hop(selected.id).unwrap_or_default();
-    if kept.generation == tables.fib_generation() {
-        flow.next_hop = kept;
-        set_deltas(key, flow);
-        return Ok(());
-    }
-    translate(tables, key, flow)?;
-    tables.set_backend_hop(selected.id, flow.next_hop);
-    Ok(())
+    translate_to_backend(tables, key, flow)
 }
 
 /// Whether [`syn`] is for a packet to this backend. Not where the client may be a backend itself: what the other one sends there could
@@ -227,6 +219,24 @@ where
     Ok(())
 }
 
+/// As [`translate`], for a flow to its backend: the next hop is that of the backend's last new flow, if nothing changed since then.
+#[inline(always)]
+fn translate_to_backend<A, T>(tables: &T, key: &FlowKey<A>, flow: &mut Flow<A>) -> Result<(), Verdict>
+where
+    A: Family,
+    T: Tables + AddressTables<A>,
+{
+    let kept = tables.backend_hop(flow.backend).unwrap_or_default();
+    if kept.generation == tables.fib_generation() {
+        flow.next_hop = kept;
+        set_deltas(key, flow);
+        return Ok(());
+    }
+    translate(tables, key, flow)?;
+    tables.set_backend_hop(flow.backend, flow.next_hop);
+    Ok(())
+}
+
 /// Finds the next hop of a flow whose answers have their entry already, and stores its own.
 #[inline(never)]
 fn complete<A, T>(tables: &T, key: &FlowKey<A>, flow: &mut Flow<A>) -> Step
@@ -234,7 +244,7 @@ where
     A: Family,
     T: Tables + AddressTables<A>,
 {
-    if let Err(verdict) = translate(tables, key, flow) {
+    if let Err(verdict) = translate_to_backend(tables, key, flow) {
         return Step::end(verdict);
     }
     if tables.insert_flow(Tier::Embryonic, key, flow, Insert::Any) {
