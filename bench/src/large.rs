@@ -44,6 +44,13 @@ impl Size {
         self.services * self.backends
     }
 
+    /// Keys of `[limits]` that leave room for them.
+    #[must_use]
+    pub fn limits(self) -> String {
+        let (services, backends) = (self.services.max(1024) + 24, self.total().max(8192) + 1024);
+        format!("services = {services}\nbackends = {backends}")
+    }
+
     /// The configuration file's text: `s0`, `s1`, ... with `b0`, `b1`, ...
     #[must_use]
     pub fn text(self) -> String {
@@ -86,9 +93,9 @@ impl Large {
         netns.ip("link set away up")?;
         netns.ip(&format!("addr add 192.0.2.1/24 dev {INTERFACE}"))?;
         netns.ip("route add default via 192.0.2.2")?;
-        let (services, backends) = (size.services.max(1024) + 24, size.total().max(8192) + 1024);
         let config = Config::new(&[INTERFACE], []).tables(&format!(
-            "[limits]\nservices = {services}\nbackends = {backends}\n{limits}\n{}",
+            "[limits]\n{}\n{limits}\n{}",
+            size.limits(),
             size.text()
         ));
         let daemon = Daemon::prepare(&netns, &config)?;

@@ -21,7 +21,8 @@ use crate::{
     statistics::median,
 };
 use flow::{Direction, Flow};
-use track::{Lane, Track};
+use track::Lane;
+pub(crate) use track::Track;
 
 /// Floors and ours, in the order in which each round measures them.
 const WAYS: [Way; 5] = [Way::Bare, Way::Plain, Way::Nftables, Way::Nat, Way::FullNat];
@@ -37,13 +38,15 @@ pub fn run(run: &mut Run<'_>) -> Result<Findings> {
     let grounds = Ground::build_all(&WAYS, 1)?;
     let tracks = grounds.into_iter().map(Track::new).collect::<Result<Vec<_>>>()?;
     let cases = run.depth.pick(&CASES[..], &CASES[..3]);
-    for (number, case) in cases.iter().enumerate() {
-        run.step(&case.name(), number + 1, cases.len() + 1);
-        let (rounds, slice) = run.depth.pick((11, 150), (3, 60));
-        for direction in case.measure(&tracks, rounds, Duration::from_millis(slice))? {
-            findings.rows.extend(direction);
+    let (rounds, slice) = run.depth.pick((11, 150), (9, 20));
+    let mut races = cases.iter().map(|case| Race::prepare(*case, &tracks)).collect::<Result<Vec<_>>>()?;
+    for round in 0..rounds {
+        run.step("frames", round + 1, rounds + 1);
+        for race in &mut races {
+            race.round(Duration::from_millis(slice))?;
         }
     }
+    findings.rows.extend(races.iter().flat_map(Race::rows));
     Ok(findings)
 }
 
@@ -58,12 +61,14 @@ const NOTES: [&str; 4] = [
     "Bare XDP redirect is the bound for any XDP program that forwards: what veth and redirect cost with a program of 4 instructions.",
 ];
 
-struct Case {
+/// What frames there are.
+#[derive(Clone, Copy)]
+pub(crate) struct Case {
     family: Family,
     protocol: Protocol,
 }
 
-const CASES: [Case; 4] = [
+pub(crate) const CASES: [Case; 4] = [
     Case { family: Family::V4, protocol: Protocol::Tcp },
     Case { family: Family::V4, protocol: Protocol::Udp },
     Case { family: Family::V6, protocol: Protocol::Tcp },
@@ -71,7 +76,55 @@ const CASES: [Case; 4] = [
 ];
 
 /// Nanoseconds of each round, by way.
-type Figures = [Vec<f64>; WAYS.len()];
+type Figures = Vec<Vec<f64>>;
+
+/// All ways with a flow of one case. The rounds of all cases are interleaved, so that what disturbs the machine for a second does not
+/// spoil one of them.
+pub(crate) struct Race<'a> {
+    case: Case,
+    runners: Vec<(&'a Track, Flow, Vec<Lane>)>,
+    /// From the client, and to it.
+    figures: [Figures; 2],
+    /// The largest share of a slice's frames that did not arrive.
+    lost: f64,
+}
+
+impl<'a> Race<'a> {
+    /// Establishes the flows.
+    pub(crate) fn prepare(case: Case, tracks: &'a [Track]) -> Result<Self> {
+        let mut runners = Vec::new();
+        for track in tracks {
+            let flow = Flow::establish(&track.ground, case.family, case.protocol)?;
+            let lanes = Direction::BOTH
+                .into_iter()
+                .map(|direction| track.lane(&flow, direction))
+                .collect::<Result<Vec<Lane>>>()?;
+            runners.push((track, flow, lanes));
+        }
+        Ok(Self { case, runners, figures: [(); 2].map(|()| vec![Vec::new(); tracks.len()]), lost: 0.0 })
+    }
+
+    /// One round of frames in both directions.
+    pub(crate) fn round(&mut self, slice: Duration) -> Result<()> {
+        for (way, (track, _flow, lanes)) in self.runners.iter_mut().enumerate() {
+            for (lane, figures) in lanes.iter_mut().zip(&mut self.figures) {
+                let measured = track.slice(lane, slice)?;
+                self.lost = self.lost.max(1.0 - measured.arrived);
+                figures[way].push(measured.nanos);
+            }
+        }
+        Ok(())
+    }
+
+    /// The directions with the figures of each way, round by round.
+    pub(crate) fn directions(&self) -> impl Iterator<Item = (&'static str, &[Vec<f64>])> {
+        ["to the server", "to the client"].into_iter().zip(self.figures.iter().map(Vec::as_slice))
+    }
+
+    fn rows(&self) -> Vec<Row> {
+        self.directions().flat_map(|(word, figures)| self.case.rows(word, figures, self.lost)).collect()
+    }
+}
 
 impl Case {
     fn name(&self) -> String {
@@ -79,34 +132,8 @@ impl Case {
         format!("{} {protocol}", self.family.name())
     }
 
-    /// The rows of both directions.
-    fn measure(&self, tracks: &[Track], rounds: usize, slice: Duration) -> Result<Vec<Vec<Row>>> {
-        let mut runners = Vec::new();
-        for track in tracks {
-            let flow = Flow::establish(&track.ground, self.family, self.protocol)?;
-            let lanes = Direction::BOTH
-                .into_iter()
-                .map(|direction| track.lane(&flow, direction))
-                .collect::<Result<Vec<Lane>>>()?;
-            runners.push((track, flow, lanes));
-        }
-        let mut figures: [Figures; 2] = Default::default();
-        let mut lost = 0.0_f64;
-        for _ in 0..rounds {
-            for (way, (track, _flow, lanes)) in runners.iter_mut().enumerate() {
-                for (lane, figures) in lanes.iter_mut().zip(&mut figures) {
-                    let measured = track.slice(lane, slice)?;
-                    lost = lost.max(1.0 - measured.arrived);
-                    figures[way].push(measured.nanos);
-                }
-            }
-        }
-        let directions = ["to the server", "to the client"];
-        Ok(directions.iter().zip(&figures).map(|(word, figures)| self.rows(word, figures, lost)).collect())
-    }
-
-    fn rows(&self, direction: &str, figures: &Figures, lost: f64) -> Vec<Row> {
-        let [bare, plain, nftables, nat, full_nat] = figures;
+    fn rows(&self, direction: &str, figures: &[Vec<f64>], lost: f64) -> Vec<Row> {
+        let [bare, plain, nftables, nat, full_nat] = figures else { return Vec::new() };
         let mut rows = Vec::new();
         for (way, ours) in [(Way::Nat, nat), (Way::FullNat, full_nat)] {
             let what = format!("{} {}, {direction}", way.name(), self.name());

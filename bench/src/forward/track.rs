@@ -14,7 +14,7 @@ use crate::live::{cpu, napi::NapiThreads, way::Ground};
 
 /// A ground with a thread for each interface on the way.
 #[derive(Debug)]
-pub(super) struct Track {
+pub(crate) struct Track {
     clients_side: NapiThreads,
     servers_side: NapiThreads,
     _ends: [NapiThreads; 2],
@@ -45,7 +45,7 @@ const SOURCE_CPU: usize = 0;
 const CHUNK: u32 = 1 << 19;
 
 impl Track {
-    pub(super) fn new(mut ground: Ground) -> Result<Self> {
+    pub(crate) fn new(mut ground: Ground) -> Result<Self> {
         ground.topology.receive_with(&Program::drop_marked(&MARKS))?;
         let topology = &ground.topology;
         let clients_side = NapiThreads::start(&topology.balancer, "eth0")?;

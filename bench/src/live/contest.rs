@@ -27,8 +27,12 @@ pub struct Runner {
     pub core: Vec<f64>,
     /// Megabytes in a second on one connection.
     pub bulk: Vec<f64>,
-    /// At a fixed rate.
+    /// At a fixed rate: all rounds.
     pub latencies: Latencies,
+    /// Microseconds at a fixed rate: the median of each round.
+    pub typical: Vec<f64>,
+    /// Microseconds at a fixed rate: the 99th percentile of each round.
+    pub late: Vec<f64>,
     client: Client,
     servers: Servers,
     ground: Ground,
@@ -41,6 +45,8 @@ pub type Figure = fn(&Runner) -> &[f64];
 #[derive(Debug)]
 pub struct Contest {
     runners: Vec<Runner>,
+    /// Rounds at a fixed rate so far.
+    turn: usize,
 }
 
 /// The threads of an isolated balancer's interfaces, and of its neighbours'.
@@ -74,12 +80,14 @@ impl Contest {
                 core: Vec::new(),
                 bulk: Vec::new(),
                 latencies: Latencies::default(),
+                typical: Vec::new(),
+                late: Vec::new(),
                 client,
                 servers,
                 ground,
             })
         };
-        Ok(Self { runners: grounds.into_iter().map(runner).collect::<Result<_>>()? })
+        Ok(Self { runners: grounds.into_iter().map(runner).collect::<Result<_>>()?, turn: 0 })
     }
 
     /// One round of requests at full speed, on kept and on new connections.
@@ -106,14 +114,21 @@ impl Contest {
         }
     }
 
-    /// One round at a fixed rate.
+    /// One round at a fixed rate. Each begins with another way: what comes at regular times, as a scan of the flows, is not to hit the
+    /// same way in every round.
     ///
     /// # Errors
     ///
     /// If a connection breaks.
     pub fn ask_at(&mut self, rate: u32, time: Duration) -> Result<()> {
-        for runner in &mut self.runners {
-            runner.latencies.merge(open_loop::ask(&mut runner.client, rate, time)?);
+        self.turn += 1;
+        let first = self.turn % self.runners.len().max(1);
+        let (begin, end) = self.runners.split_at_mut(first);
+        for runner in end.iter_mut().chain(begin) {
+            let mut latencies = open_loop::ask(&mut runner.client, rate, time)?;
+            runner.typical.push(latencies.percentile(0.5));
+            runner.late.push(latencies.percentile(0.99));
+            runner.latencies.merge(latencies);
         }
         Ok(())
     }

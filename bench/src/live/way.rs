@@ -1,18 +1,24 @@
 //! The ways a packet may take through the machine in the middle.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use anyhow::{Context, Result};
 use lb_tests::{
     command,
     config::{Config, Mode, Protocol, Service},
     daemon::Daemon,
+    inject,
+    netns::Netns,
     topology::{Family, Plan, Topology, addresses},
     xdp::{Attached, Program},
 };
 use nix::net::if_::if_nametoindex;
 
 use super::{napi, nftables, proxy::Proxy};
+use crate::large::Size;
 
 /// Port of the service and of the servers: nftables maps addresses, so it is the same.
 pub const PORT: u16 = 9000;
@@ -20,7 +26,8 @@ pub const PORT: u16 = 9000;
 /// What stands between the client and the servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
-    /// An XDP program sends all frames on as they are. No connection gets through: what is sent on keeps its MAC address.
+    /// An XDP program of four instructions sends all frames on as they are, like a wire: the bound for every XDP program. The client and
+    /// the servers know each other's MAC addresses, and the client picks the server.
     Bare,
     /// The kernel forwards, and nothing is balanced: the client picks the server.
     Plain,
@@ -91,6 +98,28 @@ impl Ground {
         Ok(grounds)
     }
 
+    /// Builds networks for `nat` with one server each, beside each other, with as many services more as is said.
+    ///
+    /// # Errors
+    ///
+    /// If a part does not start.
+    pub fn build_with_services(more: &[u32]) -> Result<Vec<Self>> {
+        let mut grounds: Vec<Self> = Vec::new();
+        for more in more {
+            let plan = Plan { servers: 1, fixed_neighbours: true, ..Plan::default() };
+            let topology = match grounds.first() {
+                None => Topology::build(plan)?,
+                Some(first) => first.topology.beside(plan)?,
+            };
+            let size = Size { services: *more, backends: 1 };
+            let tables = format!("{TIMEOUTS}[limits]\n{}\n{}", size.limits(), size.text());
+            let config = Config::new(topology.interfaces(), services(&topology, Mode::Nat)).tables(&tables);
+            let balancer = Balancer::Lbd(Daemon::start(&topology.balancer, &config)?);
+            grounds.push(Self { way: Way::Nat, balancer, topology });
+        }
+        Ok(grounds)
+    }
+
     /// Where the client connects to for its n-th connection.
     #[must_use]
     pub fn target(&self, family: Family, number: usize) -> SocketAddr {
@@ -142,6 +171,7 @@ impl Balancer {
         Ok(match way {
             Way::Plain => Self::Kernel,
             Way::Bare => {
+                acquaint(topology)?;
                 let netns = &topology.balancer;
                 let to = |name: &str| netns.run(|| if_nametoindex(name)).context("no such interface");
                 let programs = (Program::redirect(to("eth1")?), Program::redirect(to("eth0")?));
@@ -169,6 +199,29 @@ impl Balancer {
         let config = Config::new(topology.interfaces(), services(topology, mode)).tables(TIMEOUTS);
         Ok(Self::Lbd(Daemon::start(&topology.balancer, &config)?))
     }
+}
+
+/// Lets the client and the servers send to each other as if they were on one link.
+fn acquaint(topology: &Topology) -> Result<()> {
+    let mac = |netns| -> Result<String> {
+        Ok(inject::mac(netns, "eth0")?.map(|byte| format!("{byte:02x}")).join(":"))
+    };
+    let reach = |netns: &Netns, address: IpAddr, mac: &str| -> Result<()> {
+        let (family, length) = if address.is_ipv4() { ("-4", 32) } else { ("-6", 128) };
+        netns.ip(&format!("{family} route replace {address}/{length} dev eth0"))?;
+        netns.ip(&format!("neigh replace {address} lladdr {mac} dev eth0 nud permanent")).map(drop)
+    };
+    let client = mac(&topology.client)?;
+    for server in &topology.servers {
+        let own = mac(&server.netns)?;
+        for family in Family::ALL {
+            reach(&topology.client, server.address(family), &own)?;
+            for address in addresses::clients(family) {
+                reach(&server.netns, address, &client)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// As conntrack's for closed connections, which are many here.

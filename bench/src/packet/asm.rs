@@ -6,6 +6,7 @@ pub(super) const R0: u8 = 0;
 pub(super) const R1: u8 = 1;
 pub(super) const R2: u8 = 2;
 pub(super) const R3: u8 = 3;
+pub(super) const R4: u8 = 4;
 pub(super) const R6: u8 = 6;
 pub(super) const R7: u8 = 7;
 pub(super) const R8: u8 = 8;
@@ -14,6 +15,8 @@ pub(super) const STACK: u8 = 10;
 
 /// `bpf_map_lookup_elem`.
 pub(super) const MAP_LOOKUP: i32 = 1;
+/// `bpf_map_update_elem`.
+pub(super) const MAP_UPDATE: i32 = 2;
 /// `bpf_tail_call`.
 pub(super) const TAIL_CALL: i32 = 12;
 

@@ -127,25 +127,17 @@ impl Bed {
         Ok(())
     }
 
-    /// Points the slots of a service at a backend.
-    pub(super) fn fill_slots(&self, service: u16, backend: u32) -> Result<()> {
-        let shape = MapShape {
-            map_type: 2,
-            key_size: 4,
-            value_size: 8,
-            max_entries: slot_elements(SLOTS),
-            flags: INNER_MAP_FLAG,
-        };
-        let inner = Map::create(&shape, "bench_slots")?;
-        let mut elements = vec![[0; 2]; slot_elements(SLOTS) as usize];
-        elements[0][0] = SLOTS;
-        for slot in 0..SLOTS {
-            let (element, half) = slot_position(slot);
-            elements[element as usize][half] = backend;
+    /// Points the slots of services at a backend; each gets a table of its own.
+    pub(super) fn fill_slots(&self, services: impl Iterator<Item = u16>, backend: u32) -> Result<()> {
+        /// Tables that are open at a time.
+        const AT_ONCE: usize = 512;
+        let (outer, services) = (self.map(names::SLOTS)?, services.collect::<Vec<_>>());
+        for services in services.chunks(AT_ONCE) {
+            let tables = services.iter().map(|_| slot_table(backend)).collect::<Result<Vec<_>>>()?;
+            let entries: Vec<_> = services.iter().map(|id| u32::from(*id)).zip(&tables).collect();
+            outer.update_inner_batch(&entries)?;
         }
-        let indices: Vec<u32> = (0..slot_elements(SLOTS)).collect();
-        inner.update_batch(&indices, &elements)?;
-        Ok(self.map(names::SLOTS)?.update_inner(service.into(), &inner)?)
+        Ok(())
     }
 
     /// Adds an active backend.
@@ -156,8 +148,13 @@ impl Bed {
 
     /// Says which addresses are ours.
     pub(super) fn own_addresses(&self, addresses: &[std::net::IpAddr]) -> Result<()> {
+        self.own_addresses_words(addresses.iter().copied().map(words))
+    }
+
+    /// As [`Self::own_addresses`], for addresses in wire order.
+    pub(super) fn own_addresses_words(&self, addresses: impl Iterator<Item = [u32; 4]>) -> Result<()> {
         let map = self.map(names::OWN_ADDRESSES)?;
-        for (word, bit) in addresses.iter().map(|address| address_bit(words(*address))) {
+        for (word, bit) in addresses.map(address_bit) {
             let bits: u64 = map.lookup(&word)?.unwrap_or(0);
             map.update(&word, &(bits | 1 << bit))?;
         }
@@ -188,6 +185,27 @@ impl Bed {
         let packets = values.iter().map(|value| value.packets_in + value.packets_out).sum();
         Ok((packets, values.iter().map(|value| value.flows).sum()))
     }
+}
+
+/// A slot table of one backend.
+fn slot_table(backend: u32) -> Result<Map> {
+    let shape = MapShape {
+        map_type: 2,
+        key_size: 4,
+        value_size: 8,
+        max_entries: slot_elements(SLOTS),
+        flags: INNER_MAP_FLAG,
+    };
+    let inner = Map::create(&shape, "bench_slots")?;
+    let mut elements = vec![[0; 2]; slot_elements(SLOTS) as usize];
+    elements[0][0] = SLOTS;
+    for slot in 0..SLOTS {
+        let (element, half) = slot_position(slot);
+        elements[element as usize][half] = backend;
+    }
+    let indices: Vec<u32> = (0..slot_elements(SLOTS)).collect();
+    inner.update_batch(&indices, &elements)?;
+    Ok(inner)
 }
 
 fn open(pins: &Path, name: &str) -> Result<Map> {

@@ -18,7 +18,7 @@ use lb_userspace::sys::bpf::{Map, MapShape};
 use super::{
     asm::Code,
     bed::{Bed, FAR, NEAR, Tables, backend_at, established},
-    programs::{DROP, PASS, REDIRECT, TX, Template, Wrapped, one_lookup, pass, tx},
+    programs::{DROP, PASS, REDIRECT, TX, Template, Wrapped, insert, one_lookup, pass, tx},
     timing::Subject,
 };
 
@@ -86,27 +86,36 @@ impl Cases {
         self.add_floor("tx", &tx(), TX, repeat)
     }
 
-    /// The floor of one look-up in a table with as many flows.
-    pub(super) fn add_one_lookup(&mut self, name: &str, flows_log2: u32, repeat: u32) -> Result<()> {
-        const LRU_HASH: u32 = 9;
+    /// The floor of one look-up in a table with as many flows, each of which has one entry, or two, as ours have.
+    pub(super) fn add_one_lookup(
+        &mut self,
+        name: &str,
+        (flows_log2, entries): (u32, u32),
+        repeat: u32,
+    ) -> Result<()> {
         let count = 1 << flows_log2;
-        let shape = MapShape {
-            map_type: LRU_HASH,
-            key_size: 16,
-            value_size: 40,
-            max_entries: count.max(1024),
-            flags: 0,
-        };
-        let table = Map::create(&shape, "bench_flows")?;
+        let table = flow_table((count * entries).max(1024))?;
         let template = template(&tcp_frame(Family::V4, ACK), V4_SRC, flows_log2);
         let key = flow_key::<u32>(client_at(Family::V4, 0), vip_at(Family::V4), TCP);
+        let keys_of = |number| {
+            let key = FlowKey { src: template.field_of(number), ..key };
+            [key, key.reversed()].into_iter().take(entries as usize)
+        };
         for first in (0..count).step_by(1 << 14) {
-            let keys: Vec<_> = (first..count.min(first + (1 << 14)))
-                .map(|number| FlowKey { src: template.field_of(number), ..key })
-                .collect();
+            let keys: Vec<_> = (first..count.min(first + (1 << 14))).flat_map(keys_of).collect();
             table.update_batch(&keys, &vec![lb_common::abi::Flow::<u32>::default(); keys.len()])?;
         }
         let program = one_lookup(table.as_fd()).load()?;
+        let wrapped = Wrapped::new(&template, program.as_fd())?;
+        self.add(name, Subject::new(template, wrapped, TX, repeat)?);
+        Ok(())
+    }
+
+    /// The floor of a new flow: entries stored in a table with room for all, each packet from another client.
+    pub(super) fn add_insertions(&mut self, name: &str, entries: u8, repeat: u32) -> Result<()> {
+        let table = flow_table(1 << 21)?;
+        let template = template(&tcp_frame(Family::V4, SYN), V4_SRC, 24);
+        let program = insert(table.as_fd(), entries).load()?;
         let wrapped = Wrapped::new(&template, program.as_fd())?;
         self.add(name, Subject::new(template, wrapped, TX, repeat)?);
         Ok(())
@@ -163,6 +172,25 @@ impl Cases {
         Ok(())
     }
 
+    /// SYNs to random ones of 2^k services with a VIP each, all of which have the same backend.
+    pub(super) fn add_services(&mut self, bed: &mut Bed, name: &str, log2: u32, repeat: u32) -> Result<()> {
+        const FIRST: u16 = 100;
+        // Behind the router, as most clients are.
+        let client = SocketAddr::from(([100, 64, 0, 1], 40_000));
+        let frame = FrameSpec::tcp(client, at(vip(Family::V4, 1), SCATTERED), SYN);
+        let template = template(&frame, V4_DST, log2);
+        for number in 0..1_u16 << log2 {
+            let addr = template.field_of(number.into());
+            let key = ServiceKey { addr, port: SCATTERED.to_be(), proto: TCP, pad: 0 };
+            bed.add_service(&[key], FIRST + number, Mode::Nat)?;
+        }
+        bed.fill_slots(FIRST..FIRST + (1 << log2), NEAR)?;
+        bed.own_addresses_words((0..1 << log2).map(|number| [template.field_of(number), 0, 0, 0]))?;
+        let wrapped = bed.wrap(&template)?;
+        self.add(name, Subject::new(template, wrapped, TX, repeat)?);
+        Ok(())
+    }
+
     /// A frame of which the program is to say `action`.
     pub(super) fn add_frame(
         &mut self,
@@ -212,6 +240,8 @@ pub(super) const NAT: u16 = 80;
 pub(super) const FULL_NAT: u16 = 81;
 const EMPTY: u16 = 82;
 pub(super) const SHARED: u16 = 83;
+/// Port of many services, see [`Cases::add_services`].
+const SCATTERED: u16 = 84;
 
 /// Backend id; see [`SHARED`].
 const SHARED_BACKEND: u32 = 9;
@@ -235,11 +265,17 @@ pub(super) fn furnish(bed: &Bed) -> Result<()> {
         bed.add_service(&[key(port, TCP), key(port, UDP), key(0, 1)], id, mode)?;
     }
     bed.map(names::SNAT_ADDRESSES)?.update(&0_u32, &lb_common::host::words(snat(Family::V4, 1)))?;
-    bed.fill_slots(1, NEAR)?;
-    bed.fill_slots(2, NEAR)?;
+    bed.fill_slots(1..3, NEAR)?;
     let shared = at(client(Family::V4, 10), 8081);
     bed.add_backend(SHARED_BACKEND, Backend { flags: 0, ..backend_at(shared) })?;
-    bed.fill_slots(4, SHARED_BACKEND)
+    bed.fill_slots(4..5, SHARED_BACKEND)
+}
+
+/// A table like those of the floors: keys of 16 bytes, values of 40.
+fn flow_table(max_entries: u32) -> Result<Map> {
+    const LRU_HASH: u32 = 9;
+    let shape = MapShape { map_type: LRU_HASH, key_size: 16, value_size: 40, max_entries, flags: 0 };
+    Ok(Map::create(&shape, "bench_flows")?)
 }
 
 fn add_entries<A: Tables + Side>(

@@ -12,7 +12,8 @@ use std::{
 use lb_userspace::sys::bpf::{Map, MapShape, RawProgram};
 
 use super::asm::{
-    Assembler, Code, MAP_LOOKUP, R0, R1, R2, R3, R6, R7, R8, R9, STACK, TAIL_CALL, Wide, Width,
+    Assembler, Code, MAP_LOOKUP, MAP_UPDATE, R0, R1, R2, R3, R4, R6, R7, R8, R9, STACK, TAIL_CALL, Wide,
+    Width,
 };
 
 /// XDP actions.
@@ -126,22 +127,60 @@ pub(super) fn tx() -> Code {
 /// constants, send it. Drops what is not found.
 pub(super) fn one_lookup(flows: BorrowedFd<'_>) -> Code {
     let mut code = Assembler::default();
+    parse(&mut code);
+    code.wide(R1, Wide::Map(flows.as_raw_fd())).copy(R2, STACK).add(R2, KEY.into()).helper(MAP_LOOKUP);
+    code.jump_if_equal(R0, 0, "drop");
+    rewrite(&mut code);
+    code.label("pass").give(PASS as i32);
+    code.label("drop").give(DROP as i32).finish()
+}
+
+/// The least that keeps a flow: as [`one_lookup`], but that it stores entries of 40 bytes, and looks none up. With two, the second is for
+/// the answers: its key has the addresses and ports turned.
+pub(super) fn insert(flows: BorrowedFd<'_>, entries: u8) -> Code {
+    const VALUE: i16 = KEY - 40;
+    let mut code = Assembler::default();
+    parse(&mut code);
+    for offset in (VALUE..KEY).step_by(8) {
+        code.store_number(Width::Double, STACK, offset, 1);
+    }
+    for number in 0..entries {
+        if number == 1 {
+            code.load(Width::Word, R1, R7, 30).store(Width::Word, STACK, KEY, R1);
+            code.load(Width::Word, R1, R7, 26).store(Width::Word, STACK, KEY + 4, R1);
+            code.load(Width::Half, R1, R7, 36).store(Width::Half, STACK, KEY + 8, R1);
+            code.load(Width::Half, R1, R7, 34).store(Width::Half, STACK, KEY + 10, R1);
+        }
+        code.wide(R1, Wide::Map(flows.as_raw_fd())).copy(R2, STACK).add(R2, KEY.into());
+        code.copy(R3, STACK).add(R3, VALUE.into()).set(R4, 0).helper(MAP_UPDATE);
+        code.jump_unless_equal(R0, 0, "drop");
+    }
+    rewrite(&mut code);
+    code.label("pass").give(PASS as i32);
+    code.label("drop").give(DROP as i32).finish()
+}
+
+/// Where the key is on the stack.
+const KEY: i16 = -16;
+
+/// Parses an IPv4 TCP frame: its 5-tuple is the key then, and R7 the frame.
+fn parse(code: &mut Assembler) {
     code.load(Width::Word, R7, R1, 0).load(Width::Word, R8, R1, 4);
     code.copy(R2, R7).add(R2, 54).jump_if_greater(R2, R8, "pass");
     code.load(Width::Half, R1, R7, 12).jump_unless_equal(R1, 0x0008, "pass");
     code.load(Width::Byte, R1, R7, 14).jump_unless_equal(R1, 0x45, "pass");
     code.load(Width::Byte, R9, R7, 23).jump_unless_equal(R9, 6, "pass");
-    code.load(Width::Word, R1, R7, 26).store(Width::Word, STACK, -16, R1);
-    code.load(Width::Word, R1, R7, 30).store(Width::Word, STACK, -12, R1);
-    code.load(Width::Word, R1, R7, 34).store(Width::Word, STACK, -8, R1);
-    code.store(Width::Word, STACK, -4, R9);
-    code.wide(R1, Wide::Map(flows.as_raw_fd())).copy(R2, STACK).add(R2, -16).helper(MAP_LOOKUP);
-    code.jump_if_equal(R0, 0, "drop");
+    for (word, offset) in (0..).zip([26, 30, 34]) {
+        code.load(Width::Word, R1, R7, offset).store(Width::Word, STACK, KEY + 4 * word, R1);
+    }
+    code.store(Width::Word, STACK, KEY + 12, R9);
+}
+
+/// Writes constants where a translation would write, and sends the frame.
+fn rewrite(code: &mut Assembler) {
     code.store_number(Width::Word, R7, 0, 0x0200_0002).store_number(Width::Half, R7, 4, 0x0102);
     code.store_number(Width::Word, R7, 6, 0x0300_0002).store_number(Width::Half, R7, 10, 0x0103);
     code.store_number(Width::Byte, R7, 22, 63).store_number(Width::Half, R7, 24, 0x1234);
     code.store_number(Width::Word, R7, 30, 0x0b00_120a).store_number(Width::Half, R7, 50, 0x1234);
     code.give(TX as i32);
-    code.label("pass").give(PASS as i32);
-    code.label("drop").give(DROP as i32).finish()
 }

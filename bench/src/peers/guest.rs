@@ -58,14 +58,26 @@ pub fn run(run: &mut Run<'_>) -> Result<Findings> {
         }
     }
     let mut found = findings(&costs.into_values().collect::<Vec<_>>(), network.machine.release());
-    for (way, flows) in Forwarder::ALL.into_iter().zip(&flows) {
+    for (index, way) in Forwarder::ALL.into_iter().enumerate() {
         if let Forwarder::Ours(mode) = way {
-            let alone = measure_program(&network, &ours, way, flows, count)?;
-            let what = format!("guest, packet: {} without driver and kernel", mode.name());
-            found.rows.push(Row::new(what, "instructions", alone));
+            let alone = measure_program(&network, &ours, way, &flows[index], count)?;
+            found.rows.extend(apart(mode.name(), alone, &found.rows));
         }
     }
     Ok(found)
+}
+
+/// What our program takes alone, and what is left for the driver and the kernel: the bound for every XDP program there.
+fn apart(mode: &str, alone: f64, rows: &[Row]) -> Vec<Row> {
+    let program = Row::new(format!("guest, packet: {mode} without driver and kernel"), "instructions", alone);
+    let whole = rows.iter().find(|row| row.what == format!("guest, packet: {mode} / IPVS"));
+    let rest = whole.and_then(|row| Some((row.ours - alone, row.floor?)));
+    let rest = rest.map(|(rest, ipvs)| {
+        Row::new(format!("guest, packet: driver and kernel of {mode} / IPVS"), "instructions", rest)
+            .against(ipvs)
+            .note("the bound")
+    });
+    [program].into_iter().chain(rest).collect()
 }
 
 /// Instructions of our program alone for each packet.
@@ -76,13 +88,8 @@ fn measure_program(
     flows: &Traffic,
     count: u64,
 ) -> Result<f64> {
-    way.set_up(network, ours)?;
-    flows.exchange(WARM_UP)?;
-    let before = ours.runs()?;
-    flows.exchange(count)?;
-    let after = ours.runs()?;
+    let (before, after, _) = exchange(network, ours, way, (flows, count), || ours.runs())?;
     ours.stop_counting()?;
-    way.remove(network, ours)?;
     Ok((after.time - before.time) as f64 / (after.count - before.count).max(1) as f64)
 }
 
@@ -94,18 +101,29 @@ fn measure(
     flows: &Traffic,
     count: u64,
 ) -> Result<f64> {
-    way.set_up(network, ours)?;
-    flows.exchange(WARM_UP)?;
-    let machine = &network.machine;
-    let start = machine.usage()?;
-    // What it takes to ask.
-    let before = machine.usage()?;
-    let answers = flows.exchange(count)?;
-    let after = machine.usage()?;
-    way.remove(network, ours)?;
+    // The second question tells what it takes to ask.
+    let ask = || Ok((network.machine.usage()?, network.machine.usage()?));
+    let ((start, before), (after, _), answers) = exchange(network, ours, way, (flows, count), ask)?;
     let work = after.busy_since(&before).saturating_sub(before.busy_since(&start));
     // A question and an answer.
     Ok(work as f64 / (2 * answers) as f64)
+}
+
+/// Sends questions a way; what a look at the guest said before and after, and the number of answers.
+fn exchange<T>(
+    network: &Network,
+    ours: &Program<'_>,
+    way: Forwarder,
+    (flows, count): (&Traffic, u64),
+    look: impl Fn() -> Result<T>,
+) -> Result<(T, T, u64)> {
+    way.set_up(network, ours)?;
+    flows.exchange(WARM_UP)?;
+    let before = look()?;
+    let answers = flows.exchange(count)?;
+    let after = look()?;
+    way.remove(network, ours)?;
+    Ok((before, after, answers))
 }
 
 /// Neighbours that never have to be asked for again.

@@ -1,11 +1,15 @@
 //! What grows with services and backends: the time of a load, memory, the latency of a change.
 
+use std::time::Duration;
+
 use anyhow::Result;
 
 use crate::{
     control::changes,
-    finding::{Findings, Plot, Point, Row},
+    finding::{Findings, Plot, Point, Row, Target},
+    forward::{CASES, Race, Track},
     large::{Large, Size},
+    live::{rounds::paired_ratio, way::Ground},
     part::{Depth, Run},
     statistics::median,
 };
@@ -39,11 +43,37 @@ pub fn run(run: &mut Run<'_>) -> Result<Findings> {
     };
     let mut findings = Findings::default();
     for (done, size) in sizes.iter().enumerate() {
-        run.step(&format!("{} services of {} backends", size.services, size.backends), done, sizes.len());
+        run.step(&format!("{} services of {} backends", size.services, size.backends), done, sizes.len() + 1);
         measure(*size, run.depth, &mut findings)?;
     }
-    findings.notes.push("What the data path costs with many flows and services is in `packet`.".to_owned());
+    run.step("frames with many services", sizes.len(), sizes.len() + 1);
+    findings.rows.extend(frames(run.depth)?);
+    findings.notes.push(
+        "What a packet of one of many flows, or to one of many services, costs is in `packet`.".to_owned(),
+    );
     Ok(findings)
+}
+
+/// What the core of a balancer with ten services, and of one with ten thousand, takes for a frame of an established connection.
+fn frames(depth: Depth) -> Result<Vec<Row>> {
+    const SERVICES: [u32; 2] = [10, 10_000];
+    let grounds = Ground::build_with_services(&SERVICES)?;
+    let tracks = grounds.into_iter().map(Track::new).collect::<Result<Vec<_>>>()?;
+    let mut race = Race::prepare(CASES[0], &tracks)?;
+    let (rounds, slice) = depth.pick((21, 100), (15, 20));
+    for _ in 0..rounds {
+        race.round(Duration::from_millis(slice))?;
+    }
+    let row = |(direction, figures): (&str, &[Vec<f64>])| {
+        let (few, many) = (&figures[0], &figures[1]);
+        let what = format!(
+            "nat IPv4 TCP ACK, {direction}: core time of a frame, 10 000 services, floor 10 services"
+        );
+        Row::new(what, "ns", median(many))
+            .paired(median(few), paired_ratio(many, few))
+            .target(Target::RatioAtMost(1.05))
+    };
+    Ok(race.directions().map(row).collect())
 }
 
 fn measure(size: Size, depth: Depth, findings: &mut Findings) -> Result<()> {
