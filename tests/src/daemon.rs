@@ -76,12 +76,31 @@ impl Daemon {
     ///
     /// If it ends or is not ready in time; the message has its log.
     pub fn start_again(&mut self) -> Result<()> {
+        self.start_with(&[])
+    }
+
+    /// As [`Self::start_again`], with further arguments.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::start_again`].
+    pub fn start_with(&mut self, arguments: &[&str]) -> Result<()> {
+        self.launch(arguments)?;
+        self.wait_ready().with_context(|| format!("lbd is not ready; its log:\n{}", self.log()))
+    }
+
+    /// Starts `lbd` and waits for nothing.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be started.
+    pub fn launch(&mut self, arguments: &[&str]) -> Result<()> {
         ensure!(self.process.is_none(), "lbd is running already");
         let log = self.open_log()?;
         let mut command = self.lbd()?;
-        command.stdout(log.try_clone()?).stderr(log);
+        command.args(arguments).stdout(log.try_clone()?).stderr(log);
         self.process = Some(self.netns.spawn(&mut command)?);
-        self.wait_ready().with_context(|| format!("lbd is not ready; its log:\n{}", self.log()))
+        Ok(())
     }
 
     /// Runs `lbd` with this configuration expecting it to refuse to start, and gives what it says.
@@ -133,9 +152,19 @@ impl Daemon {
     ///
     /// If it fails; the message has what it said.
     pub fn detach(&self) -> Result<()> {
-        let output = self.netns.run(|| self.lbd()?.arg("--detach").output().context("cannot start lbd"))?;
-        ensure!(output.status.success(), "lbd --detach: {}", String::from_utf8_lossy(&output.stderr).trim());
-        Ok(())
+        self.run_lbd(&["--detach"]).map(drop)
+    }
+
+    /// Runs `lbd` with this configuration and these further arguments to its end; what it printed.
+    ///
+    /// # Errors
+    ///
+    /// If it fails; the message has what it said.
+    pub fn run_lbd(&self, arguments: &[&str]) -> Result<String> {
+        let output = self.netns.run(|| self.lbd()?.args(arguments).output().context("cannot start lbd"))?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "lbd {}: {}", arguments.join(" "), said.trim());
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
     /// Runs `lbctl` with words, JSON output; `null` if it prints nothing.

@@ -12,6 +12,7 @@ pub mod command;
 pub mod config;
 pub mod daemon;
 pub mod demo;
+pub mod former;
 pub mod guest;
 pub mod inject;
 pub mod measure;

@@ -10,6 +10,7 @@ mod counters;
 mod drop_reason;
 mod event;
 mod flow;
+pub mod former;
 mod interface;
 mod service;
 mod settings;
@@ -65,6 +66,8 @@ abi! {
     TrafficCounters = 40,
     InterfaceCounters = 48,
     Event = 32,
+    former::Flow<u32> = 48,
+    former::Flow<[u32; 4]> = 72,
     u32 = 4,
     u64 = 8,
     [u32; 2] = 8,

@@ -9,7 +9,7 @@ use std::{
 use clap::Parser;
 use lb_userspace::{
     loader::LogLevel,
-    runtime::{Failure, Options, check, detach, run},
+    runtime::{Failure, Options, check, detach, prepare_downgrade, run},
 };
 use tracing_subscriber::EnvFilter;
 
@@ -30,6 +30,12 @@ struct Args {
     /// Take the programs, maps and links out of the kernel that a former lbd left there, and end
     #[arg(long)]
     detach: bool,
+    /// Take the interfaces over from another version whose flows cannot be read, instead of refusing: its flows end
+    #[arg(long, conflicts_with = "detach")]
+    discard_flows: bool,
+    /// Bring what is pinned into the layout of an older version, and end: its lbd takes over from there. Forwarding goes on
+    #[arg(long, value_name = "LAYOUT", conflicts_with_all = ["detach", "check", "discard_flows"])]
+    prepare_downgrade: Option<u32>,
     /// What the data path logs; all but off costs time for each packet concerned
     #[arg(long, value_name = "LEVEL", value_enum, default_value_t)]
     data_path_log: LogLevel,
@@ -63,7 +69,13 @@ async fn act(args: Args) -> Result<(), Failure> {
     if args.detach {
         return detach(&args.config);
     }
-    run(&Options { config: args.config, object: args.object, data_path_log: args.data_path_log }).await
+    if let Some(layout) = args.prepare_downgrade {
+        prepare_downgrade(&args.config, layout)?;
+        println!("everything is in layout {layout} now; start the lbd of that version");
+        return Ok(());
+    }
+    let Args { config, object, data_path_log, discard_flows, .. } = args;
+    run(&Options { config, object, data_path_log, discard_flows }).await
 }
 
 /// Logs to standard error; `RUST_LOG` chooses what.

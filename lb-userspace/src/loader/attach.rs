@@ -1,6 +1,6 @@
 //! Puts the program on interfaces: a pinned link is switched to it, otherwise a new link is made and pinned.
 
-use std::io;
+use std::{io, path::Path};
 
 use aya::programs::{
     ProgramError, Xdp, XdpMode as AyaMode,
@@ -9,7 +9,10 @@ use aya::programs::{
 };
 
 use super::{LoaderError, Program, directory::remove_file, load::chain};
-use crate::{model::XdpMode, sys::bpf::pinned_xdp_link};
+use crate::{
+    model::{InterfaceName, XdpMode},
+    sys::bpf::pinned_xdp_link,
+};
 
 /// The hook that an interface really uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +97,19 @@ impl Program {
         Ok(Attachment { mode: Some(mode), adopted: false, fallback })
     }
 
+    /// Switches the pinned links of these interfaces to this program, right after one another: in between, the programs of two
+    /// versions may not know each other's flows. What cannot be switched is left to [`Program::attach`], which says why.
+    pub fn switch(&mut self, interfaces: &[InterfaceName]) {
+        let pins = interfaces.iter().map(|interface| self.directory.link(interface.as_str()));
+        let links: Vec<_> = pins.filter_map(|pin| open_link(&pin).ok()).collect();
+        let Ok(xdp) = self.xdp() else { return };
+        // The descriptors of the links are closed later, which takes its time.
+        let switched: Vec<_> = links.into_iter().filter_map(|link| xdp.attach_to_link(link).ok()).collect();
+        for id in switched {
+            drop(xdp.take_link(id));
+        }
+    }
+
     /// Takes the program off an interface; no error if it is not there.
     ///
     /// # Errors
@@ -104,15 +120,20 @@ impl Program {
 
     fn adopt(&mut self, interface: &str) -> Result<(), LoaderError> {
         let pin = self.directory.link(interface);
-        let failed = |reason: String| LoaderError::Adopt { interface: interface.to_owned(), reason };
-        let link = PinnedLink::from_pin(&pin).map_err(|error| failed(chain(&error)))?;
-        let link = XdpLink::try_from(FdLink::from(link)).map_err(|error| failed(chain(&error)))?;
+        let failed = |reason| LoaderError::Adopt { interface: interface.to_owned(), reason };
+        let link = open_link(&pin).map_err(failed)?;
         let xdp = self.xdp()?;
         let id = xdp.attach_to_link(link).map_err(|error| failed(chain(&error)))?;
         // The pin holds the link; without this the list of links would too, for nothing.
         drop(xdp.take_link(id).map_err(|error| failed(chain(&error)))?);
         Ok(())
     }
+}
+
+/// Opens a pinned link; an error says why not.
+fn open_link(pin: &Path) -> Result<XdpLink, String> {
+    let link = PinnedLink::from_pin(pin).map_err(|error| chain(&error))?;
+    XdpLink::try_from(FdLink::from(link)).map_err(|error| chain(&error))
 }
 
 /// Whether the hook in use is what the operator wants. An unknown one is not reason enough to interrupt forwarding.

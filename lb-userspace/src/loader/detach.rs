@@ -4,7 +4,8 @@ use std::{fs, io, path::Path};
 
 use super::{
     LoaderError, PinDirectory,
-    directory::{file_names, remove_file},
+    directory::{LINK_PREFIX, file_names, remove_file},
+    versions::version_of,
 };
 
 /// Removes everything below the pin directory, of every version, and the directory itself. Links go first: forwarding ends
@@ -18,20 +19,17 @@ pub fn detach(directory: &PinDirectory) -> Result<(), LoaderError> {
     }
     let lock = directory.lock()?;
     let versions = file_names(directory.root())?;
-    for version in versions.iter().filter(|name| is_version(name)) {
+    for version in versions.iter().filter(|name| version_of(name).is_some()) {
         remove_version(&directory.root().join(version))?;
     }
     drop(lock);
     remove_directory(directory.root())
 }
 
-fn is_version(name: &str) -> bool {
-    name.strip_prefix('v').is_some_and(|number| number.parse::<u32>().is_ok())
-}
-
-fn remove_version(path: &Path) -> Result<(), LoaderError> {
+/// Removes all that is pinned in the directory of a version, links first, and the directory.
+pub(super) fn remove_version(path: &Path) -> Result<(), LoaderError> {
     let (links, others): (Vec<_>, Vec<_>) =
-        file_names(path)?.into_iter().partition(|name| name.starts_with("link-"));
+        file_names(path)?.into_iter().partition(|name| name.starts_with(LINK_PREFIX));
     for name in links.iter().chain(&others) {
         remove_file(&path.join(name))?;
     }

@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File},
     io,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
@@ -11,10 +12,13 @@ use nix::{
     errno::Errno,
     fcntl::{Flock, FlockArg},
     mount::{MsFlags, mount},
-    sys::statfs::{BPF_FS_MAGIC, statfs},
+    sys::{
+        stat::{major, minor},
+        statfs::{BPF_FS_MAGIC, statfs},
+    },
 };
 
-use super::LoaderError;
+use super::{LoaderError, error::Holder};
 
 /// Where a BPF file system is expected, and mounted if it is missing.
 const USUAL_MOUNT_POINT: &str = "/sys/fs/bpf";
@@ -47,7 +51,13 @@ impl PinDirectory {
     /// Where this version of the ABI pins.
     #[must_use]
     pub fn versioned(&self) -> PathBuf {
-        self.root.join(format!("v{ABI_VERSION}"))
+        self.version(ABI_VERSION)
+    }
+
+    /// Where a version of the ABI pins.
+    #[must_use]
+    pub(super) fn version(&self, version: u32) -> PathBuf {
+        self.root.join(format!("v{version}"))
     }
 
     /// Where a map is pinned.
@@ -94,8 +104,7 @@ impl PinDirectory {
             }
             mount_bpf_fs(Path::new(USUAL_MOUNT_POINT))?;
         }
-        let path = self.versioned();
-        fs::create_dir_all(&path).map_err(LoaderError::path(path, "create this directory"))
+        fs::create_dir_all(&self.root).map_err(LoaderError::path(&self.root, "create this directory"))
     }
 
     /// Takes the lock on the directory, which exists.
@@ -107,13 +116,28 @@ impl PinDirectory {
             File::open(&self.root).map_err(LoaderError::path(&self.root, "open this directory"))?;
         match Flock::lock(directory, FlockArg::LockExclusiveNonblock) {
             Ok(file) => Ok(Lock { _file: file }),
-            Err((_, Errno::EWOULDBLOCK)) => Err(LoaderError::Locked { directory: self.root.clone() }),
+            Err((file, Errno::EWOULDBLOCK)) => {
+                Err(LoaderError::Locked { directory: self.root.clone(), holder: Holder(lock_holder(&file)) })
+            }
             Err((_, errno)) => Err(LoaderError::path(&self.root, "lock this directory")(errno.into())),
         }
     }
 }
 
-const LINK_PREFIX: &str = "link-";
+/// What the names of pinned links begin with.
+pub(super) const LINK_PREFIX: &str = "link-";
+
+/// The process that has `file` locked by flock(2), which tells nobody: /proc/locks has a line for each lock (proc(5)).
+fn lock_holder(file: &File) -> Option<u32> {
+    let metadata = file.metadata().ok()?;
+    let (device, inode) = (metadata.dev(), metadata.ino());
+    let place = format!("{:02x}:{:02x}:{inode}", major(device), minor(device));
+    let locks = fs::read_to_string("/proc/locks").ok()?;
+    let words = locks.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let held = words.filter(|words| words.get(1) == Some(&"FLOCK") && words.get(5) == Some(&place.as_str()));
+    // 0 or -1: a process of another PID namespace.
+    held.filter_map(|words| words.get(4)?.parse().ok()).find(|process| *process != 0)
+}
 
 /// The names in a directory; none if it does not exist.
 pub(super) fn file_names(directory: &Path) -> Result<Vec<String>, LoaderError> {

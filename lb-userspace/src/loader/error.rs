@@ -1,6 +1,8 @@
 //! What can go wrong while loading, pinning and attaching.
 
-use std::{io, path::PathBuf};
+use std::{fmt, io, path::PathBuf};
+
+use lb_common::abi::ABI_VERSION;
 
 /// Why the data path could not be brought in or taken out. Every message says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -14,8 +16,8 @@ pub enum LoaderError {
         "cannot mount a BPF file system at {path}: {error}; run lbd as root, or mount it: mount -t bpf bpf {path}"
     )]
     Mount { path: PathBuf, error: io::Error },
-    #[error("another lbd uses {directory}: stop it first, or give this one another pin_directory")]
-    Locked { directory: PathBuf },
+    #[error("another lbd{holder} uses {directory}: stop it first, or give this one another pin_directory")]
+    Locked { directory: PathBuf, holder: Holder },
     #[error("{path}: cannot {action}: {error}")]
     Path { path: PathBuf, action: &'static str, error: io::Error },
     #[error("{path}: cannot read the BPF object: {error}")]
@@ -24,13 +26,19 @@ pub enum LoaderError {
     BadObject { reason: String },
     #[error(
         "map {path} is pinned with other keys or values ({found}) than this lbd uses ({expected}): it belongs to another \
-         version; run `lbd --detach` of that version first (this ends its flows)"
+         version; run `lbd --detach` of that version first, or this one with --discard-flows (both end its flows)"
     )]
     OtherLayout { path: PathBuf, found: String, expected: String },
+    #[error(transparent)]
+    OtherVersion(OtherVersion),
+    #[error("cannot go back to layout version {version}: {reason}")]
+    NoDowngrade { version: u32, reason: String },
+    #[error("{directory}: cannot bring the maps into this layout: {error}; forwarding goes on, try again")]
+    Downgrade { directory: PathBuf, error: io::Error },
     #[error("cannot load the BPF object into the kernel: {reason}")]
     Load { reason: String },
-    #[error("map {name}: cannot copy its contents into one of another size: {error}")]
-    Migrate { name: String, error: io::Error },
+    #[error("map {name}: cannot copy its contents into a new one: {error}")]
+    Migrate { name: &'static str, error: io::Error },
     #[error("interface {interface} does not exist; create it, or correct `interfaces` in the configuration")]
     NoInterface { interface: String },
     #[error(
@@ -56,5 +64,53 @@ impl LoaderError {
     pub(super) fn path(path: impl Into<PathBuf>, action: &'static str) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |error| Self::Path { path, action, error }
+    }
+}
+
+/// The process that holds the lock, where that is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holder(pub Option<u32>);
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |process| write!(f, " (process {process})"))
+    }
+}
+
+/// What is pinned by another version cannot be taken over.
+#[derive(Debug)]
+pub struct OtherVersion {
+    /// Its directory.
+    pub place: PathBuf,
+    /// Its layout's version.
+    pub version: u32,
+    /// The map that does not look as it should in that layout, and what it looks like.
+    pub misfit: Option<(PathBuf, String)>,
+}
+
+impl std::error::Error for OtherVersion {}
+
+impl fmt::Display for OtherVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { place, version, misfit } = self;
+        write!(f, "{} is in use by an lbd of layout version {version}, ", place.display())?;
+        match misfit {
+            _ if *version > ABI_VERSION => write!(
+                f,
+                "which is newer than this one's ({ABI_VERSION}); to keep its flows, run `lbd --prepare-downgrade \
+                 {ABI_VERSION}` of the newer version before this one starts"
+            )?,
+            Some((path, found)) => {
+                write!(f, "but {} does not look like that ({found})", path.display())?;
+            }
+            None => write!(
+                f,
+                "which this one ({ABI_VERSION}) cannot read; to keep its flows, upgrade by way of a version in between"
+            )?,
+        }
+        f.write_str(
+            "; `lbd --discard-flows` takes its interfaces over without a gap, but ends its flows; `lbd --detach` takes all \
+             out. Nothing was changed",
+        )
     }
 }

@@ -1,9 +1,6 @@
 //! Loads the object: maps from their pins where they fit, the program anew.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, io, path::PathBuf};
 
 use aya::{
     Ebpf, EbpfLoader,
@@ -15,11 +12,12 @@ use lb_common::maps;
 
 use super::{
     LoaderError, PinDirectory,
-    directory::remove_file,
-    migrate::{self, FLOW_TABLES},
-    shape::{Fate, Sizes, describe, fate},
+    directory::{file_names, remove_file},
+    migrate::{Target, Transfer},
+    shape::{Fate, Sizes, describe, fate, pinned_shape},
+    versions::{PROGRAM_PREFIX, Takeover},
 };
-use crate::sys::bpf::{Map, MapShape};
+use crate::sys::bpf::MapShape;
 
 /// The object that was built together with this binary.
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/lb.o"));
@@ -51,6 +49,8 @@ pub struct Options {
     pub sizes: Sizes,
     /// What the data path logs.
     pub log: LogLevel,
+    /// Whether to go on without the flows where they cannot be read, instead of refusing.
+    pub discard_flows: bool,
 }
 
 /// The loaded data path. Dropping it does not disturb what is pinned.
@@ -59,14 +59,18 @@ pub struct Program {
     pub(super) ebpf: Ebpf,
     pub(super) directory: PinDirectory,
     /// Maps whose contents are moving.
-    moving: Vec<String>,
+    transfers: Vec<Transfer>,
+    /// What other versions have pinned.
+    takeover: Takeover,
+    /// Id of the program.
+    id: u32,
     log: LogLevel,
     /// Indexes of interfaces that the tables have room for.
     pub(super) interfaces: u32,
 }
 
 /// Loads the object into the kernel. The directory exists and is locked. Nothing that forwards changes yet: that is up to
-/// [`Program::attach`].
+/// [`Program::attach`], after [`Program::share_links`] and [`Program::catch_up`] and before [`Program::finish`].
 ///
 /// # Errors
 /// [`LoaderError`]; nothing that forwards was changed.
@@ -77,7 +81,11 @@ pub fn load(options: &Options) -> Result<Program, LoaderError> {
         }
         None => OBJECT,
     };
-    let moving = prepare_pins(&options.directory, &defined_shapes(bytes, &options.sizes)?)?;
+    let directory = &options.directory;
+    let defined = defined_shapes(bytes, &options.sizes)?;
+    let takeover = Takeover::plan(directory, &defined, options.discard_flows)?;
+    let mut transfers = takeover.share_maps(directory)?;
+    transfers.extend(prepare_pins(directory, &defined, options.discard_flows)?);
     let level = options.log as u8;
     let mut loader = EbpfLoader::new();
     loader.override_global("AYA_LOG_LEVEL", &level, false);
@@ -85,31 +93,61 @@ pub fn load(options: &Options) -> Result<Program, LoaderError> {
         loader.map_max_entries(name, entries);
     }
     for name in maps::ALL {
-        loader.map_pin_path(name, options.directory.map(name));
+        loader.map_pin_path(name, directory.map(name));
     }
     let mut ebpf = loader.load(bytes).map_err(|error| LoaderError::Load { reason: chain(&error) })?;
-    xdp(&mut ebpf)?.load().map_err(|error| LoaderError::Load { reason: chain(&error) })?;
+    let id = load_program(xdp(&mut ebpf)?, directory)?;
 
     let program = Program {
         ebpf,
-        directory: options.directory.clone(),
-        moving,
+        directory: directory.clone(),
+        transfers,
+        takeover,
+        id,
         log: options.log,
         interfaces: options.sizes.of(maps::INTERFACES).unwrap_or_default(),
     };
-    program.copy(|_| true)?;
+    program.copy(program.takeover.target(), |_| true)?;
     Ok(program)
 }
 
 impl Program {
-    /// To be called when every link runs this program: what moves between maps moves for the last time.
+    /// Pins links of other versions here, too.
+    ///
+    /// # Errors
+    /// [`LoaderError::Path`].
+    pub fn share_links(&self) -> Result<(), LoaderError> {
+        self.takeover.share_links(&self.directory)
+    }
+
+    /// To be called right before links are switched: what moves between maps, and changed since the program was loaded, moves
+    /// again.
+    ///
+    /// # Errors
+    /// [`LoaderError::Migrate`]; forwarding goes on as before.
+    pub fn catch_up(&mut self) -> Result<(), LoaderError> {
+        self.copy(self.takeover.target(), Transfer::is_flow_table)?;
+        self.takeover.hold_back(&self.directory)
+    }
+
+    /// To be called when every link runs this program: what moves between maps moves for the last time, and what other
+    /// versions and programs have pinned goes.
     ///
     /// # Errors
     /// [`LoaderError::Migrate`]; forwarding goes on, and the next start tries again.
     pub fn finish(&mut self) -> Result<(), LoaderError> {
-        self.copy(|name| FLOW_TABLES.contains(&name))?;
-        for name in self.moving.drain(..) {
-            remove_file(&self.directory.replaced_map(&name))?;
+        self.takeover.release(&self.directory)?;
+        self.copy(Target::InUse, Transfer::is_flow_table)?;
+        self.transfers.clear();
+        for name in maps::ALL {
+            remove_file(&self.directory.replaced_map(name))?;
+        }
+        self.takeover.finish()?;
+        let own = format!("{PROGRAM_PREFIX}{}", self.id);
+        for name in file_names(&self.directory.versioned())? {
+            if name.starts_with(PROGRAM_PREFIX) && name != own {
+                remove_file(&self.directory.versioned().join(name))?;
+            }
         }
         Ok(())
     }
@@ -144,14 +182,28 @@ impl Program {
         xdp(&mut self.ebpf)
     }
 
-    fn copy(&self, which: fn(&str) -> bool) -> Result<(), LoaderError> {
-        for name in self.moving.iter().filter(|name| which(name)) {
-            let copied = migrate::copy(name, &self.directory.replaced_map(name), &self.directory.map(name))
-                .map_err(|error| LoaderError::Migrate { name: name.clone(), error })?;
-            tracing::info!(map = name, copied, "contents moved into a map of another size");
+    fn copy(&self, target: Target, which: fn(&Transfer) -> bool) -> Result<(), LoaderError> {
+        for transfer in self.transfers.iter().filter(|transfer| which(transfer)) {
+            let name = transfer.name;
+            let copied = transfer
+                .run(&self.directory.map(name), target)
+                .map_err(|error| LoaderError::Migrate { name, error })?;
+            tracing::info!(map = name, copied, "contents moved into a new map");
         }
         Ok(())
     }
+}
+
+/// Loads the program and pins it, so that the next `lbd` knows whether a link runs it; its id.
+fn load_program(xdp: &mut Xdp, directory: &PinDirectory) -> Result<u32, LoaderError> {
+    let refused = |error: &dyn std::error::Error| LoaderError::Load { reason: chain(error) };
+    xdp.load().map_err(|error| refused(&error))?;
+    let id = xdp.info().map_err(|error| refused(&error))?.id();
+    let path = directory.versioned().join(format!("{PROGRAM_PREFIX}{id}"));
+    let pinned = xdp.pin(&path);
+    pinned
+        .map_err(|error| LoaderError::path(path, "pin the program here")(io::Error::other(chain(&error))))?;
+    Ok(id)
 }
 
 fn xdp(ebpf: &mut Ebpf) -> Result<&mut Xdp, LoaderError> {
@@ -186,16 +238,23 @@ fn defined_shapes(object: &[u8], sizes: &Sizes) -> Result<Vec<(&'static str, Map
 }
 
 /// Takes pins out of the way that do not fit; the maps whose contents are to be moved. Refusals come before any change.
-fn prepare_pins(directory: &PinDirectory, defined: &[(&str, MapShape)]) -> Result<Vec<String>, LoaderError> {
+fn prepare_pins(
+    directory: &PinDirectory,
+    defined: &[(&'static str, MapShape)],
+    discard: bool,
+) -> Result<Vec<Transfer>, LoaderError> {
     let mut fates = Vec::new();
     for (name, shape) in defined {
         let path = directory.map(name);
         let Some(pinned) = pinned_shape(&path)? else { continue };
-        let fate = fate(name, pinned, *shape);
-        if fate == Fate::Refuse {
-            let (found, expected) = (describe(&pinned), describe(shape));
-            return Err(LoaderError::OtherLayout { path, found, expected });
-        }
+        let fate = match fate(name, pinned, *shape) {
+            Fate::Refuse if discard => Fate::Remake,
+            Fate::Refuse => {
+                let (found, expected) = (describe(&pinned), describe(shape));
+                return Err(LoaderError::OtherLayout { path, found, expected });
+            }
+            fate => fate,
+        };
         fates.push((*name, fate));
     }
     for (name, fate) in fates {
@@ -206,27 +265,21 @@ fn prepare_pins(directory: &PinDirectory, defined: &[(&str, MapShape)]) -> Resul
         }
     }
     // Also what an earlier lbd did not finish.
-    let moving = defined.iter().filter(|(name, _)| directory.replaced_map(name).exists());
-    Ok(moving.map(|(name, _)| (*name).to_owned()).collect())
+    let moving = defined.iter().map(|(name, _)| (*name, directory.replaced_map(name)));
+    let moving = moving.filter(|(_, aside)| aside.exists());
+    Ok(moving.map(|(name, aside)| Transfer::resized(name, aside)).collect())
 }
 
-fn set_aside(directory: &PinDirectory, name: &str) -> Result<(), LoaderError> {
+fn set_aside(directory: &PinDirectory, name: &'static str) -> Result<(), LoaderError> {
     let (path, aside) = (directory.map(name), directory.replaced_map(name));
     if aside.exists() {
         // An unfinished move: either may be the one in use.
-        migrate::copy(name, &path, &aside)
-            .map_err(|error| LoaderError::Migrate { name: name.to_owned(), error })?;
+        Transfer::resized(name, path.clone())
+            .run(&aside, Target::InUse)
+            .map_err(|error| LoaderError::Migrate { name, error })?;
         return remove_file(&path);
     }
     fs::rename(&path, aside).map_err(LoaderError::path(path, "rename this pin"))
-}
-
-fn pinned_shape(path: &Path) -> Result<Option<MapShape>, LoaderError> {
-    if !path.exists() {
-        return Ok(None);
-    }
-    let map = Map::open(path).map_err(LoaderError::path(path, "open this pinned map"))?;
-    Ok(Some(map.info().shape))
 }
 
 /// An error with its causes, each said once.

@@ -7,16 +7,20 @@
 mod attach;
 mod detach;
 mod directory;
+mod downgrade;
 mod error;
+mod layout;
 mod load;
 mod migrate;
 mod shape;
 #[cfg(test)]
 mod tests;
+mod versions;
 
 pub use attach::{AttachMode, Attachment};
 pub use detach::detach;
 pub use directory::{Lock, PinDirectory};
+pub use downgrade::prepare_downgrade;
 pub use error::LoaderError;
 pub use load::{LogLevel, OBJECT, Options, Program, load};
 pub use shape::Sizes;

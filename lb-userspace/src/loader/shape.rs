@@ -1,8 +1,15 @@
 //! Shapes of maps: what the object defines, what is pinned, and what follows when they differ.
 
+use std::path::Path;
+
 use lb_common::maps;
 
-use crate::{model::Limits, plan::snat_size, sys::bpf::MapShape};
+use super::LoaderError;
+use crate::{
+    model::Limits,
+    plan::snat_size,
+    sys::bpf::{Map, MapShape},
+};
 
 /// A shape as text for the operator.
 pub(super) fn describe(shape: &MapShape) -> String {
@@ -10,6 +17,15 @@ pub(super) fn describe(shape: &MapShape) -> String {
     format!(
         "type {map_type}, {key_size}-byte keys, {value_size}-byte values, {max_entries} entries, flags {flags:#x}"
     )
+}
+
+/// The shape of the map that is pinned at `path`, if one is.
+pub(super) fn pinned_shape(path: &Path) -> Result<Option<MapShape>, LoaderError> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let map = Map::open(path).map_err(LoaderError::path(path, "open this pinned map"))?;
+    Ok(Some(map.info().shape))
 }
 
 /// What to do about a pinned map.

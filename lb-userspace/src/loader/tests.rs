@@ -89,7 +89,9 @@ fn one_lbd_at_a_time_uses_a_directory() {
     let place = tempfile::tempdir().unwrap();
     let directory = PinDirectory::new(place.path());
     let lock = directory.lock().unwrap();
-    assert!(matches!(directory.lock(), Err(LoaderError::Locked { .. })));
+    let error = directory.lock().unwrap_err();
+    assert!(matches!(&error, LoaderError::Locked { .. }));
+    assert!(error.to_string().contains(&format!("(process {})", std::process::id())), "{error}");
     drop(lock);
     drop(directory.lock().unwrap());
 }

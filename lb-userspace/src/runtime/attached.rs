@@ -64,7 +64,10 @@ impl Attacher {
     /// Attaches to all interfaces, and detaches from those that a former configuration named. If one fails, those that were
     /// attached just now are detached again.
     pub(super) fn begin(&mut self, view: &View) -> Result<(), LoaderError> {
+        self.program.share_links()?;
         self.leave()?;
+        self.program.catch_up()?;
+        self.program.switch(&self.wanted);
         let mut fresh = Vec::new();
         for name in self.wanted.clone() {
             match self.attach(&name, view) {

@@ -20,4 +20,4 @@ mod tasks;
 
 pub use clock::Clock;
 pub use failure::Failure;
-pub use start::{Options, check, detach, run};
+pub use start::{Options, check, detach, prepare_downgrade, run};

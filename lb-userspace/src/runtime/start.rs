@@ -43,6 +43,8 @@ pub struct Options {
     pub object: Option<PathBuf>,
     /// What the data path logs.
     pub data_path_log: LogLevel,
+    /// Whether to go on without the flows of another version where they cannot be read.
+    pub discard_flows: bool,
 }
 
 /// Checks a configuration file.
@@ -59,6 +61,14 @@ pub fn check(config: &Path) -> Result<Config, Failure> {
 /// [`Failure::Config`], [`Failure::Loader`].
 pub fn detach(config: &Path) -> Result<(), Failure> {
     Ok(loader::detach(&PinDirectory::new(&check(config)?.pin_directory))?)
+}
+
+/// Brings everything that is pinned into the layout of an older version, for its `lbd` to take over.
+///
+/// # Errors
+/// [`Failure::Config`], [`Failure::Loader`].
+pub fn prepare_downgrade(config: &Path, version: u32) -> Result<(), Failure> {
+    Ok(loader::prepare_downgrade(&PinDirectory::new(&check(config)?.pin_directory), version)?)
 }
 
 /// Runs the daemon until it is asked to end. Forwarding goes on afterwards.
@@ -126,6 +136,7 @@ fn load(
         directory: directory.clone(),
         sizes: Sizes::new(&config.limits, network.view.highest_ifindex()),
         log: options.data_path_log,
+        discard_flows: options.discard_flows,
     };
     Ok(loader::load(&options)?)
 }

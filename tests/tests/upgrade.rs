@@ -1,0 +1,236 @@
+//! Upgrades and downgrades under load: another layout of the pinned maps, another program.
+
+#![allow(clippy::unwrap_used, reason = "what is shared by tests may panic as they do")]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use lb_common::{abi::ABI_VERSION, maps};
+use lb_tests::{
+    client::{LongConnections, Running},
+    clock,
+    config::{Mode, Protocol},
+    former::{Form, Former, links},
+    require_privileged,
+    site::Site,
+    topology::{Family, Plan},
+};
+
+/// HTTP requests and long connections of both families, and what is to be true of them in the end.
+struct Traffic {
+    loads: [Running; 2],
+    connections: [LongConnections; 2],
+    /// Of the links.
+    ids: Vec<String>,
+    /// IPv4 packets that had come to the host before.
+    received: u64,
+}
+
+impl Traffic {
+    fn start(site: &Site) -> Self {
+        let loads = Family::ALL.map(|family| site.http_load(family));
+        let connections = Family::ALL.map(|family| site.long_connections(family, 20).unwrap());
+        Self { loads, connections, ids: link_ids(site), received: received(site) }
+    }
+
+    fn wait_more(&self) {
+        self.loads.iter().for_each(|load| load.wait_more(50).unwrap());
+        self.connections.iter().for_each(|connections| connections.wait_more(50).unwrap());
+    }
+
+    /// Nothing failed, and no packet came to the host, as it would past an interface without the program.
+    fn end_unharmed(self, site: &Site, case: &str) {
+        let received_before = self.received;
+        self.end(site, case);
+        assert_eq!(received(site), received_before, "{case}: IPv4 packets came to the host");
+    }
+
+    /// Nothing failed, and no interface was ever without a program.
+    fn end(self, site: &Site, case: &str) {
+        for report in self.loads.map(Running::stop) {
+            assert!(report.failed() == 0 && report.succeeded >= 200, "{case}: {report:?}");
+        }
+        for report in self.connections.map(LongConnections::close) {
+            assert!(report.broken.is_empty() && report.connected == 20, "{case}: {report:?}");
+        }
+        assert_eq!(link_ids(site), self.ids, "{case}: an interface was attached anew");
+    }
+}
+
+/// The kernel's ids of the links on the interfaces, wherever they are pinned.
+fn link_ids(site: &Site) -> Vec<String> {
+    let root = site.daemon.pin_directory();
+    let versions = fs::read_dir(&root).unwrap().map(|entry| entry.unwrap().path());
+    let place = versions.filter(|path| links(path).is_ok_and(|links| !links.is_empty())).max().unwrap();
+    let id = |name: String| {
+        let shown =
+            lb_tests::command::sh(&format!("bpftool link show pinned {}", place.join(name).display()));
+        shown.unwrap().split(':').next().unwrap().to_owned()
+    };
+    links(&place).unwrap().into_iter().map(id).collect()
+}
+
+/// IPv4 packets that the balancer's own stack received.
+fn received(site: &Site) -> u64 {
+    let text = site.topology.balancer.run(|| fs::read_to_string("/proc/thread-self/net/snmp").unwrap());
+    let mut lines = text.lines().filter_map(|line| line.strip_prefix("Ip: "));
+    let (names, values) = (lines.next().unwrap(), lines.next().unwrap());
+    let at = names.split(' ').position(|name| name == "InReceives").unwrap();
+    values.split(' ').nth(at).unwrap().parse().unwrap()
+}
+
+fn version(site: &Site, version: u32) -> PathBuf {
+    site.daemon.pin_directory().join(format!("v{version}"))
+}
+
+fn files(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+fn ids(site: &Site) -> Vec<String> {
+    let services = site.daemon.lbctl("service list").unwrap();
+    services.as_array().unwrap().iter().map(|service| service["id"].to_string()).collect()
+}
+
+#[test]
+fn an_upgrade_from_layout_1_under_load_harms_no_request_and_no_connection() {
+    require_privileged!();
+    for (form, mode) in Form::ALL.into_iter().zip([Mode::FullNat, Mode::Nat]) {
+        let mut site = Site::standard(Plan::default(), mode).unwrap();
+        let traffic = Traffic::start(&site);
+        let known = ids(&site);
+        for _ in 0..2 {
+            traffic.wait_more();
+            site.daemon.terminate().unwrap();
+            Former::of(&site.daemon, form).unwrap().put_in_place().unwrap();
+            traffic.wait_more();
+            site.daemon.start_again().unwrap();
+            traffic.wait_more();
+            assert!(!version(&site, 1).exists(), "{:?}", files(&version(&site, 1)));
+        }
+        assert_eq!(ids(&site), known, "services have other ids");
+        let case = format!("{form:?} form, {}", mode.name());
+        match form {
+            // Where tables are not shared, a connection that begins between the switches of two interfaces tries once more.
+            Form::First => traffic.end(&site, &case),
+            Form::Last => traffic.end_unharmed(&site, &case),
+        }
+    }
+}
+
+#[test]
+fn an_upgrade_that_is_killed_anywhere_is_taken_up_by_either_version() {
+    require_privileged!();
+    for form in Form::ALL {
+        let mut site = Site::standard(Plan::default(), Mode::Nat).unwrap();
+        let traffic = Traffic::start(&site);
+        let (now, then) = (version(&site, ABI_VERSION), version(&site, 1));
+        site.daemon.terminate().unwrap();
+        let former = Former::of(&site.daemon, form).unwrap();
+        former.put_in_place().unwrap();
+        let stages: [(&str, &dyn Fn() -> bool); 5] = [
+            ("its directory is there", &|| now.exists()),
+            ("its maps are there", &|| now.join(maps::EVENTS).exists()),
+            ("its program is there", &|| files(&now).iter().any(|name| name.starts_with("program-"))),
+            ("the links are pinned twice", &|| now.join("link-eth1").exists()),
+            ("the former maps are going", &|| !then.join("link-eth1").exists()),
+        ];
+        for (stage, reached) in stages {
+            site.daemon.launch(&[]).unwrap();
+            clock::wait_for(stage, Duration::from_secs(20), || reached().then_some(())).unwrap();
+            site.daemon.kill().unwrap();
+            traffic.wait_more();
+            if links(&then).is_ok_and(|links| links.len() == 2) {
+                former.start().unwrap();
+                traffic.wait_more();
+            }
+        }
+        site.daemon.start_again().unwrap();
+        traffic.wait_more();
+        assert!(!then.exists(), "{:?}", files(&then));
+        traffic.end(&site, &format!("{form:?} form"));
+    }
+}
+
+#[test]
+fn a_downgrade_that_was_prepared_keeps_every_connection() {
+    require_privileged!();
+    let mut site = Site::standard(Plan::default(), Mode::Nat).unwrap();
+    let traffic = Traffic::start(&site);
+    let refused = site.daemon.run_lbd(&["--prepare-downgrade", "1"]).unwrap_err().to_string();
+    let process = format!("process {}", site.daemon.process_id().unwrap());
+    assert!(refused.contains("another lbd") && refused.contains(&process), "{refused}");
+    site.daemon.terminate().unwrap();
+    let refused = site.daemon.run_lbd(&["--prepare-downgrade", "7"]).unwrap_err().to_string();
+    assert!(refused.contains("layout version 7") && refused.contains("go back to layout 1"), "{refused}");
+    for _ in 0..2 {
+        let former = Former::of(&site.daemon, Form::Last).unwrap();
+        site.daemon.run_lbd(&["--prepare-downgrade", "1"]).unwrap();
+        assert!(!version(&site, ABI_VERSION).exists());
+        // A second time there is nothing to do, which is no error.
+        site.daemon.run_lbd(&["--prepare-downgrade", "1"]).unwrap();
+        traffic.wait_more();
+        former.start().unwrap();
+        traffic.wait_more();
+        site.daemon.start_again().unwrap();
+        traffic.wait_more();
+        site.daemon.terminate().unwrap();
+    }
+    traffic.end_unharmed(&site, "downgrade");
+}
+
+#[test]
+fn pins_that_cannot_be_read_are_refused_untouched_and_their_interfaces_taken_over_on_demand() {
+    require_privileged!();
+    let mut site = Site::standard(Plan { servers: 1, ..Plan::default() }, Mode::Nat).unwrap();
+    site.daemon.terminate().unwrap();
+    let (own, newer, older) = (version(&site, ABI_VERSION), version(&site, 9), version(&site, 1));
+    let links = link_ids(&site);
+    let refused = |site: &mut Site, place: &Path, parts: &[&str]| {
+        fs::rename(&own, place).unwrap();
+        let before = files(place);
+        let said = site.daemon.refusal().unwrap();
+        for part in parts.iter().copied().chain([&*place.to_string_lossy(), "--discard-flows", "--detach"]) {
+            assert!(said.contains(part), "{part:?} is missing in: {said}");
+        }
+        assert!(files(place) == before && !own.exists());
+        let report = site.requests(Family::V4, Protocol::Tcp, 50);
+        assert_eq!(report.failed(), 0, "{report:?}");
+    };
+    refused(&mut site, &newer, &["layout version 9", "newer", &format!("--prepare-downgrade {ABI_VERSION}")]);
+    site.daemon.start_with(&["--discard-flows"]).unwrap();
+    let report = site.requests(Family::V4, Protocol::Tcp, 50);
+    assert_eq!(report.failed(), 0, "{report:?}");
+    assert!(!newer.exists() && link_ids(&site) == links);
+
+    // Version 1, but with services of another form.
+    site.daemon.terminate().unwrap();
+    let services = own.join(maps::SERVICES_V4);
+    fs::remove_file(&services).unwrap();
+    let create = "bpftool map create {} type hash key 8 value 24 entries 64 name other";
+    lb_tests::command::sh(&create.replace("{}", &services.to_string_lossy())).unwrap();
+    refused(&mut site, &older, &["layout version 1", "SERVICES_V4", "24-byte values"]);
+}
+
+#[test]
+fn another_program_of_the_same_layout_takes_over_without_a_gap() {
+    require_privileged!();
+    let mut site = Site::standard(Plan::default(), Mode::Nat).unwrap();
+    let traffic = Traffic::start(&site);
+    for round in 0..4 {
+        traffic.wait_more();
+        site.daemon.terminate().unwrap();
+        // A program that logs is another one than that which does not.
+        let log = if round % 2 == 0 { "error" } else { "off" };
+        site.daemon.start_with(&["--data-path-log", log]).unwrap();
+    }
+    let programs = files(&version(&site, ABI_VERSION));
+    assert_eq!(programs.iter().filter(|name| name.starts_with("program-")).count(), 1, "{programs:?}");
+    traffic.end_unharmed(&site, "same layout");
+}
