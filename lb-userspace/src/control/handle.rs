@@ -58,6 +58,17 @@ impl Handle {
         self.events.send(Envelope { event, reply: None }).await.map_err(|_| ended())
     }
 
+    /// Waits until control has dealt with all that was sent before: it lives.
+    ///
+    /// # Errors
+    /// Control has ended.
+    pub async fn answers(&self) -> Result<(), Error> {
+        let (reply, answer) = oneshot::channel();
+        let envelope = Envelope { event: Event::Tick, reply: Some(reply) };
+        self.events.send(envelope).await.map_err(|_| ended())?;
+        answer.await.map_err(|_| ended())?.map(drop)
+    }
+
     /// The current state.
     #[must_use]
     pub fn snapshot(&self) -> Arc<Snapshot> {

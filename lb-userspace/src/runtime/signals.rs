@@ -2,6 +2,7 @@
 
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::notify;
 use crate::{control::Handle, model::Config};
 
 /// Waits for the signal to end. `started` is the configuration that the daemon was started with.
@@ -25,6 +26,7 @@ pub(super) async fn wait(control: Handle, started: Config) {
 }
 
 async fn reload(control: &Handle, started: &Config) {
+    notify::reloading();
     match control.reload().await {
         Ok(snapshot) => {
             for key in needs_restart(started, &snapshot.config) {
@@ -33,6 +35,7 @@ async fn reload(control: &Handle, started: &Config) {
         }
         Err(error) => tracing::error!(%error, "the configuration was not loaded: all is as it was"),
     }
+    notify::ready();
 }
 
 /// Keys whose values are used only at the start.

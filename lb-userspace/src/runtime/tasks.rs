@@ -17,7 +17,7 @@ use super::{
     flows::{self, LastReport},
     health, neighbours,
     network::{self, Network, Peers},
-    observe,
+    notify, observe,
 };
 use crate::{
     api::{self, Api, Socket},
@@ -69,6 +69,7 @@ pub(super) fn start(parts: Parts) -> Result<Tasks, Failure> {
     let (neighbours, inbox) = mpsc::channel(NEIGHBOUR_QUEUE);
     let requests = network.requests.clone();
     tasks.work("the neighbours", neighbours::run(control.clone(), requests, inbox, clock));
+    tasks.work("what systemd is told", notify::run(control.clone(), attacher.list(), clock));
     let peers = Peers { control: control.clone(), neighbours, events, clock };
     tasks.work("the network", network::run(network, attacher, peers));
     tasks.work("the deadlines", deadlines::run(control.clone(), clock));
@@ -94,6 +95,7 @@ impl Tasks {
             Some(task) = self.workers.join_next() => Some(task.unwrap_or("a task with a defect")),
             Some(task) = self.servers.join_next() => Some(task.unwrap_or("a server with a defect")),
         };
+        notify::stopping();
         self.stop.send_replace(true);
         let servers = async { while self.servers.join_next().await.is_some() {} };
         if tokio::time::timeout(GRACE, servers).await.is_err() {
