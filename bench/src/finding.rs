@@ -99,6 +99,15 @@ impl Row {
         self
     }
 
+    /// Gives the two figures without their ratio, for what is not the same twice in so short a time.
+    #[must_use]
+    pub fn figures_only(self) -> Self {
+        let floor = self.floor.map(|floor| {
+            format!("floor {floor:.1} {}; no ratio: a quick run is too short for it", self.unit)
+        });
+        Self { floor: None, ratio: None, target: None, ok: None, note: floor.or(self.note), ..self }
+    }
+
     fn judged(mut self) -> Self {
         self.ok = self.target.and_then(|target| target.holds(self.ours, self.ratio));
         self

@@ -8,13 +8,14 @@ use anyhow::Result;
 use lb_tests::topology::Family;
 
 use crate::{
-    finding::{Findings, Plot, Point, Target},
+    finding::{Findings, Plot, Point, Row, Target},
     live::{
         contest::{Contest, Figure},
         way::Way,
     },
-    part::Run,
+    part::{Depth, Run},
     statistics::median,
+    tcp::steady,
 };
 
 const WAYS: [Way; 7] =
@@ -48,7 +49,7 @@ pub fn run(run: &mut Run<'_>) -> Result<Findings> {
         }
         run.step("time of the balancers", rounds + 1, rounds + 3);
         contest.balancer_time(rounds, slice / 2)?;
-        add(&mut contest, &mut findings);
+        add(&mut contest, run.depth, &mut findings);
     }
     run.step("IPVS in a guest", rounds + 2, rounds + 3);
     match guest::run(run) {
@@ -124,14 +125,15 @@ const COMPARISONS: [Comparison; 4] = [
     },
 ];
 
-fn add(contest: &mut Contest, findings: &mut Findings) {
+fn add(contest: &mut Contest, depth: Depth, findings: &mut Findings) {
+    let judged = |what: &str, row: Row| if what.contains("p99") { steady(row, depth) } else { row };
     for Comparison { what, unit, figure, targets } in COMPARISONS {
         for way in OURS {
             for (floor, target) in targets {
                 let row = contest.row(way, *floor, what, unit, figure);
                 findings.rows.extend(row.map(|row| match target {
                     Some(target) => row.target(*target),
-                    None => row,
+                    None => judged(what, row),
                 }));
             }
         }
@@ -139,7 +141,7 @@ fn add(contest: &mut Contest, findings: &mut Findings) {
     for Comparison { what, unit, figure, .. } in COMPARISONS {
         for way in [Way::Nftables, Way::HaProxy, Way::Nat, Way::FullNat] {
             let row = contest.row(Way::Bare, way, what, unit, figure);
-            findings.rows.extend(row.map(|row| row.note("the bound")));
+            findings.rows.extend(row.map(|row| judged(what, row.note("the bound"))));
         }
     }
     for (number, runner) in (0_u32..).zip(contest.runners()) {

@@ -12,7 +12,7 @@ use crate::{
 
 const HEAD: &str = "# What it costs
 
-<!-- Written by `cargo xtask bench --report`; what people write of it is in bench/ideas.toml, bench/unmeasured.md and bench/recipes.md. -->
+<!-- Written by `cargo xtask bench --report`; what people write of it is in bench/bounds.md, bench/ideas.toml, bench/unmeasured.md and bench/recipes.md. -->
 
 Figures of `cargo xtask bench`. Absolute times on a shared machine mean little: what counts is *ours / floor*, both measured in
 interleaved rounds of one run. A floor is the least that could do the job, or another program on the same topology; each part says which.
@@ -48,6 +48,7 @@ pub(super) struct Page<'a> {
     pub(super) results: &'a [PartResult],
     pub(super) drawn: &'a [Drawn],
     pub(super) ideas: &'a [Idea],
+    pub(super) bounds: &'a str,
     pub(super) unmeasured: &'a str,
     pub(super) recipes: &'a str,
 }
@@ -60,6 +61,7 @@ impl fmt::Display for Page<'_> {
         for result in self.results {
             self.part(result, f)?;
         }
+        writeln!(f, "## What bounds the targets that are missed\n\n{}\n", self.bounds.trim())?;
         writeln!(f, "## Ideas tried\n\n| idea | effect | kept |\n|---|---|---|")?;
         for Idea { what, effect, kept } in self.ideas {
             let kept = if *kept { "yes" } else { "no" };
@@ -179,8 +181,14 @@ mod tests {
     fn page(rows: Vec<Row>) -> String {
         let findings = Findings { rows, ..Findings::default() };
         let results = [PartResult::new(Part::Packet, Depth::Quick, "abc", 1.0, findings)];
-        let page =
-            Page { results: &results, drawn: &[], ideas: &[], unmeasured: "- A NIC.", recipes: "## Recipes" };
+        let page = Page {
+            results: &results,
+            drawn: &[],
+            ideas: &[],
+            bounds: "- Memory.",
+            unmeasured: "- A NIC.",
+            recipes: "## Recipes",
+        };
         page.to_string()
     }
 

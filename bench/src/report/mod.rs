@@ -1,6 +1,6 @@
 //! `docs/benchmarks.md`: the last results as a page with plots.
 //!
-//! What people write is in files of its own, `bench/ideas.toml`, `bench/unmeasured.md` and `bench/recipes.md`.
+//! What people write is in files of its own, `bench/bounds.md`, `bench/ideas.toml`, `bench/unmeasured.md` and `bench/recipes.md`.
 
 mod ideas;
 mod markdown;
@@ -39,6 +39,7 @@ pub fn write(kept: &Kept) -> Result<()> {
         results: &results,
         drawn: &drawn,
         ideas: &ideas::read(&bench.join("ideas.toml"))?,
+        bounds: &read(&bench.join("bounds.md"))?,
         unmeasured: &read(&bench.join("unmeasured.md"))?,
         recipes: &read(&bench.join("recipes.md"))?,
     };

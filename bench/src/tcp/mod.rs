@@ -8,7 +8,7 @@ use lb_tests::topology::Family;
 use crate::{
     finding::{Findings, Plot, Point, Row, Target},
     live::{contest::Contest, way::Way},
-    part::Run,
+    part::{Depth, Run},
 };
 
 const WAYS: [Way; 3] = [Way::Plain, Way::Nat, Way::FullNat];
@@ -65,13 +65,13 @@ fn measure(run: &mut Run<'_>, family: Family, findings: &mut Findings) -> Result
     run.step(&format!("{}: time of the balancer", family.name()), steps - 1, steps);
     contest.balancer_time(rounds, slice / 2)?;
     for way in OURS {
-        findings.rows.extend(throughput(&contest, way, family));
+        findings.rows.extend(throughput(&contest, way, family, run.depth));
     }
-    latency(&mut contest, family, findings);
+    latency(&mut contest, (family, run.depth), findings);
     Ok(())
 }
 
-fn throughput(contest: &Contest, way: Way, family: Family) -> Vec<Row> {
+fn throughput(contest: &Contest, way: Way, family: Family, depth: Depth) -> Vec<Row> {
     let family = family.name();
     let at_least = |row: Row| row.target(Target::RatioAtLeast(1.0));
     let rows = [
@@ -84,7 +84,8 @@ fn throughput(contest: &Contest, way: Way, family: Family) -> Vec<Row> {
             .row(way, Way::Plain, &format!("{family} new connections"), "1/s", |runner| &runner.anew)
             .map(at_least),
         contest
-            .row(way, Way::Plain, &format!("{family} download, offloads off"), "MB/s", |runner| &runner.bulk),
+            .row(way, Way::Plain, &format!("{family} download, offloads off"), "MB/s", |runner| &runner.bulk)
+            .map(|row| steady(row, depth)),
         contest.row(
             way,
             Way::Plain,
@@ -96,7 +97,12 @@ fn throughput(contest: &Contest, way: Way, family: Family) -> Vec<Row> {
     rows.into_iter().flatten().collect()
 }
 
-fn latency(contest: &mut Contest, family: Family, findings: &mut Findings) {
+/// What swings too much for the ratio of a quick run.
+pub(crate) fn steady(row: Row, depth: Depth) -> Row {
+    if depth == Depth::Quick { row.figures_only() } else { row }
+}
+
+fn latency(contest: &mut Contest, (family, depth): (Family, Depth), findings: &mut Findings) {
     const PERCENTILES: [f64; 6] = [50.0, 75.0, 90.0, 99.0, 99.9, 99.99];
     let name = family.name();
     for way in OURS {
@@ -106,7 +112,7 @@ fn latency(contest: &mut Contest, family: Family, findings: &mut Findings) {
         };
         findings.rows.extend(row("p50", |runner| &runner.typical));
         let late = row("p99", |runner| &runner.late);
-        findings.rows.extend(late.map(|row| row.target(Target::RatioAtMost(1.0))));
+        findings.rows.extend(late.map(|row| steady(row.target(Target::RatioAtMost(1.0)), depth)));
     }
     for runner in contest.runners() {
         let way = runner.way();
