@@ -32,8 +32,8 @@ const LATENCY_ROUNDS: usize = 2;
 ///
 /// If the measurement itself fails.
 pub fn run(run: &mut Run<'_>) -> Result<Findings> {
-    let rounds = run.depth.pick(11, 5);
-    let slice = Duration::from_millis(run.depth.pick(500, 250));
+    let rounds = run.depth.pick(11, 7);
+    let slice = Duration::from_millis(run.depth.pick(500, 200));
     run.step("networks", 0, rounds + 3);
     let mut findings = Findings { notes: NOTES.map(str::to_owned).to_vec(), ..Findings::default() };
     {
