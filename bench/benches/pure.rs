@@ -38,7 +38,7 @@ fn inputs<'a>(
     interfaces: &'a BTreeMap<u32, lb_common::abi::Interface>,
 ) -> Inputs<'a> {
     static NO_RESETS: BTreeSet<BackendAt> = BTreeSet::new();
-    Inputs { config, health, resets: &NO_RESETS, interfaces, seed: 1 }
+    Inputs { config, health, pools: &[], resets: &NO_RESETS, interfaces, seed: 1 }
 }
 
 #[divan::bench(args = [10, 100, 1000])]

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     config::parse_duration,
-    control::{BackendChange, HealthChange, ServiceChange},
+    control::{BackendChange, HealthChange, HealthRules, ServiceChange},
     model::{Backend, DEFAULT_WEIGHT, DrainEnd, Service, ServiceAddress},
 };
 
@@ -32,6 +32,8 @@ pub(super) fn new_service(body: &NewService) -> Result<Service, ApiError> {
     if let Some(on_down) = &body.on_down {
         service.on_down = word("on_down", on_down)?;
     }
+    service.slow_start = duration("slow_start", body.slow_start.as_deref())?.unwrap_or(service.slow_start);
+    service.backup_below = body.backup_below.unwrap_or(service.backup_below);
     service.health = match &body.health {
         Some(health) => health_change(health)?.apply(None),
         None => None,
@@ -59,6 +61,8 @@ pub(super) fn service_change(body: &ServicePatch) -> Result<ServiceChange, ApiEr
             .map(|list| addresses("snat_addresses", list))
             .transpose()?,
         on_down: body.on_down.as_deref().map(|on_down| word("on_down", on_down)).transpose()?,
+        slow_start: duration("slow_start", body.slow_start.as_deref())?,
+        backup_below: body.backup_below,
         health: match &body.health {
             None => None,
             Some(None) => Some(HealthChange::Remove),
@@ -76,13 +80,14 @@ pub(super) fn new_backend(body: &NewBackend, service_port: u16) -> Result<Backen
         weight: body.weight.unwrap_or(DEFAULT_WEIGHT),
         state: body.state.as_deref().map(|state| word("state", state)).transpose()?.unwrap_or_default(),
         drain: None,
+        backup: body.backup.unwrap_or_default(),
     })
 }
 
 /// The change of a backend that a body describes.
 pub(super) fn backend_change(body: &BackendPatch) -> Result<BackendChange, ApiError> {
     let state = body.state.as_deref().map(|state| word("state", state)).transpose()?;
-    Ok(BackendChange { weight: body.weight, state })
+    Ok(BackendChange { weight: body.weight, state, backup: body.backup })
 }
 
 /// The deadline that a body describes.
@@ -120,6 +125,16 @@ fn health_change(health: &Health) -> Result<HealthChange, ApiError> {
         rise: health.rise,
         fall: health.fall,
         port: health.port,
+        rules: HealthRules {
+            fast_interval: duration("health.fast_interval", health.fast_interval.as_deref())?,
+            jitter: duration("health.jitter", health.jitter.as_deref())?,
+            max_flaps: health.max_flaps,
+            flap_window: duration("health.flap_window", health.flap_window.as_deref())?,
+            hold_down: duration("health.hold_down", health.hold_down.as_deref())?,
+            max_hold_down: duration("health.max_hold_down", health.max_hold_down.as_deref())?,
+            max_ejected: health.max_ejected,
+            panic_threshold: health.panic_threshold,
+        },
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use lb_common::abi::DropReason;
@@ -15,6 +15,9 @@ use super::{
 /// Where the API finds what the data path knows. Calls may block for as long as a scan of the maps takes: they run on a thread for
 /// blocking work.
 pub trait DataSource: Send + Sync + 'static {
+    /// The present moment, to which the moments in control's snapshots are compared.
+    fn now(&self) -> Instant;
+
     /// Time since `lbd` started.
     fn uptime(&self) -> Duration;
 

@@ -19,7 +19,7 @@ use super::{
         Backend, BackendPatch, Checked, NewBackend, NewDrain, NewService, Repaired, Service, ServicePatch,
         Status,
     },
-    view,
+    view::{self, Moment},
 };
 use crate::{
     config::Document,
@@ -76,6 +76,7 @@ pub(super) async fn status(State(api): State<Api>) -> Answer<Status> {
         drift_repaired: snapshot.reconciled.drift.total(),
         interfaces,
         services: snapshot.services.len(),
+        panic: view::in_panic(&snapshot),
         backends: view::totals(&snapshot),
         flows,
     }))
@@ -83,7 +84,8 @@ pub(super) async fn status(State(api): State<Api>) -> Answer<Status> {
 
 pub(super) async fn services(State(api): State<Api>) -> Json<Vec<Service>> {
     let snapshot = api.control.snapshot();
-    Json(snapshot.services.iter().map(|service| view::service(service, &snapshot.drains)).collect())
+    let moment = moment(&api, &snapshot);
+    Json(snapshot.services.iter().map(|service| view::service(service, &moment)).collect())
 }
 
 pub(super) async fn service(
@@ -91,7 +93,7 @@ pub(super) async fn service(
     Names(ServicePath { service: name }): Names<ServicePath>,
 ) -> Answer<Service> {
     let snapshot = api.control.snapshot();
-    Ok(Json(view::service(find_service(&snapshot, &name)?, &snapshot.drains)))
+    Ok(Json(view::service(find_service(&snapshot, &name)?, &moment(&api, &snapshot))))
 }
 
 pub(super) async fn add_service(
@@ -101,7 +103,7 @@ pub(super) async fn add_service(
 ) -> Result<Created<Service>, ApiError> {
     let service = convert::new_service(&body)?;
     let snapshot = api.control.request(change.request(Edit::AddService(Box::new(service)))).await?;
-    Ok(Created(view::service(find_service(&snapshot, &body.name)?, &snapshot.drains)))
+    Ok(Created(view::service(find_service(&snapshot, &body.name)?, &moment(&api, &snapshot))))
 }
 
 pub(super) async fn set_service(
@@ -113,7 +115,7 @@ pub(super) async fn set_service(
     let service = service_name(&api.control.snapshot(), &name)?;
     let edit = Edit::SetService { service, change: convert::service_change(&body)? };
     let snapshot = api.control.request(change.request(edit)).await?;
-    Ok(Json(view::service(find_service(&snapshot, &name)?, &snapshot.drains)))
+    Ok(Json(view::service(find_service(&snapshot, &name)?, &moment(&api, &snapshot))))
 }
 
 pub(super) async fn remove_service(
@@ -131,8 +133,8 @@ pub(super) async fn backends(
     Names(ServicePath { service: name }): Names<ServicePath>,
 ) -> Answer<Vec<Backend>> {
     let snapshot = api.control.snapshot();
-    let backends = find_service(&snapshot, &name)?.backends.iter();
-    Ok(Json(backends.map(|backend| view::backend(backend, &snapshot.drains)).collect()))
+    let (service, moment) = (find_service(&snapshot, &name)?, moment(&api, &snapshot));
+    Ok(Json(service.backends.iter().map(|backend| view::backend(service, backend, &moment)).collect()))
 }
 
 pub(super) async fn add_backend(
@@ -145,7 +147,7 @@ pub(super) async fn add_backend(
     let service = find_service(&snapshot, &name)?.desired.name.clone();
     let backend = convert::new_backend(&body, find_service(&snapshot, &name)?.desired.port)?;
     let snapshot = api.control.request(change.request(Edit::AddBackend { service, backend })).await?;
-    Ok(Created(find_backend(&snapshot, &name, &body.name)?))
+    Ok(Created(find_backend(&snapshot, &name, &body.name, &moment(&api, &snapshot))?))
 }
 
 pub(super) async fn set_backend(
@@ -158,14 +160,15 @@ pub(super) async fn set_backend(
     let edit =
         Edit::SetBackend { service: names.0, backend: names.1, change: convert::backend_change(&body)? };
     let snapshot = api.control.request(change.request(edit)).await?;
-    Ok(Json(find_backend(&snapshot, &service, &backend)?))
+    Ok(Json(find_backend(&snapshot, &service, &backend, &moment(&api, &snapshot))?))
 }
 
 pub(super) async fn backend(
     State(api): State<Api>,
     Names(BackendPath { service, backend }): Names<BackendPath>,
 ) -> Answer<Backend> {
-    Ok(Json(find_backend(&api.control.snapshot(), &service, &backend)?))
+    let snapshot = api.control.snapshot();
+    Ok(Json(find_backend(&snapshot, &service, &backend, &moment(&api, &snapshot))?))
 }
 
 pub(super) async fn drain_backend(
@@ -178,7 +181,7 @@ pub(super) async fn drain_backend(
     let deadline = convert::new_drain(&body)?;
     let edit = Edit::DrainBackend { service: names.0, backend: names.1, deadline };
     let snapshot = api.control.request(change.request(edit)).await?;
-    Ok(Json(find_backend(&snapshot, &service, &backend)?))
+    Ok(Json(find_backend(&snapshot, &service, &backend, &moment(&api, &snapshot))?))
 }
 
 pub(super) async fn remove_backend(
@@ -287,14 +290,24 @@ async fn blocking<T: Send + 'static>(
         .map_err(Into::into)
 }
 
+/// What a view of `snapshot` needs besides it.
+fn moment<'a>(api: &Api, snapshot: &'a Snapshot) -> Moment<'a> {
+    Moment { now: api.data.now(), drains: &snapshot.drains }
+}
+
 fn find_service<'a>(snapshot: &'a Snapshot, name: &str) -> Result<&'a ServiceView, Error> {
     snapshot.service(name).ok_or_else(|| unknown_service(name, &snapshot.config.services))
 }
 
-fn find_backend(snapshot: &Snapshot, service: &str, name: &str) -> Result<Backend, Error> {
+fn find_backend(
+    snapshot: &Snapshot,
+    service: &str,
+    name: &str,
+    moment: &Moment<'_>,
+) -> Result<Backend, Error> {
     let service = find_service(snapshot, service)?;
     let found = service.backend(name).ok_or_else(|| unknown_backend(&service.desired, name))?;
-    Ok(view::backend(found, &snapshot.drains))
+    Ok(view::backend(service, found, moment))
 }
 
 /// The name if it is that of a service; what is no name at all is an unknown service, too.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::object;
 use super::schema::{Address, Duration, Name, Word};
-use crate::model::{AdminState, Algorithm, DrainEnd, Mode, Protocol};
+use crate::model::{AdminState, Algorithm, Condition, DrainEnd, Mode, Protocol, Standing};
 
 /// `GET /v1/status`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -29,6 +29,9 @@ pub struct Status {
     /// Why the maps do not hold the desired state; it is tried again by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+    /// Services of whose backends so few are healthy that all are used (`panic_threshold`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub panic: Vec<String>,
     /// Elements of the maps that somebody else changed and that `lbd` put right since it started.
     #[serde(default)]
     pub drift_repaired: u64,
@@ -98,6 +101,15 @@ pub struct Service {
     pub snat_addresses: Vec<IpAddr>,
     /// What becomes of TCP connections of a backend that takes no packets any more: `reselect` or `reset`.
     pub on_down: String,
+    /// Over which a backend's weight rises after it came back; none: at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Duration>")]
+    pub slow_start: Option<String>,
+    /// With fewer healthy others than this, backups take flows.
+    pub backup_below: u32,
+    /// `normal`; `backup`: too few backends are healthy, backups take flows; `panic`: so few are healthy that all are used.
+    #[schemars(with = "Word<Condition>")]
+    pub condition: String,
     /// Health check; none: every backend is taken to be healthy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<Health>,
@@ -129,6 +141,27 @@ pub struct Backend {
     /// How far its drain is; only while it is draining.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drain: Option<Drain>,
+    /// Whether it takes flows only while too few of the others are healthy.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub backup: bool,
+    /// What it is to its service: `serving`; `standby`, a backup that is not needed; `ejected`, unhealthy; `kept`, unhealthy but used, as
+    /// no more may be ejected; `panic`, unhealthy but used, as too few are healthy; `idle`, as the operator wants it.
+    #[schemars(with = "Word<Standing>")]
+    pub standing: String,
+    /// Its present share of the new flows: less than `weight` during a slow start, 0 if it takes none.
+    pub effective_weight: u32,
+    /// For how many seconds its health has been what it is; none: nothing was found yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since_seconds: Option<u64>,
+    /// Why it is down: the last failure of its check.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// For how many more seconds it stays down even if its checks succeed, as it went up and down too often (`max_flaps`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_seconds: Option<u64>,
+    /// How often its health changed.
+    #[serde(default)]
+    pub transitions: u64,
 }
 
 /// How far a drain is.
@@ -184,6 +217,37 @@ pub struct Health {
     /// Where to connect; the backend's port if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
+    /// Between two probes from the first outcome that contradicts what is known until the verdict; `0s`: as `interval`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Duration>")]
+    pub fast_interval: Option<String>,
+    /// How much later than its turn a probe may start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Duration>")]
+    pub jitter: Option<String>,
+    /// How often a backend may go down within `flap_window` before it is held down; 0: as often as it likes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_flaps: Option<u32>,
+    /// Over which that is counted; for each that it stays up it is trusted a step more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Duration>")]
+    pub flap_window: Option<String>,
+    /// For how long it is held down the first time; then twice as long each time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Duration>")]
+    pub hold_down: Option<String>,
+    /// For how long it is held down at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Duration>")]
+    pub max_hold_down: Option<String>,
+    /// Percentage of the service's backends that may be taken out at once, rounded down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 100))]
+    pub max_ejected: Option<u8>,
+    /// When a smaller percentage of the backends is healthy, all are used; 0: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 100))]
+    pub panic_threshold: Option<u8>,
 }
 
 /// Body of `POST /v1/services`. What is left out takes the default of the configuration file.
@@ -222,6 +286,13 @@ pub struct NewService {
     /// `reselect` or `reset`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_down: Option<String>,
+    /// Over which a backend's weight rises after it came back, such as `30s`; `0s`: at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Duration>")]
+    pub slow_start: Option<String>,
+    /// With fewer healthy others than this, backups take flows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup_below: Option<u32>,
     /// Health check.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "object::optional")]
     pub health: Option<Health>,
@@ -256,6 +327,13 @@ pub struct ServicePatch {
     /// `reselect` or `reset`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_down: Option<String>,
+    /// Over which a backend's weight rises after it came back, such as `30s`; `0s`: at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Duration>")]
+    pub slow_start: Option<String>,
+    /// With fewer healthy others than this, backups take flows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup_below: Option<u32>,
     /// Health check: its keys change one by one, `null` removes it.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present_object")]
     pub health: Option<Option<Health>>,
@@ -281,6 +359,9 @@ pub struct NewBackend {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Word<AdminState>>")]
     pub state: Option<String>,
+    /// Whether it takes flows only while too few of the others are healthy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<bool>,
 }
 
 /// Body of `PATCH /v1/services/{service}/backends/{backend}`: what is left out stays.
@@ -294,6 +375,9 @@ pub struct BackendPatch {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Word<AdminState>>")]
     pub state: Option<String>,
+    /// Whether it takes flows only while too few of the others are healthy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<bool>,
 }
 
 /// Answer of `POST /v1/config/check` and `POST /v1/config/reload`: what the file holds.

@@ -1,6 +1,9 @@
 //! Snapshots and figures become answers: ids become names.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use lb_common::abi::{BackendState, DropReason, FlowState};
 
@@ -12,12 +15,21 @@ use super::{
 use crate::{
     config::format_duration,
     control::{BackendView, DrainView, DrainViews, ServiceView, Snapshot},
-    model::{Draft, HealthCheck, Keyword as _, Protocol},
+    model::{Condition, Draft, HealthCheck, Keyword as _, Protocol},
     reconcile::DriftCounts,
 };
 
+/// What is not in the view of a service itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment<'a> {
+    /// The present.
+    pub(super) now: Instant,
+    /// How far drains are.
+    pub(super) drains: &'a DrainViews,
+}
+
 /// A service.
-pub(super) fn service(view: &ServiceView, drains: &DrainViews) -> Service {
+pub(super) fn service(view: &ServiceView, moment: &Moment<'_>) -> Service {
     let desired = &view.desired;
     Service {
         name: desired.name.to_string(),
@@ -31,13 +43,18 @@ pub(super) fn service(view: &ServiceView, drains: &DrainViews) -> Service {
         affinity_prefix: desired.affinity_prefix,
         snat_addresses: desired.snat_addresses.clone(),
         on_down: desired.on_down.to_string(),
+        slow_start: Some(desired.slow_start).filter(|length| !length.is_zero()).map(format_duration),
+        backup_below: desired.backup_below,
+        condition: view.pool.condition.to_string(),
         health: desired.health.as_ref().map(health),
-        backends: view.backends.iter().map(|view| backend(view, drains)).collect(),
+        backends: view.backends.iter().map(|backend| self::backend(view, backend, moment)).collect(),
     }
 }
 
-/// A backend.
-pub(super) fn backend(view: &BackendView, drains: &DrainViews) -> Backend {
+/// A backend of a service.
+pub(super) fn backend(service: &ServiceView, view: &BackendView, moment: &Moment<'_>) -> Backend {
+    let (finding, now) = (&view.finding, moment.now);
+    let seconds = |duration: Duration| duration.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX);
     Backend {
         name: view.desired.name.to_string(),
         id: view.id,
@@ -47,7 +64,17 @@ pub(super) fn backend(view: &BackendView, drains: &DrainViews) -> Backend {
         state: view.desired.state.to_string(),
         effective: state_text(view.state).to_owned(),
         health: view.health.as_str().to_owned(),
-        drain: drains.get(&view.id).map(drain),
+        drain: moment.drains.get(&view.id).map(drain),
+        backup: view.desired.backup,
+        standing: view.share.standing.to_string(),
+        effective_weight: service.pool.weight(&view.share),
+        since_seconds: finding.since.map(|since| now.saturating_duration_since(since).as_secs()),
+        reason: finding.reason.as_ref().map(ToString::to_string),
+        held_seconds: finding
+            .held_until
+            .map(|until| seconds(until.saturating_duration_since(now)))
+            .filter(|seconds| *seconds > 0),
+        transitions: finding.transitions,
     }
 }
 
@@ -69,6 +96,14 @@ fn health(check: &HealthCheck) -> Health {
         rise: Some(check.rise),
         fall: Some(check.fall),
         port: check.port,
+        fast_interval: check.fast_interval.map(format_duration),
+        jitter: Some(format_duration(check.jitter)),
+        max_flaps: Some(check.damping.max_flaps),
+        flap_window: Some(format_duration(check.damping.window)),
+        hold_down: Some(format_duration(check.damping.hold)),
+        max_hold_down: Some(format_duration(check.damping.max_hold)),
+        max_ejected: Some(check.max_ejected),
+        panic_threshold: Some(check.panic_threshold),
     }
 }
 
@@ -81,6 +116,12 @@ fn state_text(state: BackendState) -> &'static str {
         BackendState::Down => "down",
         BackendState::Disabled => "disabled",
     }
+}
+
+/// Services of whose backends so few are healthy that all are used.
+pub(super) fn in_panic(snapshot: &Snapshot) -> Vec<String> {
+    let panic = snapshot.services.iter().filter(|service| service.pool.condition == Condition::Panic);
+    panic.map(|service| service.desired.name.to_string()).collect()
 }
 
 /// Backends by state.

@@ -60,7 +60,7 @@ impl<'a> Turn<'a> {
         let hash = digest(seed, candidate.identity.as_bytes());
         // `size` is a prime, so that any `skip` from 1 to `size - 1` visits every slot.
         let skip = (hash >> 32) as u32 % size.saturating_sub(1).max(1) + 1;
-        let weight = u32::from(candidate.weight.max(1));
+        let weight = candidate.weight.max(1);
         let position = hash as u32 % size;
         Self { identity: &candidate.identity, index, weight, credit: 0, position, skip, size }
     }

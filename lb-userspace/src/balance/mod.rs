@@ -22,7 +22,7 @@ pub struct Candidate {
     /// What names the backend on every node of a cluster alike.
     pub identity: String,
     /// Its share; 0 is taken as 1.
-    pub weight: u16,
+    pub weight: u32,
 }
 
 /// Fills slot tables.

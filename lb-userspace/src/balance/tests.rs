@@ -8,7 +8,7 @@ use crate::model::{DEFAULT_SLOTS, Keyword as _};
 fn candidates(weights: &[u16]) -> Vec<Candidate> {
     let named = |(index, weight): (usize, &u16)| Candidate {
         identity: format!("10.0.{}.{}:80", index / 250, index % 250),
-        weight: *weight,
+        weight: u32::from(*weight),
     };
     weights.iter().enumerate().map(named).collect()
 }

@@ -159,7 +159,7 @@ pub struct ServiceSet {
     #[arg(long)]
     pub health: bool,
     /// Do not check the backends' health.
-    #[arg(long, conflicts_with_all = ["health", "health_interval", "health_timeout", "rise", "fall", "health_port"])]
+    #[arg(long, conflicts_with_all = ["health", "health_interval", "health_timeout", "rise", "fall", "health_port", "HealthRules"])]
     pub no_health: bool,
     #[command(flatten)]
     pub change: ChangeArgs,
@@ -202,6 +202,43 @@ pub struct ServiceOptions {
     /// Port that is checked instead of the backend's.
     #[arg(long, value_name = "PORT")]
     pub health_port: Option<u16>,
+    #[command(flatten)]
+    pub health_rules: HealthRules,
+    /// Time over which a backend's weight rises after it came back, such as 30s; 0s: at once.
+    #[arg(long, value_name = "DURATION")]
+    pub slow_start: Option<String>,
+    /// Backups take flows while fewer other backends than this are healthy.
+    #[arg(long, value_name = "COUNT")]
+    pub backup_below: Option<u32>,
+}
+
+/// When backends are checked, and what follows from it.
+#[derive(Debug, ClapArgs)]
+pub struct HealthRules {
+    /// Time between two health checks from the first surprise until the verdict, such as 200ms; 0s: as at other times.
+    #[arg(long, value_name = "DURATION")]
+    pub health_fast_interval: Option<String>,
+    /// How much later than its turn a health check may start, such as 100ms.
+    #[arg(long, value_name = "DURATION")]
+    pub health_jitter: Option<String>,
+    /// How often a backend may go down within --health-flap-window before it is held down; 0: as often as it likes.
+    #[arg(long, value_name = "COUNT")]
+    pub health_max_flaps: Option<u32>,
+    /// Time over which that is counted.
+    #[arg(long, value_name = "DURATION")]
+    pub health_flap_window: Option<String>,
+    /// Time for which it is held down; twice as long each time it goes down again.
+    #[arg(long, value_name = "DURATION")]
+    pub health_hold_down: Option<String>,
+    /// Longest time for which it is held down.
+    #[arg(long, value_name = "DURATION")]
+    pub health_max_hold_down: Option<String>,
+    /// Most backends that may be taken out by their health at once.
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub max_ejected: Option<u8>,
+    /// When fewer backends are healthy, all are used; 0: never.
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub panic_threshold: Option<u8>,
 }
 
 /// What to do with backends.
@@ -295,6 +332,9 @@ pub struct BackendOptions {
     /// draining: keeps its flows, takes none; disabled: taken out.
     #[arg(long, value_parser = words::<AdminState>())]
     pub state: Option<String>,
+    /// Take flows only while too few of the others are healthy.
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub backup: Option<bool>,
 }
 
 /// What to do with flows.
@@ -426,5 +466,7 @@ mod tests {
         assert!(parse("lbctl service set web --no-health").is_ok());
         assert!(parse("lbctl service set web --no-health --health-rise 2").is_err());
         assert!(parse("lbctl service set web --no-health --health").is_err());
+        assert!(parse("lbctl service set web --no-health --max-ejected 50").is_err());
+        assert!(parse("lbctl service set web --no-health --slow-start 30s").is_ok());
     }
 }

@@ -105,6 +105,7 @@ pub(super) async fn backend(session: &Session, command: BackendCommand) -> Text 
                 port: endpoint.port,
                 weight: options.weight,
                 state: options.state,
+                backup: options.backup,
             };
             let path = with_query(format!("{}/backends", service_path(&service.service)), change);
             let backend: Backend = client.send(Method::POST, &path, &body).await?;
@@ -113,9 +114,9 @@ pub(super) async fn backend(session: &Session, command: BackendCommand) -> Text 
             })
         }
         BackendCommand::Set { backend, options, change } => {
-            let patch = BackendPatch { weight: options.weight, state: options.state };
+            let patch = BackendPatch { weight: options.weight, state: options.state, backup: options.backup };
             if patch == BackendPatch::default() {
-                return Err(nothing_to_change("--weight or --state"));
+                return Err(nothing_to_change("--weight, --state or --backup"));
             }
             let path = with_query(backend_path(&backend), change);
             let changed: Backend = client.send(Method::PATCH, &path, &patch).await?;
@@ -205,6 +206,8 @@ fn new_service(add: &ServiceAdd) -> NewService {
         affinity_prefix: options.affinity_prefix,
         snat_addresses: options.snat_addresses.iter().map(ToString::to_string).collect(),
         on_down: options.on_down.clone(),
+        slow_start: options.slow_start.clone(),
+        backup_below: options.backup_below,
         health: health(options, add.health),
         backends: Vec::new(),
     }
@@ -220,6 +223,8 @@ fn service_patch(set: &ServiceSet) -> Result<ServicePatch, Failure> {
         affinity_prefix: options.affinity_prefix.map(Some),
         snat_addresses: (!addresses.is_empty()).then_some(addresses),
         on_down: options.on_down.clone(),
+        slow_start: options.slow_start.clone(),
+        backup_below: options.backup_below,
         health: if set.no_health { Some(None) } else { health(options, set.health).map(Some) },
     };
     if patch == ServicePatch::default() {
@@ -230,12 +235,21 @@ fn service_patch(set: &ServiceSet) -> Result<ServicePatch, Failure> {
 
 /// The health check that the options describe; naming one parameter is enough to want a check.
 fn health(options: &ServiceOptions, wanted: bool) -> Option<Health> {
+    let rules = &options.health_rules;
     let health = Health {
         interval: options.health_interval.clone(),
         timeout: options.health_timeout.clone(),
         rise: options.rise,
         fall: options.fall,
         port: options.health_port,
+        fast_interval: rules.health_fast_interval.clone(),
+        jitter: rules.health_jitter.clone(),
+        max_flaps: rules.health_max_flaps,
+        flap_window: rules.health_flap_window.clone(),
+        hold_down: rules.health_hold_down.clone(),
+        max_hold_down: rules.health_max_hold_down.clone(),
+        max_ejected: rules.max_ejected,
+        panic_threshold: rules.panic_threshold,
     };
     (wanted || health != Health::default()).then_some(health)
 }

@@ -125,7 +125,10 @@ async fn json_keeps_the_order_of_the_keys() {
     "weight": 100,
     "state": "enabled",
     "effective": "active",
-    "health": "unknown"
+    "health": "unknown",
+    "standing": "serving",
+    "effective_weight": 100,
+    "transitions": 0
   }
 ]
 "#;
@@ -182,7 +185,7 @@ async fn every_class_of_failure_has_its_exit_code_and_a_hint() {
             Exit::Invalid,
             "nothing to change; give an option such as --algorithm (see `lbctl service set --help`)",
         ),
-        ("backend set web b1", Exit::Invalid, "nothing to change; give --weight or --state"),
+        ("backend set web b1", Exit::Invalid, "nothing to change; give --weight, --state or --backup"),
         ("flow list --limit 0", Exit::Invalid, "limit: 0 is not a limit; expected 1 to 100000"),
         (
             "service set web --health-interval 1",

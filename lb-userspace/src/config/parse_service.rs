@@ -22,6 +22,8 @@ pub(super) fn service(table: TableReader<'_>) -> Option<Service> {
     let affinity_prefix = table.value("affinity_prefix", &scalar::prefix());
     let snat_addresses = table.list("snat_addresses", &scalar::address());
     let on_down = table.value("on_down", &scalar::keyword("a policy"));
+    let slow_start = table.value("slow_start", &scalar::duration());
+    let backup_below = table.value("backup_below", &scalar::number());
     let health = table.table("health").map(health);
     let backends: Vec<Option<Backend>> = table
         .tables("backends", "[[services.backends]]")
@@ -38,6 +40,8 @@ pub(super) fn service(table: TableReader<'_>) -> Option<Service> {
         set(&mut service.snat_addresses, snat_addresses);
         service.affinity_prefix = affinity_prefix;
         set(&mut service.on_down, on_down);
+        set(&mut service.slow_start, slow_start);
+        set(&mut service.backup_below, backup_below);
         service.health = health;
         service.backends = backends.into_iter().flatten().collect();
     }
@@ -51,6 +55,14 @@ fn health(table: TableReader<'_>) -> HealthCheck {
     set(&mut check.rise, table.value("rise", &scalar::number()));
     set(&mut check.fall, table.value("fall", &scalar::number()));
     check.port = table.value("port", &scalar::port());
+    check.fast_interval = table.value("fast_interval", &scalar::duration());
+    set(&mut check.jitter, table.value("jitter", &scalar::duration()));
+    set(&mut check.damping.max_flaps, table.value("max_flaps", &scalar::number()));
+    set(&mut check.damping.window, table.value("flap_window", &scalar::duration()));
+    set(&mut check.damping.hold, table.value("hold_down", &scalar::duration()));
+    set(&mut check.damping.max_hold, table.value("max_hold_down", &scalar::duration()));
+    set(&mut check.max_ejected, table.value("max_ejected", &scalar::percentage()));
+    set(&mut check.panic_threshold, table.value("panic_threshold", &scalar::percentage()));
     table.end();
     check
 }
@@ -69,6 +81,7 @@ fn backend(table: TableReader<'_>, service_port: u16) -> Option<Backend> {
         None => table.value("drain_until", &scalar::timestamp()),
     };
     let drain = until.map(|until| Drain { until, then: then.unwrap_or_default() });
+    let backup = table.value("backup", &scalar::boolean()).unwrap_or_default();
     table.end();
-    Some(Backend { name: name?, address: address?, port, weight, state, drain })
+    Some(Backend { name: name?, address: address?, port, weight, state, drain, backup })
 }

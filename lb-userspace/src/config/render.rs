@@ -56,17 +56,30 @@ pub(super) fn service(service: &Service) -> Vec<Entry> {
         (&["affinity_prefix"], service.affinity_prefix.map(|bits| i64::from(bits).into())),
         (&["snat_addresses"], snat.map(|addresses| list(addresses))),
         (&["on_down"], Some(service.on_down.as_str().into())),
+        (&["slow_start"], Some(format_duration(service.slow_start).into())),
+        (&["backup_below"], Some(i64::from(service.backup_below).into())),
     ]
 }
 
 /// The keys of a health check.
 pub(super) fn health(check: &HealthCheck) -> Vec<Entry> {
+    let damping = &check.damping;
+    let duration = |duration| Some(Value::from(format_duration(duration)));
+    let number = |number: i64| Some(Value::from(number));
     vec![
         (&["interval"], Some(format_duration(check.interval).into())),
         (&["timeout"], Some(format_duration(check.timeout).into())),
         (&["rise"], Some(i64::from(check.rise).into())),
         (&["fall"], Some(i64::from(check.fall).into())),
         (&["port"], check.port.map(|port| i64::from(port).into())),
+        (&["fast_interval"], check.fast_interval.and_then(duration)),
+        (&["jitter"], duration(check.jitter)),
+        (&["max_flaps"], number(damping.max_flaps.into())),
+        (&["flap_window"], duration(damping.window)),
+        (&["hold_down"], duration(damping.hold)),
+        (&["max_hold_down"], duration(damping.max_hold)),
+        (&["max_ejected"], number(check.max_ejected.into())),
+        (&["panic_threshold"], number(check.panic_threshold.into())),
     ]
 }
 
@@ -80,6 +93,7 @@ pub(super) fn backend(backend: &Backend) -> Vec<Entry> {
         (&["state"], Some(backend.state.as_str().into())),
         (&["drain_until"], backend.drain.map(|drain| time(drain.until))),
         (&["drain_then"], backend.drain.map(|drain| drain.then.as_str().into())),
+        (&["backup"], Some(backend.backup.into())),
     ]
 }
 
@@ -101,6 +115,7 @@ pub(super) fn new_backend(wanted: &Backend, service_port: u16) -> Vec<Entry> {
         weight: DEFAULT_WEIGHT,
         state: AdminState::default(),
         drain: None,
+        backup: false,
         ..wanted.clone()
     };
     unlike(backend(wanted), &backend(&default), &["name", "address"])

@@ -68,6 +68,16 @@ pub(super) fn number() -> Kind<u32> {
     kind("a number", "a whole number, 0 or more", |value| u32::try_from(value.as_integer()?).ok())
 }
 
+pub(super) fn percentage() -> Kind<u8> {
+    kind("a percentage", "0 to 100", |value| {
+        u8::try_from(value.as_integer()?).ok().filter(|percentage| *percentage <= 100)
+    })
+}
+
+pub(super) fn boolean() -> Kind<bool> {
+    kind("true or false", "one of them, without quotes", Value::as_bool)
+}
+
 pub(super) fn seed() -> Kind<u64> {
     kind("a seed", "a 64-bit integer", |value| value.as_integer().map(i64::cast_unsigned))
 }

@@ -123,7 +123,7 @@ slots = 101
     }
 
     fn set_weight(weight: u16) -> Event {
-        let change = BackendChange { weight: Some(weight), state: None };
+        let change = BackendChange { weight: Some(weight), ..BackendChange::default() };
         let edit = Edit::SetBackend { service: name("web"), backend: "b1".parse().unwrap(), change };
         Event::Request(Request { edit, persist: Persist::File })
     }

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Error, MAX_DRAIN};
+use super::{Error, HealthRules, MAX_DRAIN};
 use crate::model::{
     AdminState, Algorithm, Backend, BackendName, Draft, Drain, DrainEnd, HealthCheck, Mode, OnDown, Service,
     ServiceName, Shared, Timestamp,
@@ -81,6 +81,10 @@ pub struct ServiceChange {
     pub snat_addresses: Option<Vec<IpAddr>>,
     /// What becomes of TCP connections of a backend that takes no packets any more.
     pub on_down: Option<OnDown>,
+    /// Over which a backend's weight rises after it came back.
+    pub slow_start: Option<Duration>,
+    /// With fewer healthy others than this, backups take flows.
+    pub backup_below: Option<u32>,
     /// Health check.
     pub health: Option<HealthChange>,
 }
@@ -102,6 +106,8 @@ pub enum HealthChange {
         fall: Option<u32>,
         /// Where to connect.
         port: Option<u16>,
+        /// Everything about when, and what follows.
+        rules: HealthRules,
     },
 }
 
@@ -112,6 +118,8 @@ pub struct BackendChange {
     pub weight: Option<u16>,
     /// State.
     pub state: Option<AdminState>,
+    /// Whether it is a backup.
+    pub backup: Option<bool>,
 }
 
 impl Edit {
@@ -217,6 +225,8 @@ impl ServiceChange {
         if let Some(addresses) = &self.snat_addresses {
             service.snat_addresses.clone_from(addresses);
         }
+        service.slow_start = self.slow_start.unwrap_or(service.slow_start);
+        service.backup_below = self.backup_below.unwrap_or(service.backup_below);
         if let Some(change) = self.health {
             service.health = change.apply(service.health.take());
         }
@@ -227,15 +237,15 @@ impl HealthChange {
     /// The check after the change.
     #[must_use]
     pub fn apply(self, current: Option<HealthCheck>) -> Option<HealthCheck> {
-        let Self::Set { interval, timeout, rise, fall, port } = self else { return None };
-        let current = current.unwrap_or_default();
+        let Self::Set { interval, timeout, rise, fall, port, rules } = self else { return None };
+        let current = rules.apply(current.unwrap_or_default());
         Some(HealthCheck {
-            probe: current.probe,
             interval: interval.unwrap_or(current.interval),
             timeout: timeout.unwrap_or(current.timeout),
             rise: rise.unwrap_or(current.rise),
             fall: fall.unwrap_or(current.fall),
             port: port.or(current.port),
+            ..current
         })
     }
 }
@@ -247,6 +257,7 @@ impl BackendChange {
         if backend.state != AdminState::Draining {
             backend.drain = None;
         }
+        backend.backup = self.backup.unwrap_or(backend.backup);
     }
 }
 

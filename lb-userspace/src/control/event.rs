@@ -1,11 +1,14 @@
 //! What control reacts to.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use lb_common::abi::Interface;
 
 use super::Edit;
-use crate::model::{BackendName, ServiceName};
+use crate::model::{BackendName, Reason, ServiceName};
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +28,10 @@ pub enum Event {
         id: u32,
         /// Whether it is healthy.
         up: bool,
+        /// Why it is not.
+        reason: Option<Reason>,
+        /// For how long it stays down even if its checks succeed.
+        held: Option<Duration>,
     },
     /// The interfaces the program is attached to, by ifindex: all of them, whenever something of one changed.
     Interfaces(BTreeMap<u32, Interface>),

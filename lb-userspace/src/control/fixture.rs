@@ -254,5 +254,6 @@ pub(crate) fn backend(name: &str, address: &str, port: u16) -> Backend {
         weight: 100,
         state: AdminState::Enabled,
         drain: None,
+        backup: false,
     }
 }

@@ -66,6 +66,7 @@ mod tests {
             weight: 1,
             state: AdminState::Enabled,
             drain: None,
+            backup: false,
         };
         web.backends.push(backend);
         Draft {

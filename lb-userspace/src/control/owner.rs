@@ -5,12 +5,13 @@ use std::{collections::BTreeMap, sync::Arc, time::Instant};
 use lb_common::abi::Interface;
 
 use super::{
-    Edit, Error, Event, Notes, Now, Persist, Request, Snapshot, Staged, Store, drain::Drains, invalid,
+    Edit, Error, Event, Notes, Now, Persist, Request, Snapshot, Staged, Store, drain::Drains, invalid, pools,
     target::Target, view, view::Configs,
 };
 use crate::{
+    health::Pools,
     maps::LbMaps,
-    model::{Backend, Config, Health, HealthView, Service, Timestamp},
+    model::{Backend, Config, Finding, Health, HealthView, Service, Timestamp},
 };
 
 /// The owner of the model, the maps and the file.
@@ -24,6 +25,8 @@ pub struct Control {
     /// What the maps are to hold; not `saved` if changes were not to be written.
     current: Config,
     health: HealthView,
+    /// What that makes of the services' backends.
+    pools: Pools,
     drains: Drains,
     /// What is written down beside the file.
     notes: Notes,
@@ -61,11 +64,12 @@ impl Control {
         });
         let health = HealthView::default();
         let mut target = Target::adopt(maps, interfaces, random, config.limits)?;
-        target.apply(&config, &health, now.instant)?;
+        let pools = pools::next(&Pools::default(), &config, &health, &target, now.instant);
+        target.apply(&config, &health, &pools, now.instant)?;
         let mut drains = Drains::default();
         drains.follow(&config, |service, backend| target.backend(service, backend).0, &notes.drains, &now);
         let configs = Configs { started: &config, saved: &config, current: &config };
-        let snapshot = Arc::new(view::snapshot(None, &configs, &health, None, &target, &drains));
+        let snapshot = Arc::new(view::snapshot(None, &configs, (&health, &pools), None, &target, &drains));
         let (started, saved) = (config.clone(), config.clone());
         Ok(Self {
             store,
@@ -74,6 +78,7 @@ impl Control {
             saved,
             current: config,
             health,
+            pools,
             drains,
             notes,
             dirty: false,
@@ -99,12 +104,21 @@ impl Control {
             Event::Request(request) => return self.request(&request, now),
             Event::Reload => return self.reload(now),
             Event::Repair => return self.repair(now.instant),
-            Event::Health { service, backend, id, up } => {
+            Event::Health { service, backend, id, up, reason, held } => {
                 let view =
                     self.snapshot.service(service.as_str()).and_then(|view| view.backend(backend.as_str()));
                 if view.is_some_and(|view| view.id == id) {
                     let health = if up { Health::Up } else { Health::Down };
-                    self.dirty |= self.health.set(&service, &backend, health);
+                    let known = self.health.finding(&service, &backend).cloned().unwrap_or_default();
+                    let changed = known.health != health;
+                    let finding = Finding {
+                        health,
+                        since: if changed { Some(now.instant) } else { known.since },
+                        reason,
+                        held_until: held.map(|held| now.instant + held),
+                        transitions: known.transitions + u64::from(changed),
+                    };
+                    self.dirty |= self.health.record(&service, &backend, finding);
                 }
             }
             Event::Interfaces(interfaces) => self.dirty |= self.target.set_interfaces(interfaces),
@@ -121,7 +135,12 @@ impl Control {
         let now = now.into().instant;
         self.drains.settle(now);
         self.reset_flows();
-        let planned = if self.dirty { self.target.plan(&self.current, &self.health) } else { Ok(()) };
+        let planned = if self.dirty || self.pools.poll_timeout().is_some_and(|due| due <= now) {
+            let pools = pools::next(&self.pools, &self.current, &self.health, &self.target, now);
+            self.target.plan(&self.current, &self.health, &pools).map(|()| self.pools = pools)
+        } else {
+            Ok(())
+        };
         self.dirty = planned.is_err();
         let done = planned.and_then(|()| self.target.run(now));
         self.settled(&done);
@@ -183,16 +202,18 @@ impl Control {
         now: &Now,
     ) -> Result<(), Error> {
         let health = view::health_that_holds(&self.health, &self.current, &current);
-        let done = self.target.apply(&current, &health, now.instant).and_then(|()| commit());
+        let pools = pools::next(&self.pools, &current, &health, &self.target, now.instant);
+        let done = self.target.apply(&current, &health, &pools, now.instant).and_then(|()| commit());
         if done.is_err() {
             self.drains.say_resets_again();
-            let back = self.target.apply(&self.current, &self.health, now.instant);
+            let back = self.target.apply(&self.current, &self.health, &self.pools, now.instant);
             self.settled(&back);
             return done;
         }
         self.current = current;
         self.saved = saved;
         self.health = health;
+        self.pools = pools;
         self.dirty = false;
         self.follow_drains(now);
         self.reset_flows();
@@ -247,8 +268,8 @@ impl Control {
     fn publish(&mut self) {
         let problem = self.problem.clone();
         let configs = Configs { started: &self.started, saved: &self.saved, current: &self.current };
-        let next =
-            view::snapshot(Some(&self.snapshot), &configs, &self.health, problem, &self.target, &self.drains);
+        let both = (&self.health, &self.pools);
+        let next = view::snapshot(Some(&self.snapshot), &configs, both, problem, &self.target, &self.drains);
         if !next.is_like(&self.snapshot) {
             self.snapshot = Arc::new(next);
         } else if !next.has_figures_of(&self.snapshot) {

@@ -6,7 +6,7 @@ use lb_common::abi::BackendState;
 
 use super::DrainViews;
 use crate::{
-    model::{Backend, Config, Health, HealthView, Service, Shared},
+    model::{Backend, Config, Finding, Health, HealthView, Pool, Service, Share, Shared},
     reconcile::Statistics,
 };
 
@@ -46,6 +46,8 @@ pub struct ServiceView {
     pub id: u16,
     /// What the operator wants.
     pub desired: Shared<Service>,
+    /// How its backends are doing together.
+    pub pool: Shared<Pool>,
     /// Its backends, in the same order.
     pub backends: Vec<BackendView>,
 }
@@ -59,7 +61,11 @@ pub struct BackendView {
     pub desired: Backend,
     /// What its checks say.
     pub health: Health,
-    /// What both come to.
+    /// Since when, and why.
+    pub finding: Finding,
+    /// What it is to its pool.
+    pub share: Share,
+    /// What all of that comes to.
     pub state: BackendState,
 }
 
@@ -94,6 +100,12 @@ impl Snapshot {
     /// Whether the figures that are not announced are the same.
     pub(super) fn has_figures_of(&self, other: &Self) -> bool {
         self.reconciled == other.reconciled && Arc::ptr_eq(&self.drains, &other.drains)
+    }
+
+    /// Whether the same backends are to be checked in the same way as in another.
+    #[must_use]
+    pub fn has_checks_of(&self, other: &Self) -> bool {
+        self.renumbered == other.renumbered && self.config.services == other.config.services
     }
 
     /// The service of a name.

@@ -11,6 +11,7 @@ use lb_common::abi::{BackendState, Interface};
 
 use super::{Error, ErrorKind, view};
 use crate::{
+    health::Pools,
     maps::{LbMaps, MapError},
     model::{AdminState, Backend, Config, Draft, DrainEnd, HealthView, Limits, Service},
     plan::{BackendAt, Inputs, MapImage, PlanError, Planner},
@@ -56,13 +57,19 @@ impl Target {
     }
 
     /// Plans for a desired state and brings the maps to it. After an error of the maps they may hold a part of it.
-    pub(super) fn apply(&mut self, config: &Config, health: &HealthView, now: Instant) -> Result<(), Error> {
-        self.plan(config, health)?;
+    pub(super) fn apply(
+        &mut self,
+        config: &Config,
+        health: &HealthView,
+        pools: &Pools,
+        now: Instant,
+    ) -> Result<(), Error> {
+        self.plan(config, health, pools)?;
         self.run(now)
     }
 
     /// Plans for a desired state, to which [`Target::run`] brings the maps.
-    pub(super) fn plan(&mut self, config: &Config, health: &HealthView) -> Result<(), Error> {
+    pub(super) fn plan(&mut self, config: &Config, health: &HealthView, pools: &Pools) -> Result<(), Error> {
         let config = &self.limited(config)?;
         if !self.resets.is_empty() {
             let all = config.services.iter();
@@ -78,6 +85,7 @@ impl Target {
         let inputs = Inputs {
             config,
             health,
+            pools: pools.all(),
             resets: &self.resets,
             interfaces: &self.interfaces,
             seed: config.seed.unwrap_or(self.seed),
@@ -151,6 +159,11 @@ impl Target {
     /// Changes when ids may have.
     pub(super) fn renumbered(&self) -> u64 {
         self.planner.renumbered()
+    }
+
+    /// Whether a backend was down when `lbd` was started and nothing was heard of it since.
+    pub(super) fn was_down(&self, service: &Service, backend: &Backend) -> bool {
+        self.planner.was_down(&at(service, backend))
     }
 
     /// Id of a service in the maps; 0: none.

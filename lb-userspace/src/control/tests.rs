@@ -40,7 +40,8 @@ impl Bench {
 
     fn health(&mut self, backend: &str, id: u32, up: bool) {
         let backend = backend.parse().unwrap();
-        self.handle(Event::Health { service: name("web"), backend, id, up }).unwrap();
+        self.handle(Event::Health { service: name("web"), backend, id, up, reason: None, held: None })
+            .unwrap();
     }
 
     fn state(&self, backend: &str) -> BackendState {
@@ -63,7 +64,7 @@ fn add_b3() -> Edit {
 }
 
 fn set_weight(backend: &str, weight: u16) -> Edit {
-    let change = BackendChange { weight: Some(weight), state: None };
+    let change = BackendChange { weight: Some(weight), ..BackendChange::default() };
     Edit::SetBackend { service: name("web"), backend: backend.parse().unwrap(), change }
 }
 
@@ -304,7 +305,7 @@ fn without_a_check_a_backend_is_not_down() {
 fn the_operator_overrules_health() {
     let mut bench = Bench::new();
     bench.health("b1", bench.id("b1"), true);
-    let change = BackendChange { weight: None, state: Some(AdminState::Disabled) };
+    let change = BackendChange { state: Some(AdminState::Disabled), ..BackendChange::default() };
     let edit = Edit::SetBackend { service: name("web"), backend: "b1".parse().unwrap(), change };
     bench.edit(edit, Persist::File).unwrap();
     assert_eq!(bench.state("b1"), BackendState::Disabled);

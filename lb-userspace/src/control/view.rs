@@ -5,8 +5,11 @@ use std::{collections::HashMap, net::IpAddr};
 use lb_common::abi::BackendState;
 
 use super::{BackendView, ServiceView, Snapshot, drain::Drains, target::Target};
-use crate::model::{
-    Backend, BackendName, Config, Draft, Health, HealthView, Service, ServiceAddress, ServiceName, Shared,
+use crate::{
+    health::Pools,
+    model::{
+        Backend, BackendName, Config, Draft, HealthView, Pool, Service, ServiceAddress, ServiceName, Shared,
+    },
 };
 
 /// The configuration at three stages.
@@ -23,7 +26,7 @@ pub(super) struct Configs<'a> {
 pub(super) fn snapshot(
     before: Option<&Snapshot>,
     configs: &Configs<'_>,
-    health: &HealthView,
+    (health, pools): (&HealthView, &Pools),
     problem: Option<String>,
     target: &Target,
     drains: &Drains,
@@ -31,15 +34,17 @@ pub(super) fn snapshot(
     let Configs { started, saved, current } = *configs;
     let renumbered = target.renumbered();
     let same = before.filter(|before| before.renumbered == renumbered);
-    let services = current.services.iter().enumerate().map(|(index, desired)| {
+    let services = current.services.iter().zip(pools.all()).enumerate().map(|(index, (desired, pool))| {
         let shown = same.and_then(|before| Some((before.services.get(index)?, &before.health)));
         match shown {
             Some((shown, known))
-                if shown.desired.is(desired) && known.is_alike_for(&desired.name, health) =>
+                if shown.desired.is(desired)
+                    && shown.pool.is(pool)
+                    && known.is_alike_for(&desired.name, health) =>
             {
                 shown.clone()
             }
-            _ => service(desired, health, target).into(),
+            _ => service(desired, pool, health, target).into(),
         }
     });
     Snapshot {
@@ -71,18 +76,31 @@ fn restart_needed(started: &Draft, current: &Draft) -> Vec<&'static str> {
     .collect()
 }
 
-fn service(desired: &Shared<Service>, health: &HealthView, target: &Target) -> ServiceView {
-    let backends = desired.backends.iter().map(|backend| {
+fn service(
+    desired: &Shared<Service>,
+    pool: &Shared<Pool>,
+    health: &HealthView,
+    target: &Target,
+) -> ServiceView {
+    let backends = desired.backends.iter().enumerate().map(|(index, backend)| {
         let (id, state) = target.backend(desired, backend);
-        let checked = desired.health.is_some();
+        let finding = desired.health.as_ref().and_then(|_| health.finding(&desired.name, &backend.name));
+        let finding = finding.cloned().unwrap_or_default();
         BackendView {
             id,
             desired: backend.clone(),
-            health: if checked { health.of(&desired.name, &backend.name) } else { Health::Unknown },
+            health: finding.health,
+            finding,
+            share: pool.shares.get(index).copied().unwrap_or_default(),
             state,
         }
     });
-    ServiceView { id: target.service(desired), desired: desired.clone(), backends: backends.collect() }
+    ServiceView {
+        id: target.service(desired),
+        desired: desired.clone(),
+        pool: pool.clone(),
+        backends: backends.collect(),
+    }
 }
 
 /// What is known of health and still holds under another configuration: where the service is still checked, and the backend of

@@ -5,10 +5,12 @@
 
 mod checker;
 mod outcome;
+mod pool;
 mod probe;
 #[cfg(test)]
 mod tests;
 
 pub use checker::{Checker, Command, Policy, ProbeId, Target};
-pub use outcome::{Outcome, Reason};
+pub use outcome::Outcome;
+pub use pool::{Change, Pools};
 pub use probe::{close, probe};

@@ -1,9 +1,6 @@
 //! What came of a probe.
 
-use std::borrow::Cow;
-
-/// Why a probe failed: the end of a sentence, in logs, the API and the CLI. No longer than a line.
-pub type Reason = Cow<'static, str>;
+use crate::model::Reason;
 
 /// What came of a probe.
 #[derive(Clone, Debug, PartialEq, Eq)]

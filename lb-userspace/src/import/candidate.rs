@@ -162,7 +162,7 @@ impl Candidate {
                 backend.name.unwrap_or_else(|| backend_name(backend.address, backend.port, self.at.port));
             let Ok(name) = BackendName::new(backend_names.take(&wanted)) else { continue };
             let (address, port, state) = (backend.address, backend.port, backend.state);
-            service.backends.push(Backend { name, address, port, weight, state, drain: None });
+            service.backends.push(Backend { name, address, port, weight, state, drain: None, backup: false });
             origin.backends.push(backend.statement);
         }
         Some((service, origin))

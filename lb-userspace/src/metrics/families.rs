@@ -6,13 +6,14 @@ use prometheus::Result;
 use super::page::{Page, Samples};
 use crate::reconcile::DriftCounts;
 
-use super::{InterfaceSample, Observation, PoolSample, ServiceSample, TableSample};
+use super::{BackendSample, InterfaceSample, Observation, PoolSample, ServiceSample, TableSample};
+use crate::model::{Condition, Health, Standing};
 
 /// Bytes of a sample and of the text around them, roughly.
 const SAMPLE_BYTES: usize = 80;
 const FIXED_BYTES: usize = 16 << 10;
 /// Samples of a backend and of a service.
-const SAMPLES: usize = 8;
+const SAMPLES: usize = 16;
 
 /// The observation in Prometheus' text format. Values beyond 2^53 are rounded, as they are by Prometheus.
 ///
@@ -79,7 +80,23 @@ fn backends(page: &mut Page, services: &[ServiceSample]) -> Result<()> {
     let help = "1 if the backend's health lets it take flows, else 0.";
     plain.gauge(page, "lb_backend_up", help, |backend| backend.up.into())?;
     let help = "Configured weight of the backend.";
-    plain.gauge(page, "lb_backend_weight", help, |backend| backend.weight.into())
+    plain.gauge(page, "lb_backend_weight", help, |backend| backend.weight.into())?;
+    let help =
+        "Present weight of the backend: less than configured during a slow start, 0 if it takes no flows.";
+    plain.gauge(page, "lb_backend_effective_weight", help, |backend| backend.effective_weight.into())?;
+    let help = "How often the backend's health changed.";
+    plain.counter(page, "lb_backend_health_transitions_total", help, |backend| backend.transitions)?;
+    let help = "1 if the backend is taken out because it is unhealthy, else 0.";
+    let is = |standing| move |backend: &&BackendSample| (backend.standing == standing).into();
+    plain.gauge(page, "lb_backend_ejected", help, is(Standing::Ejected))?;
+    let help = "1 if the backend is unhealthy and takes flows, as no more may be taken out or too few are healthy, else 0.";
+    let forced =
+        |backend: &&BackendSample| matches!(backend.standing, Standing::Kept | Standing::Panic).into();
+    plain.gauge(page, "lb_backend_forced", help, forced)?;
+    let help = "1 if the backend is held down because it went up and down too often, else 0.";
+    plain.gauge(page, "lb_backend_held_down", help, |backend| backend.held.into())?;
+    let help = "1 if the backend's checks came to a result, else 0 (not checked, or not long enough).";
+    plain.gauge(page, "lb_backend_health_known", help, |backend| (backend.health != Health::Unknown).into())
 }
 
 fn services(page: &mut Page, services: &[ServiceSample]) -> Result<()> {
@@ -93,7 +110,14 @@ fn services(page: &mut Page, services: &[ServiceSample]) -> Result<()> {
     }
     let mut plain = Samples::new(services.iter().map(|service| (service, [("service", &*service.name)])));
     plain.counter(page, "lb_service_flows_total", FLOWS, |service| service.traffic.flows)?;
-    plain.gauge(page, "lb_service_active_flows", ACTIVE_FLOWS, |service| service.active_flows)
+    plain.gauge(page, "lb_service_active_flows", ACTIVE_FLOWS, |service| service.active_flows)?;
+    let help = "Backends that are to take flows and are healthy, backups included.";
+    plain.gauge(page, "lb_service_healthy_backends", help, |service| service.healthy)?;
+    let is = |condition| move |service: &&ServiceSample| (service.condition == condition).into();
+    let help = "1 if so few backends are healthy that all are used, else 0.";
+    plain.gauge(page, "lb_service_panic", help, is(Condition::Panic))?;
+    let help = "1 if backups take flows, as too few other backends are healthy, else 0.";
+    plain.gauge(page, "lb_service_backups_in_use", help, is(Condition::Backup))
 }
 
 fn interfaces(page: &mut Page, interfaces: &[InterfaceSample]) -> Result<()> {

@@ -2,6 +2,8 @@
 
 use lb_common::abi::{InterfaceCounters, TrafficCounters};
 
+use crate::model::{Condition, Health, Standing};
+
 use crate::reconcile::DriftCounts;
 
 /// All that a scrape shows.
@@ -34,6 +36,10 @@ pub struct ServiceSample {
     pub traffic: TrafficCounters,
     /// Its live flows.
     pub active_flows: u64,
+    /// How its backends are doing together.
+    pub condition: Condition,
+    /// How many of those that are to take flows are healthy.
+    pub healthy: u64,
     /// Its backends.
     pub backends: Vec<BackendSample>,
 }
@@ -51,6 +57,16 @@ pub struct BackendSample {
     pub up: bool,
     /// Its configured weight.
     pub weight: u16,
+    /// Its present weight; 0: it takes no flows.
+    pub effective_weight: u32,
+    /// What its checks say.
+    pub health: Health,
+    /// How often that changed.
+    pub transitions: u64,
+    /// Whether it is held down for going up and down too often.
+    pub held: bool,
+    /// What it is to its pool.
+    pub standing: Standing,
 }
 
 /// An interface.

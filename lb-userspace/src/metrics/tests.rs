@@ -9,6 +9,7 @@ use tokio::{
 };
 
 use super::*;
+use crate::model::{Condition, Health, Standing};
 use crate::{
     maps::Part,
     reconcile::{Drift, DriftCounts, DriftKind},
@@ -16,10 +17,27 @@ use crate::{
 
 fn observation() -> Observation {
     let traffic = TrafficCounters { packets_in: 3, bytes_in: 300, packets_out: 2, bytes_out: 200, flows: 1 };
-    let backend = BackendSample { name: "b1".into(), traffic, active_flows: 1, up: true, weight: 100 };
-    let down = BackendSample { name: "b2".into(), ..BackendSample::default() };
-    let services =
-        vec![ServiceSample { name: "web".into(), traffic, active_flows: 1, backends: vec![backend, down] }];
+    let backend = BackendSample {
+        name: "b1".into(),
+        traffic,
+        active_flows: 1,
+        up: true,
+        weight: 100,
+        effective_weight: 35,
+        health: Health::Up,
+        transitions: 6,
+        ..BackendSample::default()
+    };
+    let (health, standing) = (Health::Down, Standing::Ejected);
+    let down = BackendSample { name: "b2".into(), health, standing, held: true, ..BackendSample::default() };
+    let services = vec![ServiceSample {
+        name: "web".into(),
+        traffic,
+        active_flows: 1,
+        condition: Condition::Panic,
+        healthy: 1,
+        backends: vec![backend, down],
+    }];
     let mut drift = DriftCounts::default();
     drift.add(&Drift { part: Part::Backends, kind: DriftKind::Changed, count: 2, examples: Vec::new() });
     Observation {
@@ -57,6 +75,16 @@ fn every_figure_is_printed_with_its_labels() {
         r#"lb_backend_up{backend="b1",service="web"} 1"#,
         r#"lb_backend_up{backend="b2",service="web"} 0"#,
         r#"lb_backend_weight{backend="b1",service="web"} 100"#,
+        r#"lb_backend_effective_weight{backend="b1",service="web"} 35"#,
+        r#"lb_backend_health_transitions_total{backend="b1",service="web"} 6"#,
+        r#"lb_backend_health_known{backend="b1",service="web"} 1"#,
+        r#"lb_backend_ejected{backend="b1",service="web"} 0"#,
+        r#"lb_backend_ejected{backend="b2",service="web"} 1"#,
+        r#"lb_backend_forced{backend="b2",service="web"} 0"#,
+        r#"lb_backend_held_down{backend="b2",service="web"} 1"#,
+        r#"lb_service_healthy_backends{service="web"} 1"#,
+        r#"lb_service_panic{service="web"} 1"#,
+        r#"lb_service_backups_in_use{service="web"} 0"#,
         r#"lb_interface_packets_total{direction="rx",interface="eth0"} 0"#,
         r#"lb_interface_passed_packets_total{interface="eth0"} 0"#,
         r#"lb_xdp_mode{interface="eth0",mode="native"} 1"#,

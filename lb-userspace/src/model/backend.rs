@@ -57,4 +57,6 @@ pub struct Backend {
     pub state: AdminState,
     /// [`AdminState::Draining`]: its deadline; `None`: it has all the time that its flows take.
     pub drain: Option<Drain>,
+    /// Whether it takes flows only while too few of the others are healthy.
+    pub backup: bool,
 }

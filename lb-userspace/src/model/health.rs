@@ -1,7 +1,8 @@
 //! Health: how it is checked, and what was found.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{BackendName, Probe, ServiceName, Shared, keyword::keyword};
 
@@ -20,6 +21,40 @@ pub struct HealthCheck {
     pub fall: u32,
     /// Where to connect; `None`: the backend's port.
     pub port: Option<u16>,
+    /// Time between two probes from the first outcome that contradicts what is known until the verdict; `None`: `interval`.
+    pub fast_interval: Option<Duration>,
+    /// How much later than its turn a probe may start; at most half of `interval`.
+    pub jitter: Duration,
+    /// What is done about a backend that goes up and down.
+    pub damping: Damping,
+    /// Percentage of the service's backends that may be taken out by their health at once, rounded down.
+    pub max_ejected: u8,
+    /// When a smaller percentage of the backends is healthy, all are used; 0: never.
+    pub panic_threshold: u8,
+}
+
+/// When a backend that goes up and down is held down, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Damping {
+    /// How often it may go down within `window` before it is held down; 0: as often as it likes.
+    pub max_flaps: u32,
+    /// Over which its going down is counted; for each that it stays up it is trusted a step more.
+    pub window: Duration,
+    /// For how long it is held down the first time; then twice as long each time.
+    pub hold: Duration,
+    /// For how long at most.
+    pub max_hold: Duration,
+}
+
+impl Default for Damping {
+    fn default() -> Self {
+        Self {
+            max_flaps: 5,
+            window: Duration::from_secs(60),
+            hold: Duration::from_secs(10),
+            max_hold: Duration::from_secs(300),
+        }
+    }
 }
 
 impl Default for HealthCheck {
@@ -31,6 +66,11 @@ impl Default for HealthCheck {
             rise: 2,
             fall: 3,
             port: None,
+            fast_interval: None,
+            jitter: Duration::ZERO,
+            damping: Damping::default(),
+            max_ejected: 100,
+            panic_threshold: 1,
         }
     }
 }
@@ -49,25 +89,63 @@ pub enum Health {
 
 keyword!(Health { Up = "up", Down = "down", Unknown = "unknown" });
 
+/// Why a probe failed or could not be made: the end of a sentence, no longer than a line.
+pub type Reason = Cow<'static, str>;
+
+/// What the checks of a backend came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Finding {
+    /// Its health.
+    pub health: Health,
+    /// Since when; `None`: nothing was found yet.
+    pub since: Option<Instant>,
+    /// Why it is down: the last failure.
+    pub reason: Option<Reason>,
+    /// Until when it stays down even if its checks succeed, as it went up and down too often.
+    pub held_until: Option<Instant>,
+    /// How often its health changed.
+    pub transitions: u64,
+}
+
+/// What was found of the backends of a service.
+pub type Findings = BTreeMap<BackendName, Finding>;
+
 /// The health of every checked backend.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct HealthView(Shared<BTreeMap<ServiceName, Shared<BTreeMap<BackendName, Health>>>>);
+pub struct HealthView(Shared<BTreeMap<ServiceName, Shared<Findings>>>);
 
 impl HealthView {
     /// The health of a backend; [`Health::Unknown`] if nothing was recorded.
     #[must_use]
     pub fn of(&self, service: &ServiceName, backend: &BackendName) -> Health {
-        let backends = self.0.get(service);
-        backends.and_then(|backends| backends.get(backend)).copied().unwrap_or_default()
+        self.finding(service, backend).map(|finding| finding.health).unwrap_or_default()
     }
 
-    /// Records the health of a backend; true if it was another before.
-    pub fn set(&mut self, service: &ServiceName, backend: &BackendName, health: Health) -> bool {
-        if self.0.get(service).and_then(|backends| backends.get(backend)) == Some(&health) {
+    /// All that is known of a backend.
+    #[must_use]
+    pub fn finding(&self, service: &ServiceName, backend: &BackendName) -> Option<&Finding> {
+        self.0.get(service)?.get(backend)
+    }
+
+    /// What was found of a service's backends.
+    #[must_use]
+    pub fn of_service(&self, service: &ServiceName) -> Option<&Shared<Findings>> {
+        self.0.get(service)
+    }
+
+    /// Records what was found of a backend; true if its health was another before.
+    pub fn record(&mut self, service: &ServiceName, backend: &BackendName, finding: Finding) -> bool {
+        if self.finding(service, backend) == Some(&finding) {
             return false;
         }
+        let health = finding.health;
         let backends = self.0.entry(service.clone()).or_default();
-        backends.insert(backend.clone(), health).unwrap_or_default() != health
+        backends.insert(backend.clone(), finding).unwrap_or_default().health != health
+    }
+
+    /// Records the health of a backend and nothing else; true if it was another before.
+    pub fn set(&mut self, service: &ServiceName, backend: &BackendName, health: Health) -> bool {
+        self.record(service, backend, Finding { health, ..Finding::default() })
     }
 
     /// Forgets the backends for which `keep` is false.
@@ -90,7 +168,7 @@ impl HealthView {
     /// Every recorded backend, ordered by name.
     pub fn iter(&self) -> impl Iterator<Item = (&ServiceName, &BackendName, Health)> {
         self.0.iter().flat_map(|(service, backends)| {
-            backends.iter().map(move |(backend, health)| (service, backend, *health))
+            backends.iter().map(move |(backend, finding)| (service, backend, finding.health))
         })
     }
 

@@ -13,6 +13,7 @@ mod invalid;
 mod keyword;
 mod name;
 mod path;
+mod pool;
 mod probe;
 mod service;
 mod shared;
@@ -24,11 +25,12 @@ pub use algorithm::Algorithm;
 pub use backend::{AdminState, Backend, DEFAULT_WEIGHT, Drain, DrainEnd};
 pub use check::{check_services, largest_prime};
 pub use config::{Config, Draft, Limits, SnatPorts, Timeouts, XdpMode};
-pub use health::{Health, HealthCheck, HealthView};
+pub use health::{Damping, Finding, Findings, Health, HealthCheck, HealthView, Reason};
 pub use invalid::{Invalid, InvalidDraft, Problem};
 pub use keyword::{Keyword, UnknownKeyword};
 pub use name::{BackendName, InterfaceName, NameError, ServiceName};
 pub use path::{Path, Segment};
+pub use pool::{Condition, Pool, Share, Standing};
 pub use probe::Probe;
 pub use service::{
     DEFAULT_SLOTS, MAX_SLOTS, MAX_SNAT_ADDRESSES, Mode, OnDown, Protocol, Service, ServiceAddress,

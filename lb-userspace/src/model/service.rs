@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use super::{Algorithm, Backend, BackendName, HealthCheck, ServiceName, keyword::keyword};
 
@@ -113,6 +114,10 @@ pub struct Service {
     pub snat_addresses: Vec<IpAddr>,
     /// What becomes of TCP connections of a backend that takes no packets any more.
     pub on_down: OnDown,
+    /// Over which a backend's weight rises after it came back; zero: at once.
+    pub slow_start: Duration,
+    /// Backups take flows while fewer other backends than this are healthy; at least 1.
+    pub backup_below: u32,
     /// How its backends are checked; `None`: every backend is taken to be healthy.
     pub health: Option<HealthCheck>,
     /// Its backends, in the order of the file.
@@ -134,6 +139,8 @@ impl Service {
             affinity_prefix: None,
             snat_addresses: Vec::new(),
             on_down: OnDown::default(),
+            slow_start: Duration::ZERO,
+            backup_below: 1,
             health: None,
             backends: Vec::new(),
         }
@@ -193,6 +200,7 @@ mod tests {
                 weight: 100,
                 state: AdminState::Enabled,
                 drain: None,
+                backup: false,
             })
             .collect();
         service

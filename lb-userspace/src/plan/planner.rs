@@ -12,8 +12,8 @@ use super::tables::{Ingredients, Tables};
 use super::{BackendAt, EntryKey, Ids, MapImage, PlanError, address_words, family_of};
 use crate::balance::{Candidate, registry};
 use crate::model::{
-    AdminState, Backend, Config, Health, HealthView, Limits, Mode, OnDown, Protocol, Service, ServiceAddress,
-    Shared,
+    AdminState, Backend, Config, Health, HealthView, Limits, Mode, OnDown, Pool, Protocol, Service,
+    ServiceAddress, Share, Shared, Standing,
 };
 
 /// What an image is made of.
@@ -23,6 +23,9 @@ pub struct Inputs<'a> {
     pub config: &'a Config,
     /// What the checks found; ignored for services without a check.
     pub health: &'a HealthView,
+    /// What the backends of each service are to each other, in the order of the services; where it is missing, who is not down takes
+    /// flows by its configured weight.
+    pub pools: &'a [Shared<Pool>],
     /// Backends whose remaining flows are to end now, as a drain's deadline has passed: they are disabled whatever else is said, and
     /// both ends of their TCP connections get a RST, see [`abi::BackendFlags::RESET`].
     pub resets: &'a BTreeSet<BackendAt>,
@@ -48,6 +51,7 @@ struct Last {
     seed: u64,
     services: Vec<Shared<Service>>,
     health: HealthView,
+    pools: Vec<Shared<Pool>>,
     resets: BTreeSet<BackendAt>,
     image: Arc<MapImage>,
 }
@@ -63,6 +67,12 @@ impl Planner {
     #[must_use]
     pub fn ids(&self) -> &Ids {
         &self.ids
+    }
+
+    /// Whether a backend was down when `lbd` was started and nothing was heard of it since.
+    #[must_use]
+    pub fn was_down(&self, at: &BackendAt) -> bool {
+        self.ids.backend(at).is_some_and(|id| self.ids.was_down(id))
     }
 
     /// See [`Ids::release`].
@@ -92,6 +102,7 @@ impl Planner {
             seed: inputs.seed,
             services: config.services.clone(),
             health: inputs.health.clone(),
+            pools: inputs.pools.to_vec(),
             resets: inputs.resets.clone(),
             image: Arc::clone(&image),
         });
@@ -111,19 +122,26 @@ impl Planner {
     /// Plans for the services that differ from last time. No id is given or taken.
     fn plan_changes(&mut self, last: Last, inputs: &Inputs<'_>) -> Result<Arc<MapImage>, PlanError> {
         let config = inputs.config;
-        let Last { services, health, resets, image, .. } = last;
+        let Last { services, health, pools, resets, image, .. } = last;
         let other: BTreeSet<ServiceAddress> =
             resets.symmetric_difference(inputs.resets).map(|backend| backend.service).collect();
         let mut round =
             Round { ids: &mut self.ids, tables: &mut self.tables, image: Arc::unwrap_or_clone(image) };
         round.image.settings = settings(config, inputs.seed);
         round.image.interfaces.clone_from(inputs.interfaces);
-        for (before, service) in services.iter().zip(&config.services) {
-            if !before.is(service)
+        for (index, (before, service)) in services.iter().zip(&config.services).enumerate() {
+            let pool = inputs.pools.get(index);
+            let same_pool = match (pools.get(index), pool) {
+                (None, None) => true,
+                (Some(before), Some(after)) => before.is(after),
+                _ => false,
+            };
+            if !same_pool
+                || !before.is(service)
                 || !health.is_alike_for(&service.name, inputs.health)
                 || other.contains(&service.at())
             {
-                round.service(service, inputs)?;
+                round.service(service, pool.map(|pool| &**pool), inputs)?;
             }
         }
         Ok(Arc::new(round.image))
@@ -163,8 +181,8 @@ impl Round<'_> {
         let wanted =
             config.services.iter().flat_map(|service| service.backends.iter().map(|b| at(service, b)));
         self.ids.keep(&config.limits, &wanted.collect(), &services);
-        for service in &config.services {
-            self.service(service, inputs)?;
+        for (index, service) in config.services.iter().enumerate() {
+            self.service(service, inputs.pools.get(index).map(|pool| &**pool), inputs)?;
         }
         self.image.backends.extend(self.ids.removed());
         origins::add(&mut self.image);
@@ -173,7 +191,12 @@ impl Round<'_> {
         Ok(())
     }
 
-    fn service(&mut self, service: &Service, inputs: &Inputs<'_>) -> Result<(), PlanError> {
+    fn service(
+        &mut self,
+        service: &Service,
+        pool: Option<&Pool>,
+        inputs: &Inputs<'_>,
+    ) -> Result<(), PlanError> {
         let limits = &inputs.config.limits;
         let id = self.ids.assign_service(service.at(), limits)?;
         let (_, selector) = registry(service.algorithm);
@@ -199,18 +222,26 @@ impl Round<'_> {
         }
         self.image.services.insert(EntryKey::service(service.at()), entry);
         self.image.services.insert(EntryKey::vip(service.address), abi::Service::default());
-        self.backends(id, service, inputs)
+        self.backends(id, service, pool, inputs)
     }
 
-    fn backends(&mut self, service_id: u16, service: &Service, inputs: &Inputs<'_>) -> Result<(), PlanError> {
+    fn backends(
+        &mut self,
+        service_id: u16,
+        service: &Service,
+        pool: Option<&Pool>,
+        inputs: &Inputs<'_>,
+    ) -> Result<(), PlanError> {
         let limits = &inputs.config.limits;
         let (mut candidates, mut ids) = (Vec::new(), Vec::new());
-        for backend in &service.backends {
+        for (index, backend) in service.backends.iter().enumerate() {
             let id = self.ids.assign_backend(&at(service, backend), limits)?;
-            let element = self.backend(service_id, service, backend, id, inputs)?;
-            if element.state == abi::BackendState::Active as u8 && backend.weight > 0 {
+            let share = self.share(service, backend, id, inputs.health);
+            let share = pool.and_then(|pool| pool.shares.get(index).copied()).unwrap_or(share);
+            let element = self.backend(service_id, service, (backend, share), id, inputs)?;
+            if element.state == abi::BackendState::Active as u8 && share.weight > 0 {
                 let identity = SocketAddr::new(backend.address, backend.port).to_string();
-                candidates.push(Candidate { identity, weight: backend.weight });
+                candidates.push(Candidate { identity, weight: share.weight });
                 ids.push(id);
             }
             self.image.backends.insert(id, element);
@@ -221,20 +252,24 @@ impl Round<'_> {
         Ok(())
     }
 
-    fn backend(
-        &mut self,
-        service_id: u16,
-        service: &Service,
-        backend: &Backend,
-        id: u32,
-        inputs: &Inputs<'_>,
-    ) -> Result<abi::Backend, PlanError> {
-        let health =
-            service.health.as_ref().map_or(Health::Up, |_| inputs.health.of(&service.name, &backend.name));
+    /// What a backend is where nothing is said about the pool.
+    fn share(&mut self, service: &Service, backend: &Backend, id: u32, health: &HealthView) -> Share {
+        let health = service.health.as_ref().map_or(Health::Up, |_| health.of(&service.name, &backend.name));
         if health != Health::Unknown {
             self.ids.heard_of(id);
         }
         let down = health == Health::Down || self.ids.was_down(id);
+        Share { standing: Standing::default(), down, weight: backend.weight.into() }
+    }
+
+    fn backend(
+        &mut self,
+        service_id: u16,
+        service: &Service,
+        (backend, share): (&Backend, Share),
+        id: u32,
+        inputs: &Inputs<'_>,
+    ) -> Result<abi::Backend, PlanError> {
         let ended = inputs.resets.contains(&at(service, backend));
         let reset = service.protocol == Protocol::Tcp && (ended || service.on_down == OnDown::Reset);
         self.ids.set_reset(id, reset);
@@ -244,12 +279,12 @@ impl Round<'_> {
             state: match backend.state {
                 AdminState::Disabled => abi::BackendState::Disabled,
                 _ if ended => abi::BackendState::Disabled,
-                _ if down => abi::BackendState::Down,
+                _ if share.down => abi::BackendState::Down,
                 AdminState::Draining => abi::BackendState::Draining,
                 AdminState::Enabled => abi::BackendState::Active,
             } as u8,
             family: family_of(backend.address),
-            weight: u32::from(backend.weight.max(1)),
+            weight: if share.weight > 0 { share.weight } else { u32::from(backend.weight.max(1)) },
             pool_base: self.ids.assign_pools(id, service.snat_addresses.len(), &inputs.config.limits)?,
             service: service_id,
             flags: self.exclusive(id) | if reset { abi::BackendFlags::RESET } else { 0 },

@@ -20,7 +20,15 @@ fn address(text: &str) -> IpAddr {
 
 pub(crate) fn backend(name: &str, at: &str, weight: u16) -> Backend {
     let name = BackendName::new(name).unwrap();
-    Backend { name, address: address(at), port: 8080, weight, state: AdminState::Enabled, drain: None }
+    Backend {
+        name,
+        address: address(at),
+        port: 8080,
+        weight,
+        state: AdminState::Enabled,
+        drain: None,
+        backup: false,
+    }
 }
 
 pub(crate) fn service(name: &str, vip: &str, port: u16, backends: Vec<Backend>) -> Service {
@@ -57,7 +65,7 @@ fn try_plan_with(
     let interface = Interface { flags: 1, mtu: 1500, ..Interface::default() };
     let interfaces = BTreeMap::from([(2, interface)]);
     planner
-        .plan(&Inputs { config, health, resets, interfaces: &interfaces, seed: 0x2a })
+        .plan(&Inputs { config, health, pools: &[], resets, interfaces: &interfaces, seed: 0x2a })
         .map(std::sync::Arc::unwrap_or_clone)
 }
 

@@ -1,6 +1,9 @@
 //! What the data path knows, for the API.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use lb_common::abi::{DropReason, InterfaceCounters, TrafficCounters};
 
@@ -25,6 +28,10 @@ pub(super) struct Data {
 }
 
 impl DataSource for Data {
+    fn now(&self) -> Instant {
+        self.clock.instant()
+    }
+
     fn uptime(&self) -> Duration {
         self.clock.now().saturating_sub(self.started)
     }

@@ -22,8 +22,9 @@ type Done = (ProbeId, Outcome, Option<TcpStream>);
 /// Checks the backends of `control`'s services until control ends.
 pub(super) async fn run(control: Handle, clock: Clock) {
     let mut snapshots = control.watch();
-    let mut checks = Checks { clock, ..Checks::default() };
-    checks.checker.set_targets(clock.now(), targets(&snapshots.borrow_and_update()));
+    let mut shown = Arc::clone(&snapshots.borrow_and_update());
+    let mut checks = Checks::new(clock);
+    checks.checker.set_targets(clock.now(), targets(&shown));
     loop {
         let due = checks.checker.poll_timeout();
         tokio::select! {
@@ -34,7 +35,12 @@ pub(super) async fn run(control: Handle, clock: Clock) {
                 }
             }
             changed = update(&mut snapshots) => match changed {
-                Some(snapshot) => checks.checker.set_targets(clock.now(), targets(&snapshot)),
+                Some(snapshot) => {
+                    if !snapshot.has_checks_of(&shown) {
+                        checks.checker.set_targets(clock.now(), targets(&snapshot));
+                    }
+                    shown = snapshot;
+                }
                 None => return,
             },
             () = clock.sleep_until(due) => checks.checker.handle_timeout(clock.now()),
@@ -52,7 +58,6 @@ async fn update(snapshots: &mut watch::Receiver<Arc<Snapshot>>) -> Option<Arc<Sn
     Some(Arc::clone(&snapshots.borrow_and_update()))
 }
 
-#[derive(Default)]
 struct Checks {
     clock: Clock,
     checker: Checker<Key>,
@@ -61,6 +66,12 @@ struct Checks {
 }
 
 impl Checks {
+    fn new(clock: Clock) -> Self {
+        // Two machines were not started in the same nanosecond: they do not probe a backend at the same moment.
+        let checker = Checker::new(clock.now().as_nanos() as u64);
+        Self { clock, checker, probes: JoinSet::new(), in_flight: HashMap::new() }
+    }
+
     fn finish(&mut self, (probe, outcome, stream): Done) {
         self.in_flight.remove(&probe);
         if let Some(stream) = stream {
@@ -86,13 +97,16 @@ impl Checks {
                         task.abort();
                     }
                 }
-                Command::Change { key: (service, backend, id), health, reason } => {
-                    let (name, reason) = (format!("{service}/{backend}"), reason.unwrap_or_default());
-                    match health {
-                        Health::Down => tracing::warn!(backend = name, %reason, "backend is down"),
-                        _ => tracing::info!(backend = name, "backend is up"),
-                    }
-                    events.push(Event::Health { service, backend, id, up: health == Health::Up });
+                Command::Change { key: (service, backend, id), health, reason, held_until } => {
+                    let held = held_until.map(|until| until.saturating_sub(self.clock.now()));
+                    tell(
+                        &format!("{service}/{backend}"),
+                        health,
+                        reason.as_deref().unwrap_or_default(),
+                        held,
+                    );
+                    let up = health == Health::Up;
+                    events.push(Event::Health { service, backend, id, up, reason, held });
                 }
             }
         }
@@ -103,6 +117,16 @@ impl Checks {
 /// How long a backend may take to end a probe's connection.
 const LINGER: std::time::Duration = std::time::Duration::from_secs(1);
 
+fn tell(backend: &str, health: Health, reason: &str, held: Option<std::time::Duration>) {
+    match (health, held.map(|held| held.as_secs())) {
+        (Health::Down, Some(seconds)) => {
+            tracing::warn!(backend, reason, seconds, "backend is down; held down, as it went down too often");
+        }
+        (Health::Down, None) => tracing::warn!(backend, reason, "backend is down"),
+        _ => tracing::info!(backend, "backend is up"),
+    }
+}
+
 fn targets(snapshot: &Snapshot) -> Vec<(Key, Target)> {
     let checked = snapshot.backends().filter_map(|(service, backend)| {
         let check = service.desired.health.as_ref()?;
@@ -111,8 +135,15 @@ fn targets(snapshot: &Snapshot) -> Vec<(Key, Target)> {
         if desired.state == AdminState::Disabled || port == 0 || backend.id == 0 {
             return None;
         }
-        let policy =
-            Policy { interval: check.interval, timeout: check.timeout, rise: check.rise, fall: check.fall };
+        let policy = Policy {
+            interval: check.interval,
+            timeout: check.timeout,
+            rise: check.rise,
+            fall: check.fall,
+            fast_interval: check.fast_interval.unwrap_or(check.interval),
+            jitter: check.jitter,
+            damping: check.damping,
+        };
         let key = (service.desired.name.clone(), desired.name.clone(), backend.id);
         let address = SocketAddr::new(desired.address, port);
         Some((key, Target { address, probe: check.probe.clone(), policy }))

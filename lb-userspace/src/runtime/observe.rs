@@ -1,6 +1,6 @@
 //! Takes the observation that a scrape of the metrics shows.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Instant};
 
 use super::{data::Data, flows::LastReport};
 use crate::{
@@ -24,6 +24,7 @@ pub(super) fn source(control: Handle, data: Arc<Data>, last: LastReport) -> Sour
 
 fn observe(control: &Handle, data: &Data, report: &Report) -> Result<Observation, MapError> {
     let totals = data.counters.read()?;
+    let now = data.clock.instant();
     let snapshot = control.snapshot();
     let interfaces = data.attached.snapshot().into_iter().map(|attached| InterfaceSample {
         traffic: totals.interface(attached.ifindex),
@@ -34,7 +35,11 @@ fn observe(control: &Handle, data: &Data, report: &Report) -> Result<Observation
         snapshot.backends().map(|(service, backend)| (backend.id, (service, backend))).collect();
     Ok(Observation {
         version: env!("CARGO_PKG_VERSION"),
-        services: snapshot.services.iter().map(|service| service_sample(service, &totals, report)).collect(),
+        services: snapshot
+            .services
+            .iter()
+            .map(|service| service_sample(service, &totals, report, now))
+            .collect(),
         interfaces: interfaces.collect(),
         pools: pools(&names, report),
         tables: tables(report),
@@ -44,7 +49,7 @@ fn observe(control: &Handle, data: &Data, report: &Report) -> Result<Observation
     })
 }
 
-fn service_sample(service: &ServiceView, totals: &Totals, report: &Report) -> ServiceSample {
+fn service_sample(service: &ServiceView, totals: &Totals, report: &Report, now: Instant) -> ServiceSample {
     let backends: Vec<BackendSample> = service
         .backends
         .iter()
@@ -54,6 +59,11 @@ fn service_sample(service: &ServiceView, totals: &Totals, report: &Report) -> Se
             active_flows: live(report.flows.get(&(service.id, backend.id))),
             up: backend.health != Health::Down,
             weight: backend.desired.weight,
+            effective_weight: service.pool.weight(&backend.share),
+            health: backend.health,
+            transitions: backend.finding.transitions,
+            held: backend.finding.held_until.is_some_and(|until| now < until),
+            standing: backend.share.standing,
         })
         .collect();
     // Flows of backends that were removed a moment ago count too.
@@ -62,6 +72,8 @@ fn service_sample(service: &ServiceView, totals: &Totals, report: &Report) -> Se
         name: service.desired.name.to_string(),
         traffic: totals.service(service.id),
         active_flows: flows.map(|(_, counts)| live(Some(counts))).sum(),
+        condition: service.pool.condition,
+        healthy: service.pool.healthy as u64,
         backends,
     }
 }

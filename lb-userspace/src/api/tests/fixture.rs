@@ -133,6 +133,10 @@ fn record(client: &str, backend: u32) -> FlowRecord {
 }
 
 impl DataSource for FakeData {
+    fn now(&self) -> std::time::Instant {
+        fixture::moment()
+    }
+
     fn uptime(&self) -> Duration {
         Duration::from_secs(61)
     }

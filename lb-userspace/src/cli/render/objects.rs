@@ -3,7 +3,10 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::table::{Style, Value, facts, number, state, table, text};
-use crate::api::{Backend, Drain, DriftCount, Repaired, Service, Status};
+use crate::{
+    api::{Backend, Drain, DriftCount, Health, Repaired, Service, Status},
+    model::HealthCheck,
+};
 
 /// `lbctl status`.
 pub(in crate::cli) fn status(status: &Status, _: Style) -> String {
@@ -39,6 +42,10 @@ pub(in crate::cli) fn status(status: &Status, _: Style) -> String {
     }
     if !status.restart_needed.is_empty() {
         lines.push(("restart needed", format!("for {}", status.restart_needed.join(", "))));
+    }
+    if !status.panic.is_empty() {
+        let services = status.panic.join(", ");
+        lines.push(("PANIC", format!("{services}: so few backends are healthy that all are used")));
     }
     if let Some(problem) = &status.problem {
         lines.push(("problem", format!("{problem}; lbd tries again by itself")));
@@ -114,7 +121,43 @@ pub(in crate::cli) fn service(service: &Service, style: Style) -> String {
         },
     );
     lines.push(("health", health));
+    if let Some(rules) = service.health.as_ref().and_then(rules) {
+        lines.push(("health rules", rules));
+    }
+    if let Some(slow_start) = &service.slow_start {
+        lines.push(("slow start", slow_start.clone()));
+    }
+    match service.condition.as_str() {
+        "panic" => lines.push(("PANIC", "so few backends are healthy that all are used".to_owned())),
+        "backup" => lines.push(("backups", "in use, as too few other backends are healthy".to_owned())),
+        _ if service.backends.iter().any(|backend| backend.backup) => {
+            lines.push(("backups", format!("used below {} healthy others", service.backup_below)));
+        }
+        _ => {}
+    }
     format!("{}\n{}", facts(&lines), backends(&service.name, &service.backends, style))
+}
+
+/// The rules of a health check that are not the usual ones.
+fn rules(health: &Health) -> Option<String> {
+    let usual = HealthCheck::default();
+    let mut rules = Vec::new();
+    if let Some(fast) = &health.fast_interval {
+        rules.push(format!("every {fast} until the verdict"));
+    }
+    if let Some(jitter) = health.jitter.as_ref().filter(|jitter| *jitter != "0s") {
+        rules.push(format!("jitter {jitter}"));
+    }
+    if let Some(flaps) = health.max_flaps.filter(|flaps| *flaps != usual.damping.max_flaps) {
+        rules.push(if flaps == 0 { "no flap damping".to_owned() } else { format!("max flaps {flaps}") });
+    }
+    if let Some(percent) = health.max_ejected.filter(|percent| *percent != usual.max_ejected) {
+        rules.push(format!("max ejected {percent} %"));
+    }
+    if let Some(percent) = health.panic_threshold.filter(|percent| *percent != usual.panic_threshold) {
+        rules.push(format!("panic below {percent} %"));
+    }
+    (!rules.is_empty()).then(|| rules.join(", "))
 }
 
 /// `lbctl backend list SERVICE`.

@@ -21,6 +21,13 @@ fn example_backend(name: &str, address: &str, port: u16, effective: &str, health
         effective: effective.to_owned(),
         health: health.to_owned(),
         drain: None,
+        backup: false,
+        standing: "serving".to_owned(),
+        effective_weight: 100,
+        since_seconds: None,
+        reason: None,
+        held_seconds: None,
+        transitions: 0,
     }
 }
 
@@ -37,12 +44,15 @@ fn example_service() -> Service {
         affinity_prefix: Some(24),
         snat_addresses: vec!["10.0.0.2".parse().unwrap(), "10.0.0.3".parse().unwrap()],
         on_down: "reset".to_owned(),
+        slow_start: None,
+        backup_below: 1,
+        condition: "normal".to_owned(),
         health: Some(Health {
             interval: Some("1s".to_owned()),
             timeout: Some("500ms".to_owned()),
             rise: Some(2),
             fall: Some(3),
-            port: None,
+            ..Health::default()
         }),
         backends: vec![
             example_backend("web-1", "10.0.0.11", 8080, "active", "up"),
@@ -67,6 +77,7 @@ fn second_service() -> Service {
 #[test]
 fn status_is_a_list_of_facts() {
     let mut example = Status {
+        panic: Vec::new(),
         version: "0.1.0".to_owned(),
         uptime_seconds: 3_725,
         config_file: "/etc/lb/lb.toml".to_owned(),

@@ -177,14 +177,64 @@ const CASES: &[(&str, &str, &str)] = &[
     (
         "interval = \"1s\"",
         "intervall = \"1s\"",
-        "18: services[0].health.intervall: unknown key; expected one of interval, timeout, rise, fall, port, perhaps `interval`",
+        "18: services[0].health.intervall: unknown key; expected one of interval, timeout, rise, fall, port, fast_interval, jitter, max_flaps, flap_window, hold_down, max_hold_down, max_ejected, panic_threshold, perhaps `interval`",
     ),
     (
         "\"tcp\"",
         "\"udp\"",
         "17: services[0].health.port: missing: a UDP service is checked over TCP; expected the port to connect to",
     ),
+    (
+        "interval = \"1s\"",
+        "fast_interval = \"2s\"",
+        "18: services[0].health.fast_interval: 2s is longer than the interval (1s); expected at most that",
+    ),
+    (
+        "interval = \"1s\"",
+        "fast_interval = \"0s\"",
+        "18: services[0].health.fast_interval: 0ns is not a usable duration here; expected \"10ms\" up to the interval",
+    ),
+    (
+        "interval = \"1s\"",
+        "jitter = \"501ms\"",
+        "18: services[0].health.jitter: 501ms is longer than half of the interval (500ms)",
+    ),
+    (
+        "interval = \"1s\"",
+        "hold_down = \"10m\"",
+        "18: services[0].health.hold_down: 600s is longer than max_hold_down (300s)",
+    ),
+    (
+        "interval = \"1s\"",
+        "max_flaps = 101",
+        "18: services[0].health.max_flaps: 101 is not a number of times; expected 0 to 100",
+    ),
+    (
+        "interval = \"1s\"",
+        "max_ejected = 101",
+        "18: services[0].health.max_ejected: 101 is not a percentage; expected 0 to 100",
+    ),
+    (
+        "interval = \"1s\"",
+        "panic_threshold = \"50%\"",
+        "18: services[0].health.panic_threshold: \"50%\" is not a percentage; expected 0 to 100",
+    ),
+    (
+        "port = 80\n",
+        "port = 80\nslow_start = \"100ms\"\n",
+        "14: services[0].slow_start: 100ms is not a usable duration here; expected \"0s\" (none), or \"1s\" to \"1h\"",
+    ),
+    (
+        "port = 80\n",
+        "port = 80\nbackup_below = 0\n",
+        "14: services[0].backup_below: 0 is not a number of backends; expected 1 to 65535",
+    ),
     // A backend.
+    (
+        "weight = 100",
+        "backup = 1",
+        "24: services[0].backends[0].backup: 1 is not true or false; expected one of them, without quotes",
+    ),
     (
         "port = 8080",
         "port = 70000",
@@ -194,7 +244,7 @@ const CASES: &[(&str, &str, &str)] = &[
     (
         "port = 8080",
         "prot = 8080",
-        "23: services[0].backends[0].prot: unknown key; expected one of name, address, port, weight, state, drain_then, drain_until, perhaps `port`",
+        "23: services[0].backends[0].prot: unknown key; expected one of name, address, port, weight, state, drain_then, drain_until, backup, perhaps `port`",
     ),
     (
         "weight = 100",

@@ -50,7 +50,7 @@ backends = [
 
 fn backend(name: &str, address: &str) -> Backend {
     let (name, address) = (BackendName::new(name).unwrap(), address.parse().unwrap());
-    Backend { name, address, port: 80, weight: 100, state: AdminState::Enabled, drain: None }
+    Backend { name, address, port: 80, weight: 100, state: AdminState::Enabled, drain: None, backup: false }
 }
 
 /// The text after a change of the draft.
@@ -256,6 +256,7 @@ fn arbitrary_service(index: usize) -> impl Strategy<Value = Service> {
                     let then = if port == 1 { DrainEnd::Rst } else { DrainEnd::Keep };
                     let draining = state == AdminState::Draining && weight > 0;
                     Backend {
+                        backup: host % 3 == 0,
                         weight,
                         port: 79 + port,
                         state,

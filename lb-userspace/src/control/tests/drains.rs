@@ -71,7 +71,7 @@ impl Life {
     }
 
     fn set_state(&mut self, state: AdminState) {
-        let change = BackendChange { weight: None, state: Some(state) };
+        let change = BackendChange { state: Some(state), ..BackendChange::default() };
         self.edit(Edit::SetBackend { service: name("web"), backend: "b1".parse().unwrap(), change });
     }
 
@@ -256,7 +256,7 @@ fn a_refused_change_does_not_end_a_reset() {
     life.drain(Some((SECOND, DrainEnd::Rst)));
     life.pass(2 * SECOND);
     life.store.set_commit_fails(true);
-    let change = BackendChange { weight: None, state: Some(AdminState::Enabled) };
+    let change = BackendChange { state: Some(AdminState::Enabled), ..BackendChange::default() };
     let edit = Edit::SetBackend { service: name("web"), backend: "b1".parse().unwrap(), change };
     let event = Event::Request(Request { edit, persist: Persist::File });
     life.control.handle(event, life.now).unwrap_err();

@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use super::backends::check_backends;
 use super::{Found, within};
 use crate::model::{
-    AddressKind, Algorithm, HealthCheck, Invalid, Keyword as _, Limits, MAX_SLOTS, MAX_SNAT_ADDRESSES, Mode,
-    Path, Problem, Protocol, Service, address_kind,
+    AddressKind, Algorithm, Damping, HealthCheck, Invalid, Keyword as _, Limits, MAX_SLOTS,
+    MAX_SNAT_ADDRESSES, Mode, Path, Problem, Protocol, Service, address_kind,
 };
 
 /// Everything that is wrong with services, each given with its position in the configuration.
@@ -63,6 +64,7 @@ fn check_service(service: &Service, path: &Path, found: &mut Found) {
     slots(service, path, found);
     affinity(service, path, found);
     snat_addresses(service, path, found);
+    slow_start(service, path, found);
     if let Some(check) = &service.health {
         health(service, check, &path.key("health"), found);
     }
@@ -159,10 +161,15 @@ fn list(addresses: &[IpAddr]) -> String {
 fn health(service: &Service, check: &HealthCheck, path: &Path, found: &mut Found) {
     within(check.interval, (100, 3_600_000), "\"100ms\" to \"1h\"", path.key("interval"), found);
     within(check.timeout, (1, 3_600_000), "\"1ms\" up to the interval", path.key("timeout"), found);
-    if check.timeout > check.interval {
-        let problem = Problem::LongerThan { other: "the interval", limit: format!("{:?}", check.interval) };
-        found.add(path.key("timeout"), format_args!("{:?}", check.timeout), problem);
+    no_longer(check.timeout, check.interval, "the interval", path.key("timeout"), found);
+    if let Some(fast) = check.fast_interval {
+        within(fast, (10, 3_600_000), "\"10ms\" up to the interval", path.key("fast_interval"), found);
+        no_longer(fast, check.interval, "the interval", path.key("fast_interval"), found);
     }
+    no_longer(check.jitter, check.interval / 2, "half of the interval", path.key("jitter"), found);
+    damping(&check.damping, path, found);
+    found.range(path.key("max_ejected"), check.max_ejected, (0, 100), "a percentage");
+    found.range(path.key("panic_threshold"), check.panic_threshold, (0, 100), "a percentage");
     found.range(path.key("rise"), check.rise, (1, 1000), "a number of probes");
     found.range(path.key("fall"), check.fall, (1, 1000), "a number of probes");
     match check.port {
@@ -179,6 +186,31 @@ fn health(service: &Service, check: &HealthCheck, path: &Path, found: &mut Found
         }
         _ => {}
     }
+}
+
+fn damping(damping: &Damping, path: &Path, found: &mut Found) {
+    found.range(path.key("max_flaps"), damping.max_flaps, (0, 100), "a number of times");
+    let day = (1_000, 86_400_000);
+    within(damping.window, day, "\"1s\" to \"24h\"", path.key("flap_window"), found);
+    within(damping.hold, day, "\"1s\" to \"24h\"", path.key("hold_down"), found);
+    within(damping.max_hold, day, "\"1s\" to \"24h\"", path.key("max_hold_down"), found);
+    no_longer(damping.hold, damping.max_hold, "max_hold_down", path.key("hold_down"), found);
+}
+
+fn no_longer(value: Duration, limit: Duration, other: &'static str, path: Path, found: &mut Found) {
+    if value > limit {
+        let problem = Problem::LongerThan { other, limit: format!("{limit:?}") };
+        found.add(path, format_args!("{value:?}"), problem);
+    }
+}
+
+fn slow_start(service: &Service, path: &Path, found: &mut Found) {
+    if !service.slow_start.is_zero() {
+        let expected = "\"0s\" (none), or \"1s\" to \"1h\"";
+        within(service.slow_start, (1_000, 3_600_000), expected, path.key("slow_start"), found);
+    }
+    let path = path.key("backup_below");
+    found.range(path, service.backup_below, (1, 65_535), "a number of backends");
 }
 
 /// Sums over all services against `[limits]`.
