@@ -75,7 +75,7 @@ impl Simulation {
                 Command::Change { key, health, reason, held_until } => {
                     self.changes.push((key, health));
                     self.held.extend(held_until);
-                    self.reasons.extend(reason.map(|reason| reason.into_owned()));
+                    self.reasons.extend(reason.map(std::borrow::Cow::into_owned));
                 }
                 Command::Cancel { .. } => {}
             }
