@@ -3,11 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use divan::{Bencher, black_box};
-use lb_bench::{
-    control::fill::{candidates, fill},
-    large::Size,
-};
+use lb_bench::control::fill::{candidates, fill};
 use lb_common::abi::TrafficCounters;
+use lb_tests::large::Size;
 use lb_userspace::{
     config::Document,
     metrics::{BackendSample, Observation, ServiceSample, text},
@@ -95,6 +93,7 @@ fn metrics_of_10_000_backends(bencher: Bencher<'_, '_>) {
         traffic,
         active_flows: 1,
         backends: (0..10).map(backend).collect(),
+        ..ServiceSample::default()
     };
     let observation = Observation { services: (0..1000).map(service).collect(), ..Observation::default() };
     bencher.bench(|| text(black_box(&observation)));

@@ -5,7 +5,6 @@
 //! [`finding::Findings`]; all that is shown, kept and drawn of them is elsewhere.
 
 pub mod finding;
-pub mod large;
 pub mod live;
 pub mod part;
 pub mod provenance;

@@ -132,6 +132,16 @@ impl Daemon {
         Ok(())
     }
 
+    /// Asks it to read its file again (SIGHUP), and waits for nothing.
+    ///
+    /// # Errors
+    ///
+    /// If it is not running.
+    pub fn reload_by_signal(&self) -> Result<()> {
+        let process = self.process.as_ref().context("lbd is not running")?;
+        Ok(kill(Pid::from_raw(process.id().try_into()?), Signal::SIGHUP)?)
+    }
+
     /// Asks it to end (SIGTERM) and waits until it has.
     ///
     /// # Errors

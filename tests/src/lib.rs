@@ -15,6 +15,7 @@ pub mod demo;
 pub mod former;
 pub mod guest;
 pub mod inject;
+pub mod large;
 pub mod measure;
 pub mod netns;
 pub mod packets;

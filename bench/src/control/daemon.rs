@@ -3,10 +3,10 @@
 use std::{thread, time::Duration};
 
 use anyhow::Result;
+use lb_tests::large::{Large, Size};
 
 use crate::{
     finding::{Findings, Row, Target},
-    large::{Large, Size},
     part::Depth,
     statistics::{median, milliseconds, quantile},
 };

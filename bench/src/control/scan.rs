@@ -7,6 +7,7 @@ use lb_common::{
     abi::{Flow, FlowFlags, FlowKey, FlowState, ticks_from_nanos},
     maps,
 };
+use lb_tests::large::{Large, Size};
 use lb_userspace::{
     flows::{FlowMaps, Scanner, scan_threads},
     sys::bpf::Map,
@@ -15,7 +16,6 @@ use nix::time::{ClockId, clock_gettime};
 
 use crate::{
     finding::{Findings, Row, Target},
-    large::{Large, Size},
     part::Depth,
     statistics::{median, milliseconds, timed},
 };

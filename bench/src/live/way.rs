@@ -11,6 +11,7 @@ use lb_tests::{
     config::{Config, Mode, Protocol, Service},
     daemon::Daemon,
     inject,
+    large::Size,
     netns::Netns,
     topology::{Family, Plan, Topology, addresses},
     xdp::{Attached, Program},
@@ -18,7 +19,6 @@ use lb_tests::{
 use nix::net::if_::if_nametoindex;
 
 use super::{napi, nftables, proxy::Proxy};
-use crate::large::Size;
 
 /// Port of the service and of the servers: nftables maps addresses, so it is the same.
 pub const PORT: u16 = 9000;

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use lb_tests::large::{Large, Size};
 
 use crate::{
     control::changes,
     finding::{Findings, Plot, Point, Row, Target},
     forward::{CASES, Race, Track},
-    large::{Large, Size},
     live::{rounds::paired_ratio, way::Ground},
     part::{Depth, Run},
     statistics::median,

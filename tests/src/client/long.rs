@@ -1,6 +1,7 @@
 //! Connections that stay: they exchange numbered messages all the time and notice any loss.
 
 use std::{
+    collections::BTreeMap,
     io,
     net::{IpAddr, SocketAddr},
     sync::{
@@ -14,6 +15,7 @@ use std::{
 use anyhow::Result;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::TcpStream,
     runtime::Builder,
     task::JoinSet,
     time::{sleep, timeout},
@@ -44,8 +46,10 @@ pub struct LongReport {
     pub exchanged: u64,
     /// The longest time a message took to come back.
     pub slowest: Duration,
-    /// Connections that broke or never came to be, and how.
+    /// Connections that broke or never came to be, and how; after the name of the server, if it is known.
     pub broken: Vec<String>,
+    /// Connections that were established, by the name of the server.
+    pub servers: BTreeMap<String, usize>,
 }
 
 /// Connections under way. Closed on drop.
@@ -148,12 +152,25 @@ fn work(shared: &Arc<Shared>, plan: &Long) {
     });
 }
 
+fn late() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, format!("nothing came back within {LIMIT:?}"))
+}
+
 async fn converse(shared: &Shared, target: SocketAddr, source: IpAddr, pause: Duration) -> io::Result<()> {
-    let late = || io::Error::new(io::ErrorKind::TimedOut, format!("nothing came back within {LIMIT:?}"));
     let mut stream = BufReader::new(timeout(LIMIT, connect(target, source)).await.map_err(|_| late())??);
     let mut name = String::new();
     timeout(LIMIT, stream.read_line(&mut name)).await.map_err(|_| late())??;
-    shared.lock().connected += 1;
+    let name = name.trim_end();
+    {
+        let mut report = shared.lock();
+        report.connected += 1;
+        *report.servers.entry(name.to_owned()).or_default() += 1;
+    }
+    let talk = talk(shared, &mut stream, pause).await;
+    talk.map_err(|error| io::Error::new(error.kind(), format!("{name}: {error}")))
+}
+
+async fn talk(shared: &Shared, stream: &mut BufReader<TcpStream>, pause: Duration) -> io::Result<()> {
     for number in 0_u64.. {
         if shared.stop.load(Ordering::Relaxed) {
             break;

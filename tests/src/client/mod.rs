@@ -1,5 +1,6 @@
 //! Clients: they produce load from the client's namespace, check every answer, and count.
 
+mod echo;
 mod http;
 mod load;
 mod long;
@@ -7,6 +8,7 @@ mod report;
 mod transfer;
 mod udp;
 
+pub use echo::Echo;
 pub use http::Http;
 pub use load::{Load, MOST_FAILURES, Request, Running, run, start};
 pub use long::{Long, LongConnections, LongReport};

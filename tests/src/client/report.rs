@@ -1,6 +1,9 @@
 //! What a load has come to.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 /// Counts of requests.
 #[derive(Clone, Debug, Default)]
@@ -13,6 +16,10 @@ pub struct Report {
     pub servers: BTreeMap<String, u64>,
     /// Time the slowest answered request took.
     pub slowest: Duration,
+    /// When the last request began that failed.
+    pub last_failure: Option<Instant>,
+    /// When the last request began that a server answered.
+    pub last_answers: BTreeMap<String, Instant>,
 }
 
 impl Report {
@@ -37,14 +44,19 @@ impl Report {
     }
 
     /// Counts a request.
-    pub(super) fn count(&mut self, outcome: Result<String, String>, took: Duration) {
+    pub(super) fn count(&mut self, outcome: Result<String, String>, start: Instant) {
         match outcome {
             Ok(server) => {
                 self.succeeded += 1;
-                self.slowest = self.slowest.max(took);
+                self.slowest = self.slowest.max(start.elapsed());
+                let last = self.last_answers.entry(server.clone()).or_insert(start);
+                *last = start.max(*last);
                 *self.servers.entry(server).or_default() += 1;
             }
-            Err(reason) => *self.failures.entry(reason).or_default() += 1,
+            Err(reason) => {
+                self.last_failure = self.last_failure.max(Some(start));
+                *self.failures.entry(reason).or_default() += 1;
+            }
         }
     }
 
@@ -61,7 +73,7 @@ impl Report {
             succeeded: self.succeeded - earlier.succeeded,
             failures: difference(&self.failures, &earlier.failures),
             servers: difference(&self.servers, &earlier.servers),
-            slowest: self.slowest,
+            ..self.clone()
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! An area is a list of [`Row`]s, each with a figure, what is required of it, and whether it holds.
 
+pub mod control;
 pub mod main_job;
 
 use std::fmt;
@@ -15,6 +16,8 @@ use serde::Serialize;
 pub enum Area {
     /// Balancing itself: every mode, family and protocol, large transfers, capacity, restarts.
     Main,
+    /// The control plane: failing, drained, added and removed backends, reloads, upgrades, kills, bad files, many services.
+    Control,
 }
 
 /// How thoroughly.
@@ -151,6 +154,7 @@ impl fmt::Display for Measurement {
 pub fn measure(area: Area, depth: Depth) -> Result<Measurement> {
     match area {
         Area::Main => Ok(Measurement { area: "main", rows: main_job::measure(depth)? }),
+        Area::Control => Ok(Measurement { area: "control", rows: control::measure(depth)? }),
     }
 }
 

@@ -6,7 +6,7 @@ use crate::host::Binary;
 
 pub(crate) const VERB: Verb = Verb {
     name: "measure",
-    summary: "Measure what a packet costs",
+    summary: "Show in figures that a build does what it promises",
     synopsis: "[arguments of the measurement]",
     details: "Needs root. `cargo xtask measure -- --help` lists the arguments.",
     run: |args| become_program(Binary { package: "lb-tests", name: "lb-measure" }, &[], args),

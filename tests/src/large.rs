@@ -15,11 +15,10 @@ use lb_common::{
     abi::{ABI_VERSION, Backend},
     maps,
 };
-use lb_tests::{config::Config, daemon::Daemon, netns::Netns};
 use lb_userspace::{api::Client, sys::bpf::Map};
 use serde_json::{Value, json};
 
-use crate::statistics::now;
+use crate::{clock::now, config::Config, daemon::Daemon, netns::Netns};
 
 /// The interface of the balancer.
 const INTERFACE: &str = "uplink";
