@@ -138,7 +138,8 @@ fn health_change(health: &Health) -> Result<HealthChange, ApiError> {
     })
 }
 
-fn duration(path: &str, text: Option<&str>) -> Result<Option<Duration>, ApiError> {
+/// A duration, if there is one.
+pub(super) fn duration(path: &str, text: Option<&str>) -> Result<Option<Duration>, ApiError> {
     let Some(text) = text else { return Ok(None) };
     let wrong = || {
         let message =

@@ -1,11 +1,14 @@
 //! What the API shows of the data path; the runtime provides it.
 
 use std::{
+    collections::BTreeSet,
     net::{IpAddr, SocketAddr},
     time::{Duration, Instant},
 };
 
 use lb_common::abi::DropReason;
+
+use crate::plan::FlowGroup;
 
 use super::{
     traffic::{InterfaceTraffic, Traffic},
@@ -38,6 +41,13 @@ pub trait DataSource: Send + Sync + 'static {
     /// # Errors
     /// A sentence for the operator.
     fn flow_counts(&self) -> Result<Vec<FlowCount>, DataError>;
+
+    /// Live flows that have not ended, in groups that a change of the maps treats alike. `full_nat` has the ids of the services of
+    /// that mode.
+    ///
+    /// # Errors
+    /// A sentence for the operator.
+    fn flow_groups(&self, full_nat: &BTreeSet<u16>) -> Result<Vec<FlowGroup>, DataError>;
 
     /// Number of live flows, for the status; may be some seconds old.
     ///

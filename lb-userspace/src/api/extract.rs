@@ -135,7 +135,7 @@ async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, ApiE
             StatusCode::PAYLOAD_TOO_LARGE,
             "too-large",
             "",
-            "the body is larger than 1 MiB; send less",
+            "the body is larger than it may be (1 MiB, a configuration 64 MiB); send less",
         ),
         status => ApiError::new(status, "invalid", "", error.body_text()),
     })

@@ -72,6 +72,7 @@ pub(super) async fn status(State(api): State<Api>) -> Answer<Status> {
         config_file: api.config_file,
         unsaved_changes: snapshot.unsaved,
         restart_needed: snapshot.restart_needed.iter().map(|key| (*key).to_owned()).collect(),
+        confirm_until: snapshot.confirm_until.map(|until| until.to_string()),
         problem: snapshot.problem.clone(),
         drift_repaired: snapshot.reconciled.drift.total(),
         interfaces,
@@ -279,7 +280,7 @@ pub(super) async fn check(Text(text): Text) -> Answer<Checked> {
 }
 
 /// Reads from the maps on a thread where that may block.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     api: &Api,
     read: impl FnOnce(&dyn DataSource) -> Result<T, DataError> + Send + 'static,
 ) -> Result<T, ApiError> {

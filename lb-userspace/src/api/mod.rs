@@ -4,6 +4,7 @@
 
 mod answer;
 mod client;
+mod configuration;
 mod convert;
 mod data;
 mod error;
@@ -32,6 +33,6 @@ pub use traffic::{
     BackendFlows, BackendStats, Drop, Flow, FlowTotals, Flows, InterfaceTraffic, ServiceStats, Stats, Traffic,
 };
 pub use types::{
-    Backend, BackendPatch, BackendTotals, Checked, Drain, DriftCount, Health, Interface, NewBackend,
-    NewDrain, NewService, Repaired, Service, ServicePatch, Status,
+    Applied, Backend, BackendPatch, BackendTotals, Change, Checked, Drain, DriftCount, FlowImpact, Health,
+    Interface, KeyChange, NewBackend, NewDrain, NewService, Repaired, Service, ServicePatch, Status,
 };

@@ -15,6 +15,7 @@ use axum::{
 };
 
 use super::{
+    configuration as whole,
     data::DataSource,
     error::ApiError,
     handlers as on,
@@ -125,12 +126,15 @@ fn figures() -> ApiRouter<Api> {
 
 fn config() -> ApiRouter<Api> {
     let reload = about_failing("reload", "Reads the configuration file again.", &[400, 409]);
+    let confirm = about_failing("confirmConfig", "Keeps what was applied.", &[409]);
+    let rollback =
+        about_failing("rollbackConfig", "Brings back what was before the last apply.", &[400, 409]);
     ApiRouter::new()
         .api_route("/v1/config/reload", post_with(on::reload, reload))
-        .api_route(
-            "/v1/config/check",
-            post_with(on::check, about("check", "Validates a file; nothing is changed.")),
-        )
+        .api_route("/v1/config", get_with(whole::show, about("config", "What is desired, as a file.")))
+        .api_route("/v1/config/confirm", post_with(whole::confirm, confirm))
+        .api_route("/v1/config/rollback", post_with(whole::roll_back, rollback))
+        .merge(texts())
         .api_route(
             "/v1/config/repair",
             post_with(
@@ -138,6 +142,32 @@ fn config() -> ApiRouter<Api> {
                 about("repair", "Looks whether somebody else changed the maps, and puts them right."),
             ),
         )
+}
+
+/// What takes or reads a whole file.
+fn texts() -> ApiRouter<Api> {
+    let diff = about_failing("diffFile", "What a reload of the file would change.", &[400]);
+    let apply =
+        about_failing("applyConfig", "Makes the body the configuration file and the desired state.", &[409]);
+    ApiRouter::new()
+        .api_route(
+            "/v1/config/check",
+            post_with(on::check, about("check", "Validates a file; nothing is changed.")),
+        )
+        .api_route(
+            "/v1/config/diff",
+            get_with(whole::compare_file, diff)
+                .post_with(whole::compare, about("diffConfig", "What an apply of the body would change.")),
+        )
+        .api_route("/v1/config/apply", post_with(whole::apply, apply))
+        .layer(DefaultBodyLimit::max(whole::TEXT_LIMIT))
+        .layer(middleware::from_fn(few_texts))
+}
+
+/// Lets few requests have large bodies at once.
+async fn few_texts(request: Request, next: Next) -> Response {
+    let _permit = whole::TEXTS.acquire().await;
+    next.run(request).await
 }
 
 async fn no_such_path(uri: Uri) -> ApiError {

@@ -10,7 +10,9 @@ async fn main() -> ExitCode {
     match run(Args::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("lbctl: {failure}");
+            if !failure.message.is_empty() {
+                eprintln!("lbctl: {failure}");
+            }
             failure.exit.into()
         }
     }

@@ -374,10 +374,36 @@ pub enum ConfigCommand {
     /// It is printed, or written to --write FILE; the report of what has no counterpart, changed its meaning or was assumed goes to
     /// the standard error, and into comments at the end of the configuration.
     Import(Box<ImportArgs>),
+    /// Show what lbd is to do, as a configuration file.
+    Show,
+    /// Show what would change: with a file, if it were applied; without, if lbd read its own again. Exit code 6 if anything.
+    Diff {
+        /// The file; - is the standard input.
+        file: Option<PathBuf>,
+    },
+    /// Make a file the configuration: it is checked, made in the maps, and takes the place of lbd's own.
+    Apply(ApplyArgs),
+    /// Keep what was applied with --confirm.
+    Confirm,
+    /// Bring back what was there before the last apply.
+    Rollback,
     /// Have lbd read its file again.
     Reload,
     /// Have lbd look now whether somebody else changed the maps, and put them right; it does so by itself every 30 seconds.
     Repair,
+}
+
+/// `config apply`.
+#[derive(Debug, ClapArgs)]
+pub struct ApplyArgs {
+    /// The file; - is the standard input.
+    pub file: PathBuf,
+    /// Only say what would change, and what it would do to the flows that live.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// What was before comes back unless `lbctl config confirm` is run in this time, such as 60s.
+    #[arg(long, value_name = "DURATION", conflicts_with = "dry_run")]
+    pub confirm: Option<String>,
 }
 
 /// `config import`.

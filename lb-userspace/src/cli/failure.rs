@@ -35,14 +35,16 @@ impl From<Exit> for ExitCode {
 pub struct Failure {
     /// Class.
     pub exit: Exit,
-    /// What happened and what to do.
+    /// What happened and what to do; empty: what is printed says it.
     pub message: String,
+    /// What is printed on the standard output nevertheless.
+    pub printed: String,
 }
 
 impl Failure {
     /// A failure of a class.
     pub(super) fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into() }
+        Self { exit, message: message.into(), printed: String::new() }
     }
 }
 

@@ -19,7 +19,16 @@ use crate::api::Client;
 /// # Errors
 /// A [`Failure`] with a sentence for the operator.
 pub async fn run(args: Args) -> Result<(), Failure> {
-    let text = text(args).await?;
+    match text(args).await {
+        Ok(text) => print(&text),
+        Err(failure) => {
+            print(&failure.printed)?;
+            Err(failure)
+        }
+    }
+}
+
+fn print(text: &str) -> Result<(), Failure> {
     match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
         // Whoever read has seen enough (`lbctl flow list | head`).
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -45,6 +54,11 @@ pub(super) async fn text(args: Args) -> Result<String, Failure> {
         Command::Drops => commands::drops(&session).await,
         Command::Config(ConfigCommand::Check { file }) => config::check(&session, &file),
         Command::Config(ConfigCommand::Import(args)) => import::import(&session, *args),
+        Command::Config(ConfigCommand::Show) => config::show(&session).await,
+        Command::Config(ConfigCommand::Diff { file }) => config::diff(&session, file.as_deref()).await,
+        Command::Config(ConfigCommand::Apply(args)) => config::apply(&session, args).await,
+        Command::Config(ConfigCommand::Confirm) => config::confirm(&session).await,
+        Command::Config(ConfigCommand::Rollback) => config::roll_back(&session).await,
         Command::Config(ConfigCommand::Reload) => commands::reload(&session).await,
         Command::Config(ConfigCommand::Repair) => commands::repair(&session).await,
         Command::Completions { shell } => {

@@ -1,5 +1,6 @@
 //! Whole command lines against a served API: what is printed, and how they end.
 
+mod configuration;
 mod drains;
 
 use std::{fs, os::unix::net::UnixListener, path::Path};
@@ -21,7 +22,7 @@ async fn run(daemon: &Daemon, line: &str) -> String {
 
 async fn fail(daemon: &Daemon, line: &str) -> (Exit, String) {
     match run_at(&daemon.socket, line).await {
-        Err(Failure { exit, message }) => (exit, message),
+        Err(Failure { exit, message, .. }) => (exit, message),
         Ok(text) => panic!("{line}: expected a failure, got {text}"),
     }
 }

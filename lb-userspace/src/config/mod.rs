@@ -3,6 +3,7 @@
 //! [`Document`] is the text of a file. [`Document::config`] makes a checked [`crate::model::Config`] of it, or says all that is wrong with
 //! line and path; [`Document::stage`] writes a changed configuration back, touching nothing of the text that did not change.
 
+mod diff;
 mod document;
 mod duration;
 mod edit;
@@ -13,12 +14,14 @@ mod parse;
 mod parse_service;
 mod reader;
 mod render;
+mod replace;
 mod save;
 mod scalar;
 mod store;
 #[cfg(test)]
 mod tests;
 
+pub use diff::{Change, ChangeKind, KeyChange, diff};
 pub use document::Document;
 pub use duration::{format_duration, parse_duration};
 pub use error::{ConfigError, Finding, WriteError};

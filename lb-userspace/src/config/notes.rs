@@ -98,6 +98,12 @@ pub(super) fn write(path: &Path, notes: &Notes) -> io::Result<()> {
     sync_directory(path)
 }
 
+/// Digest of a text (FNV-1a), to see whether a file still holds it.
+pub(super) fn digest(text: &str) -> u64 {
+    text.bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |digest, byte| (digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
 /// A path with something behind its last part.
 pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();

@@ -58,7 +58,7 @@ impl Document {
         Ok(staged)
     }
 
-    fn io(&self, action: &'static str, source: io::Error) -> WriteError {
+    pub(super) fn io(&self, action: &'static str, source: io::Error) -> WriteError {
         let path = self.path.clone();
         match source.kind() {
             io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {

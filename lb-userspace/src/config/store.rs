@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
+use super::replace::{PREVIOUS, Replacement};
 use super::save::{self, means_the_same};
 use super::{ConfigError, Document, WriteError, notes};
-use crate::control::{Error, ErrorKind, Notes, Staged, Store};
+use crate::control::{self, Error, ErrorKind, Notes, Now, Staged, Store};
 use crate::model::Config;
 
 /// The configuration file. It is read anew for every change, so that what the operator wrote into it meanwhile (comments, order)
@@ -20,6 +21,28 @@ impl FileStore {
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }
+    }
+
+    /// Puts the previous configuration back if the present one was to be confirmed and the time for that is over: to be called before
+    /// the file is read at a start, as a configuration with which `lbd` does not start could not be taken back otherwise. A file
+    /// that somebody edited meanwhile is let alone.
+    ///
+    /// # Errors
+    /// It cannot be read or written.
+    pub fn recover(&self, now: &Now) -> Result<(), Error> {
+        let mut notes = self.notes()?;
+        let Some(unconfirmed) = notes.unconfirmed else { return Ok(()) };
+        let path = self.path.display();
+        if notes::digest(Document::read(&self.path)?.text()) != unconfirmed.digest {
+            tracing::warn!(%path, "it is not the configuration that was to be confirmed: it is taken as it is");
+        } else if unconfirmed.deadline.remaining(now).is_zero() {
+            self.stage_previous()?.staged.commit()?;
+            tracing::warn!(%path, "the configuration was not confirmed in time: the previous one is back");
+        } else {
+            return Ok(());
+        }
+        notes.unconfirmed = None;
+        self.note(&notes)
     }
 
     /// A file beside it; where it is a link, beside what that leads to.
@@ -42,6 +65,31 @@ impl Store for FileStore {
         Ok(Box::new(document.stage(to)?))
     }
 
+    fn stage_text(&self, from: &Config, text: &str) -> Result<control::Replacement, Error> {
+        let config = Document::new("the new configuration", text).config()?;
+        let document = Document::read(&self.path)?;
+        if !document.config().is_ok_and(|config| means_the_same(&config, from)) {
+            return Err(WriteError::Changed { path: self.path.clone() }.into());
+        }
+        let staged = Box::new(Replacement::by_text(&document, text)?);
+        Ok(control::Replacement { config, digest: notes::digest(text), staged })
+    }
+
+    fn stage_previous(&self) -> Result<control::Replacement, Error> {
+        let path = self.beside(PREVIOUS);
+        if !path.exists() {
+            let message = format!(
+                "{}: there is no such file: nothing was applied that could be taken back",
+                path.display()
+            );
+            return Err(Error::conflict("", message));
+        }
+        let previous = Document::read(&path)?;
+        let config = previous.config()?;
+        let staged = Box::new(Replacement::by_previous(&Document::read(&self.path)?)?);
+        Ok(control::Replacement { config, digest: notes::digest(previous.text()), staged })
+    }
+
     fn notes(&self) -> Result<Notes, Error> {
         let path = self.beside(".state");
         notes::read(&path).map_err(|error| io(&path, "read what was noted", &error))
@@ -55,6 +103,13 @@ impl Store for FileStore {
 
 fn io(path: &Path, action: &str, error: &io::Error) -> Error {
     Error::new(ErrorKind::File, "", format!("{}: cannot {action}: {error}", path.display()))
+}
+
+impl Staged for Replacement {
+    fn commit(self: Box<Self>) -> Result<(), Error> {
+        Self::commit(*self)?;
+        Ok(())
+    }
 }
 
 impl Staged for save::Staged {

@@ -42,6 +42,17 @@ pub enum Event {
         /// The id.
         id: u32,
     },
+    /// Make a text the configuration file and the desired state.
+    Apply {
+        /// The text.
+        text: String,
+        /// The time in which it is to be confirmed, if it is; else what was before comes back.
+        confirm: Option<Duration>,
+    },
+    /// Keep what was applied.
+    Confirm,
+    /// Bring back what was there before the last apply.
+    RollBack,
     /// How many flows that have not ended a scan found for the backends that are drained.
     Census {
         /// When the scan began.

@@ -9,8 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Control, Error, ErrorKind, Handle, Notes, Now, Staged, Store, spawn};
+use super::{Control, Error, ErrorKind, Handle, Notes, Now, Replacement, Staged, Store, spawn};
 use crate::{
+    config::Document,
     maps::{FakeMaps, LbMaps, MapError, Operation, Part},
     model::{
         AdminState, Backend, Config, Draft, HealthCheck, InterfaceName, Service, ServiceAddress, ServiceName,
@@ -30,6 +31,8 @@ struct Contents {
     /// Staged changes that are neither committed nor dropped.
     staged: usize,
     notes: Notes,
+    /// What an apply replaced.
+    previous: Option<Config>,
 }
 
 impl MemoryStore {
@@ -40,6 +43,7 @@ impl MemoryStore {
             commit_fails: false,
             staged: 0,
             notes: Notes::default(),
+            previous: None,
         };
         Self(Arc::new(Mutex::new(contents)))
     }
@@ -90,7 +94,24 @@ impl Store for MemoryStore {
             contents.staged += 1;
             Ok(())
         })?;
-        Ok(Box::new(MemoryStaged { store: self.clone(), to: to.clone() }))
+        Ok(Box::new(MemoryStaged { store: self.clone(), to: to.clone(), previous: None }))
+    }
+
+    fn stage_text(&self, from: &Config, text: &str) -> Result<Replacement, Error> {
+        let config = Document::new("new", text).config()?;
+        self.stage(from, &config)?;
+        self.with(|contents| contents.staged += 1);
+        let previous = Some(Some(from.clone()));
+        let staged = Box::new(MemoryStaged { store: self.clone(), to: config.clone(), previous });
+        Ok(Replacement { config, digest: 0, staged })
+    }
+
+    fn stage_previous(&self) -> Result<Replacement, Error> {
+        let config = self.with(|contents| contents.previous.clone());
+        let config = config.ok_or_else(|| Error::conflict("", "there is nothing to bring back"))?;
+        self.with(|contents| contents.staged += 1);
+        let staged = MemoryStaged { store: self.clone(), to: config.clone(), previous: Some(None) };
+        Ok(Replacement { config, digest: 0, staged: Box::new(staged) })
     }
 
     fn notes(&self) -> Result<Notes, Error> {
@@ -106,6 +127,8 @@ impl Store for MemoryStore {
 struct MemoryStaged {
     store: MemoryStore,
     to: Config,
+    /// What is kept as the previous configuration from then on, if that changes.
+    previous: Option<Option<Config>>,
 }
 
 impl Staged for MemoryStaged {
@@ -115,6 +138,9 @@ impl Staged for MemoryStaged {
                 return Err(Error::new(ErrorKind::File, "", "no space left on device"));
             }
             contents.config = Ok(self.to.clone());
+            if let Some(previous) = &self.previous {
+                contents.previous.clone_from(previous);
+            }
             Ok(())
         })
     }

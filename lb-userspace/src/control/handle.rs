@@ -1,10 +1,11 @@
 //! Runs control on a thread of its own; system calls on maps and files block.
 
-use std::{io, sync::Arc, thread};
+use std::{io, sync::Arc, thread, time::Duration};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{Control, Error, ErrorKind, Event, Now, Request, Snapshot};
+use super::{Control, Error, ErrorKind, Event, Now, Preview, Request, Snapshot};
+use crate::model::Config;
 
 /// Events that may wait. A request that finds the queue full is refused; reports wait for room.
 const QUEUE: usize = 256;
@@ -20,9 +21,9 @@ pub struct Handle {
 }
 
 #[derive(Debug)]
-struct Envelope {
-    event: Event,
-    reply: Option<oneshot::Sender<Outcome>>,
+enum Envelope {
+    Event { event: Event, reply: Option<oneshot::Sender<Outcome>> },
+    Preview { config: Box<Config>, reply: oneshot::Sender<Result<Preview, Error>> },
 }
 
 impl Handle {
@@ -42,6 +43,41 @@ impl Handle {
         self.ask(Event::Reload).await
     }
 
+    /// Makes a text the configuration file and the desired state, and waits for what comes of it. With `confirm` the previous
+    /// one comes back unless [`Handle::confirm`] is called in that time.
+    ///
+    /// # Errors
+    /// The text is refused (nothing was changed), or control is too busy or has ended.
+    pub async fn apply(&self, text: String, confirm: Option<Duration>) -> Outcome {
+        self.ask(Event::Apply { text, confirm }).await
+    }
+
+    /// Keeps what was applied.
+    ///
+    /// # Errors
+    /// Nothing waits to be confirmed, or control is too busy or has ended.
+    pub async fn confirm(&self) -> Outcome {
+        self.ask(Event::Confirm).await
+    }
+
+    /// Brings back what was there before the last apply.
+    ///
+    /// # Errors
+    /// There is nothing to bring back, it is refused (nothing was changed), or control is too busy or has ended.
+    pub async fn roll_back(&self) -> Outcome {
+        self.ask(Event::RollBack).await
+    }
+
+    /// What the maps hold, and what they would hold with another configuration. Nothing is changed.
+    ///
+    /// # Errors
+    /// It does not fit into the maps, or control is too busy or has ended.
+    pub async fn preview(&self, config: Config) -> Result<Preview, Error> {
+        let (reply, outcome) = oneshot::channel();
+        self.send(Envelope::Preview { config: Box::new(config), reply })?;
+        outcome.await.unwrap_or_else(|_| Err(ended()))
+    }
+
     /// Has the maps compared with the desired state and put right, and waits for what comes of it.
     ///
     /// # Errors
@@ -55,7 +91,7 @@ impl Handle {
     /// # Errors
     /// Control has ended.
     pub async fn report(&self, event: Event) -> Result<(), Error> {
-        self.events.send(Envelope { event, reply: None }).await.map_err(|_| ended())
+        self.events.send(Envelope::Event { event, reply: None }).await.map_err(|_| ended())
     }
 
     /// Waits until control has dealt with all that was sent before: it lives.
@@ -64,7 +100,7 @@ impl Handle {
     /// Control has ended.
     pub async fn answers(&self) -> Result<(), Error> {
         let (reply, answer) = oneshot::channel();
-        let envelope = Envelope { event: Event::Tick, reply: Some(reply) };
+        let envelope = Envelope::Event { event: Event::Tick, reply: Some(reply) };
         self.events.send(envelope).await.map_err(|_| ended())?;
         answer.await.map_err(|_| ended())?.map(drop)
     }
@@ -83,15 +119,19 @@ impl Handle {
 
     async fn ask(&self, event: Event) -> Outcome {
         let (reply, outcome) = oneshot::channel();
-        self.events.try_send(Envelope { event, reply: Some(reply) }).map_err(|error| match error {
+        self.send(Envelope::Event { event, reply: Some(reply) })?;
+        outcome.await.unwrap_or_else(|_| Err(ended()))
+    }
+
+    fn send(&self, envelope: Envelope) -> Result<(), Error> {
+        self.events.try_send(envelope).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Error::new(
                 ErrorKind::Unavailable,
                 "",
                 "`lbd` has too many changes to make; try again in a moment",
             ),
             mpsc::error::TrySendError::Closed(_) => ended(),
-        })?;
-        outcome.await.unwrap_or_else(|_| Err(ended()))
+        })
     }
 }
 
@@ -136,10 +176,14 @@ fn run(
 
 fn process(
     control: &mut Control,
-    Envelope { event, reply }: Envelope,
+    envelope: Envelope,
     clock: &impl Fn() -> Now,
     publish: &watch::Sender<Arc<Snapshot>>,
 ) {
+    let (event, reply) = match envelope {
+        Envelope::Event { event, reply } => (event, reply),
+        Envelope::Preview { config, reply } => return drop(reply.send(control.preview(&config, clock()))),
+    };
     let outcome = control.handle(event, clock());
     // Whoever asked is to see its change in the snapshot.
     announce(control, publish);

@@ -33,4 +33,5 @@ pub use now::{Deadline, Now};
 pub use owner::Control;
 pub use rules::HealthRules;
 pub use snapshot::{BackendView, ServiceView, Snapshot};
-pub use store::{Notes, Staged, Store, Unconfirmed};
+pub use store::{Notes, Replacement, Staged, Store, Unconfirmed};
+pub use target::Preview;

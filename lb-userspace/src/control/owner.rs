@@ -1,5 +1,7 @@
 //! The state machine.
 
+mod apply;
+
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use lb_common::abi::Interface;
@@ -30,6 +32,8 @@ pub struct Control {
     drains: Drains,
     /// What is written down beside the file.
     notes: Notes,
+    /// When what was applied is taken back unless it is confirmed.
+    confirm_at: Option<Instant>,
     /// Something was noted that is not planned yet.
     dirty: bool,
     /// Why the maps do not hold what they should.
@@ -68,8 +72,12 @@ impl Control {
         target.apply(&config, &health, &pools, now.instant)?;
         let mut drains = Drains::default();
         drains.follow(&config, |service, backend| target.backend(service, backend).0, &notes.drains, &now);
+        let unconfirmed = notes.unconfirmed.map(|unconfirmed| unconfirmed.deadline);
+        let confirm_at = unconfirmed.map(|deadline| now.instant + deadline.remaining(&now));
+        let waiting = confirm_at.zip(unconfirmed);
         let configs = Configs { started: &config, saved: &config, current: &config };
-        let snapshot = Arc::new(view::snapshot(None, &configs, (&health, &pools), None, &target, &drains));
+        let both = (&health, &pools);
+        let snapshot = Arc::new(view::snapshot(None, &configs, both, None, &target, &drains, waiting));
         let (started, saved) = (config.clone(), config.clone());
         Ok(Self {
             store,
@@ -81,6 +89,7 @@ impl Control {
             pools,
             drains,
             notes,
+            confirm_at,
             dirty: false,
             problem: None,
             snapshot,
@@ -103,6 +112,9 @@ impl Control {
         match event {
             Event::Request(request) => return self.request(&request, now),
             Event::Reload => return self.reload(now),
+            Event::Apply { text, confirm } => return self.apply(&text, confirm, now),
+            Event::Confirm => return self.confirm(),
+            Event::RollBack => return self.roll_back(now),
             Event::Repair => return self.repair(now.instant),
             Event::Health { service, backend, id, up, reason, held } => {
                 let view =
@@ -132,7 +144,9 @@ impl Control {
 
     /// Brings the maps to what was noted, and tries again what failed before. To be called when no event waits.
     pub fn settle(&mut self, now: impl Into<Now>) {
-        let now = now.into().instant;
+        let now = now.into();
+        self.roll_back_if_due(&now);
+        let now = now.instant;
         self.drains.settle(now);
         self.reset_flows();
         let planned = if self.dirty || self.pools.poll_timeout().is_some_and(|due| due <= now) {
@@ -147,12 +161,15 @@ impl Control {
     }
 
     fn request(&mut self, request: &Request, now: &Now) -> Result<(), Error> {
+        if request.persist == Persist::File {
+            self.nothing_waits()?;
+        }
         let (current, saved) = self.next(request, now.wall)?;
         let staged = match request.persist {
             Persist::File => Some(self.store.stage(&self.saved, &saved)?),
             Persist::Runtime => None,
         };
-        let commit = || staged.map_or(Ok(()), Staged::commit);
+        let commit = |_: &dyn Store| staged.map_or(Ok(()), Staged::commit);
         self.adopt(current, saved, commit, now)?;
         let lasting = request.persist == Persist::File;
         tracing::info!(lasting, "done: {}", request.edit);
@@ -167,8 +184,9 @@ impl Control {
     }
 
     fn reload(&mut self, now: &Now) -> Result<(), Error> {
+        self.nothing_waits()?;
         let config = self.store.load()?;
-        self.adopt(config.clone(), config, || Ok(()), now)?;
+        self.adopt(config.clone(), config, |_| Ok(()), now)?;
         tracing::info!(services = self.current.services.len(), "configuration loaded");
         Ok(())
     }
@@ -198,12 +216,13 @@ impl Control {
         &mut self,
         current: Config,
         saved: Config,
-        commit: impl FnOnce() -> Result<(), Error>,
+        commit: impl FnOnce(&dyn Store) -> Result<(), Error>,
         now: &Now,
     ) -> Result<(), Error> {
         let health = view::health_that_holds(&self.health, &self.current, &current);
         let pools = pools::next(&self.pools, &current, &health, &self.target, now.instant);
-        let done = self.target.apply(&current, &health, &pools, now.instant).and_then(|()| commit());
+        let applied = self.target.apply(&current, &health, &pools, now.instant);
+        let done = applied.and_then(|()| commit(self.store.as_ref()));
         if done.is_err() {
             self.drains.say_resets_again();
             let back = self.target.apply(&self.current, &self.health, &self.pools, now.instant);
@@ -268,8 +287,16 @@ impl Control {
     fn publish(&mut self) {
         let problem = self.problem.clone();
         let configs = Configs { started: &self.started, saved: &self.saved, current: &self.current };
-        let both = (&self.health, &self.pools);
-        let next = view::snapshot(Some(&self.snapshot), &configs, both, problem, &self.target, &self.drains);
+        let waiting = self.confirm_at.zip(self.notes.unconfirmed.map(|unconfirmed| unconfirmed.deadline));
+        let next = view::snapshot(
+            Some(&self.snapshot),
+            &configs,
+            (&self.health, &self.pools),
+            problem,
+            &self.target,
+            &self.drains,
+            waiting,
+        );
         if !next.is_like(&self.snapshot) {
             self.snapshot = Arc::new(next);
         } else if !next.has_figures_of(&self.snapshot) {

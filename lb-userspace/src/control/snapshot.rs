@@ -6,7 +6,7 @@ use lb_common::abi::BackendState;
 
 use super::DrainViews;
 use crate::{
-    model::{Backend, Config, Finding, Health, HealthView, Pool, Service, Share, Shared},
+    model::{Backend, Config, Finding, Health, HealthView, Pool, Service, Share, Shared, Timestamp},
     reconcile::Statistics,
 };
 
@@ -29,6 +29,8 @@ pub struct Snapshot {
     pub releasing: Vec<u32>,
     /// Backends that are drained, by id; a change of their numbers of flows alone is not announced.
     pub drains: DrainViews,
+    /// Until when what was applied is to be confirmed; then what was before comes back.
+    pub confirm_until: Option<Timestamp>,
     /// When control wants a [`super::Event::Tick`] at the latest.
     pub wake_at: Option<Instant>,
     /// What reconciliation did so far; a change of this alone is not announced.
@@ -81,6 +83,7 @@ impl Snapshot {
             services,
             releasing,
             drains,
+            confirm_until,
             wake_at,
             reconciled: _,
             health: _,
@@ -94,6 +97,7 @@ impl Snapshot {
             && *releasing == other.releasing
             && drains.len() == other.drains.len()
             && drains.iter().zip(&*other.drains).all(|(a, b)| a.0 == b.0 && a.1.is_like(b.1))
+            && *confirm_until == other.confirm_until
             && *wake_at == other.wake_at
     }
 

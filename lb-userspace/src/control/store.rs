@@ -23,6 +23,16 @@ pub struct Unconfirmed {
     pub digest: u64,
 }
 
+/// Another configuration, prepared to take the place of the one in the file.
+pub struct Replacement {
+    /// What it means.
+    pub config: Config,
+    /// Digest of its text.
+    pub digest: u64,
+    /// To put it in place.
+    pub staged: Box<dyn Staged>,
+}
+
 /// The place of the desired state: the configuration file.
 pub trait Store: Send {
     /// Reads and checks it.
@@ -36,6 +46,19 @@ pub trait Store: Send {
     /// # Errors
     /// It cannot be written, or is not `from` any more.
     fn stage(&self, from: &Config, to: &Config) -> Result<Box<dyn Staged>, Error>;
+
+    /// Prepares to put a text in the place of the file, which means `from`. What the file holds is kept for
+    /// [`Store::stage_previous`].
+    ///
+    /// # Errors
+    /// The text is no valid configuration; or the file cannot be written, or is not `from` any more.
+    fn stage_text(&self, from: &Config, text: &str) -> Result<Replacement, Error>;
+
+    /// Prepares to put back what the last [`Store::stage_text`] replaced.
+    ///
+    /// # Errors
+    /// There is nothing to put back, it is not valid, or the file cannot be written.
+    fn stage_previous(&self) -> Result<Replacement, Error>;
 
     /// What was written down.
     ///
@@ -57,4 +80,10 @@ pub trait Staged {
     /// # Errors
     /// It could not be made; nothing changed.
     fn commit(self: Box<Self>) -> Result<(), Error>;
+}
+
+impl std::fmt::Debug for Replacement {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Replacement").field("digest", &self.digest).finish_non_exhaustive()
+    }
 }

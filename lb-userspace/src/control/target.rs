@@ -18,6 +18,15 @@ use crate::{
     reconcile::{Drift, Policy, Reconciler, Round, Statistics},
 };
 
+/// What the maps are to hold before and after a change.
+#[derive(Clone, Debug)]
+pub struct Preview {
+    /// Before.
+    pub before: Arc<MapImage>,
+    /// After.
+    pub after: Arc<MapImage>,
+}
+
 /// The maps with the plan for them.
 pub(super) struct Target {
     maps: Box<dyn LbMaps>,
@@ -71,17 +80,7 @@ impl Target {
     /// Plans for a desired state, to which [`Target::run`] brings the maps.
     pub(super) fn plan(&mut self, config: &Config, health: &HealthView, pools: &Pools) -> Result<(), Error> {
         let config = &self.limited(config)?;
-        if !self.resets.is_empty() {
-            let all = config.services.iter();
-            let over = |backend: &&Backend| {
-                backend.state == AdminState::Draining
-                    && backend.drain.is_some_and(|drain| drain.then == DrainEnd::Rst)
-            };
-            let there: BTreeSet<_> = all
-                .flat_map(|service| service.backends.iter().filter(over).map(|backend| at(service, backend)))
-                .collect();
-            self.resets.retain(|backend| there.contains(backend));
-        }
+        self.resets = resets_of(config, &self.resets);
         let inputs = Inputs {
             config,
             health,
@@ -105,6 +104,26 @@ impl Target {
         draft.check().map(Cow::Owned).map_err(|found| {
             Error::conflict("limits", format!("{found}\nlimits take effect when lbd is started again"))
         })
+    }
+
+    /// What the maps are to hold now, and with another desired state. Nothing is changed.
+    pub(super) fn preview(
+        &self,
+        config: &Config,
+        health: &HealthView,
+        pools: &Pools,
+    ) -> Result<Preview, Error> {
+        let config = &self.limited(config)?;
+        let inputs = Inputs {
+            config,
+            health,
+            pools: pools.all(),
+            resets: &resets_of(config, &self.resets),
+            interfaces: &self.interfaces,
+            seed: config.seed.unwrap_or(self.seed),
+        };
+        let after = self.planner.clone().plan(&inputs).map_err(|error| from_plan(&error))?;
+        Ok(Preview { before: Arc::clone(&self.image), after })
     }
 
     /// Does what is due: another try, or a look whether somebody else changed the maps.
@@ -178,6 +197,21 @@ impl Target {
             self.image.backends.get(&id).map_or(BackendState::Unused, |element| view::state(element.state));
         (id, state)
     }
+}
+
+/// Of the backends whose flows are reset those that a configuration still wants to be.
+fn resets_of(config: &Config, resets: &BTreeSet<BackendAt>) -> BTreeSet<BackendAt> {
+    if resets.is_empty() {
+        return BTreeSet::new();
+    }
+    let over = |backend: &&Backend| {
+        backend.state == AdminState::Draining
+            && backend.drain.is_some_and(|drain| drain.then == DrainEnd::Rst)
+    };
+    let all = config.services.iter();
+    let wanted =
+        all.flat_map(|service| service.backends.iter().filter(over).map(|backend| at(service, backend)));
+    wanted.filter(|backend| resets.contains(backend)).collect()
 }
 
 /// Says what a round found, and how it ended.

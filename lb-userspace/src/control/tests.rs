@@ -1,6 +1,8 @@
 //! Edits, failures, health and restarts, on a file and maps in memory.
 
+mod apply;
 mod drains;
+mod kills;
 
 use std::time::Duration;
 

@@ -1,10 +1,10 @@
 //! Makes snapshots.
 
-use std::{collections::HashMap, net::IpAddr};
+use std::{collections::HashMap, net::IpAddr, time::Instant};
 
 use lb_common::abi::BackendState;
 
-use super::{BackendView, ServiceView, Snapshot, drain::Drains, target::Target};
+use super::{BackendView, Deadline, ServiceView, Snapshot, drain::Drains, target::Target};
 use crate::{
     health::Pools,
     model::{
@@ -30,6 +30,7 @@ pub(super) fn snapshot(
     problem: Option<String>,
     target: &Target,
     drains: &Drains,
+    waiting: Option<(Instant, Deadline)>,
 ) -> Snapshot {
     let Configs { started, saved, current } = *configs;
     let renumbered = target.renumbered();
@@ -56,7 +57,8 @@ pub(super) fn snapshot(
         services: services.collect(),
         releasing: target.releasing(),
         drains: drains.views(&before.map(|before| before.drains.clone()).unwrap_or_default()),
-        wake_at: drains.next(),
+        confirm_until: waiting.map(|(_, deadline)| deadline.wall),
+        wake_at: drains.next().into_iter().chain(waiting.map(|(at, _)| at)).min(),
         reconciled: target.statistics(),
         health: health.clone(),
         renumbered,

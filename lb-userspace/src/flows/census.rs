@@ -43,6 +43,11 @@ impl Rules {
     }
 }
 
+/// Whether a FIN of both sides or a RST was seen.
+pub(super) fn has_ended<A>(flow: &Flow<A>) -> bool {
+    flow.state == FlowState::Closing as u8 || flow.state == FlowState::Closed as u8
+}
+
 /// Whose flows are counted: service id, backend id.
 pub type Owner = (u16, u32);
 
@@ -92,8 +97,7 @@ impl Census {
         if rules.is_dead(flow) {
             return false;
         }
-        let over = flow.state == FlowState::Closing as u8 || flow.state == FlowState::Closed as u8;
-        counts.ended += u64::from(over && !flow.is_reverse());
+        counts.ended += u64::from(has_ended(flow) && !flow.is_reverse());
         match tier {
             _ if flow.is_reverse() => {}
             Tier::Embryonic => counts.embryonic += 1,

@@ -1,16 +1,21 @@
 //! Flows for the API.
 
-use std::{collections::BTreeMap, io, net::SocketAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    net::SocketAddr,
+};
 
 use lb_common::abi::{Abi, Address, Flow, FlowKey, TICK_SHIFT};
 
 use super::{
     Census, Counts, FlowMaps, Owner, Rules,
+    census::has_ended,
     tables::{Table, Visit},
 };
 use crate::{
     api::{FlowFilter, FlowList, FlowRecord},
-    plan::address_of,
+    plan::{FlowGroup, address_of},
 };
 
 /// Live flows at tick `now` that pass the filter.
@@ -40,6 +45,44 @@ pub fn count(maps: &FlowMaps, now: u32) -> io::Result<BTreeMap<Owner, Counts>> {
         table.visit(&mut counter)?;
     }
     Ok(counter.census.by_owner(&rules))
+}
+
+/// Live flows at tick `now` that have not ended, in groups that a change of the maps treats alike. `full_nat` has the ids of the
+/// services of that mode.
+///
+/// # Errors
+/// What the kernel says.
+pub fn groups(maps: &FlowMaps, now: u32, full_nat: &BTreeSet<u16>) -> io::Result<Vec<FlowGroup>> {
+    let rules = rules(maps, now)?;
+    let mut grouper = Grouper { rules: &rules, full_nat, flows: BTreeMap::new() };
+    for table in &maps.tables {
+        table.visit(&mut grouper)?;
+    }
+    let groups = grouper.flows.into_iter();
+    Ok(groups
+        .map(|((service, backend, source), flows)| FlowGroup { service, backend, source, flows })
+        .collect())
+}
+
+struct Grouper<'a> {
+    rules: &'a Rules,
+    full_nat: &'a BTreeSet<u16>,
+    flows: BTreeMap<(u16, u32, Option<[u32; 4]>), u64>,
+}
+
+impl Visit for Grouper<'_> {
+    fn entry<A>(&mut self, _: &Table, _: &FlowKey<A>, flow: &Flow<A>) -> io::Result<bool>
+    where
+        A: Address,
+        FlowKey<A>: Abi,
+        Flow<A>: Abi,
+    {
+        if !flow.is_reverse() && !self.rules.is_dead(flow) && !has_ended(flow) {
+            let source = self.full_nat.contains(&flow.service).then(|| flow.src.words());
+            *self.flows.entry((flow.service, flow.backend, source)).or_default() += 1;
+        }
+        Ok(true)
+    }
 }
 
 fn rules(maps: &FlowMaps, now: u32) -> io::Result<Rules> {

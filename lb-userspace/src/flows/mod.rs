@@ -12,7 +12,7 @@ mod tables;
 mod tests;
 
 pub use census::{Census, Counts, Owner, Rules, Tier};
-pub use list::{count, list};
+pub use list::{count, groups, list};
 pub use pools::{Pool, PoolUse, PortPools};
 pub use scanner::{Report, Scanner, TableUse, scan_threads};
 pub use tables::{FlowMaps, Surroundings};

@@ -1,6 +1,7 @@
 //! What the data path knows, for the API.
 
 use std::{
+    collections::BTreeSet,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -15,6 +16,7 @@ use crate::{
     },
     flows::{self, FlowMaps},
     maps::Counters,
+    plan::FlowGroup,
 };
 
 /// Reads the maps when it is asked.
@@ -59,6 +61,10 @@ impl DataSource for Data {
             embryonic: counts.embryonic,
         });
         Ok(shown.collect())
+    }
+
+    fn flow_groups(&self, full_nat: &BTreeSet<u16>) -> Result<Vec<FlowGroup>, DataError> {
+        flows::groups(&self.flows, self.clock.tick(), full_nat).map_err(|error| unreadable(&error))
     }
 
     fn stats(&self) -> Result<CounterList, DataError> {

@@ -77,6 +77,10 @@ pub fn prepare_downgrade(config: &Path, version: u32) -> Result<(), Failure> {
 /// [`Failure`].
 pub async fn run(options: &Options) -> Result<(), Failure> {
     let (clock, started) = (Clock, Clock.now());
+    let store = FileStore::new(&options.config);
+    if let Err(error) = store.recover(&clock.moment()) {
+        tracing::error!(%error, "whether a configuration waits to be confirmed is not known");
+    }
     let config = check(&options.config)?;
     limits::allow_many_files();
     let directory = PinDirectory::new(&config.pin_directory);
@@ -91,7 +95,7 @@ pub async fn run(options: &Options) -> Result<(), Failure> {
     limits::allow_route_lookups();
     let mut attacher = Attacher::new(load(options, &config, &directory, &network)?, &config);
     let tables = directory.versioned();
-    let store = Box::new(FileStore::new(&options.config));
+    let store = Box::new(store);
     let maps = Box::new(PinnedMaps::open(&tables)?);
     let control = Control::start(store, maps, wanted, random()?, clock.moment())?;
     attacher.begin(&network.view)?;

@@ -1,5 +1,6 @@
 //! A daemon without a data path.
 
+use std::collections::BTreeSet;
 use std::{
     net::SocketAddr,
     path::PathBuf,
@@ -28,6 +29,7 @@ use crate::{
         Handle,
         fixture::{self, MemoryStore},
     },
+    plan::FlowGroup,
 };
 
 /// A served API; it ends with this value.
@@ -167,6 +169,11 @@ impl DataSource for FakeData {
             FlowCount { service: 1, backend: 1, established: 5, embryonic: 1 },
             FlowCount { service: 1, backend: 99, established: 2, embryonic: 0 },
         ])
+    }
+
+    fn flow_groups(&self, _: &BTreeSet<u16>) -> Result<Vec<FlowGroup>, DataError> {
+        let group = |backend, flows| FlowGroup { service: 1, backend, source: None, flows };
+        Ok(vec![group(1, 6), group(2, 4)])
     }
 
     fn stats(&self) -> Result<Counters, DataError> {

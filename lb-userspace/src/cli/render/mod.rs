@@ -1,9 +1,11 @@
 //! Answers as text for people: pure functions, so that their output is tested as text.
 
+mod configuration;
 mod objects;
 mod table;
 mod traffic;
 
+pub(super) use configuration::{applied, changes};
 pub(super) use objects::{all_backends, backends, drain_end, repaired, service, services, status};
 pub(super) use table::Style;
 pub(super) use traffic::{Figures, drops, flow_totals, flows, rates, stats};

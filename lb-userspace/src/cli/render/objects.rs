@@ -33,6 +33,12 @@ pub(in crate::cli) fn status(status: &Status, _: Style) -> String {
         ),
         ("flows", status.flows.to_string()),
     ];
+    if let Some(until) = &status.confirm_until {
+        lines.push((
+            "unconfirmed",
+            format!("the previous configuration comes back at {until}: `lbctl config confirm`"),
+        ));
+    }
     if status.drift_repaired > 0 {
         let repaired = status.drift_repaired;
         lines.push((

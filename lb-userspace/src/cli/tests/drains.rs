@@ -8,10 +8,12 @@ use crate::control::{Event, fixture::moment};
 /// A scan finds so many flows of backend `b1`, after all that was done.
 async fn count(daemon: &Daemon, flows: u64) {
     let began = moment() + Duration::from_secs(10);
-    daemon.control.report(Event::Tick).await.unwrap();
-    daemon.control.report(Event::Census { began, flows: BTreeMap::from([(1, flows)]) }).await.unwrap();
-    // Is answered after what was told before.
-    daemon.control.repair().await.unwrap();
+    // A scan counts from the moment on when the drain was seen to be in the maps.
+    while daemon.control.snapshot().drains.get(&1).and_then(|view| view.flows) != Some(flows) {
+        daemon.control.report(Event::Tick).await.unwrap();
+        daemon.control.report(Event::Census { began, flows: BTreeMap::from([(1, flows)]) }).await.unwrap();
+        daemon.control.repair().await.unwrap();
+    }
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 mod bad;
 mod good;
+mod replace;
 mod write;
 
 use super::{ConfigError, Document};
