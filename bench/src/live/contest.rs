@@ -58,6 +58,9 @@ struct Isolated {
 
 const BALANCER_CPU: usize = 1;
 const OTHERS_CPU: usize = 0;
+/// Client and servers keep to a core each: where the scheduler puts them makes more of a difference than most balancers.
+const CLIENT_CPU: usize = 0;
+const SERVERS_CPU: usize = 1;
 /// Servers behind the balancer.
 const SERVERS: u16 = 3;
 /// Bytes of a download.
@@ -73,6 +76,7 @@ impl Contest {
         let grounds = Ground::build_all(ways, SERVERS)?;
         let runner = |ground: Ground| -> Result<Runner> {
             let servers = Servers::start(&ground.topology)?;
+            cpu::pin(servers.thread(), SERVERS_CPU)?;
             let client = Client::open(&ground, family)?;
             Ok(Runner {
                 kept: Vec::new(),
@@ -96,6 +100,7 @@ impl Contest {
     ///
     /// If a connection breaks.
     pub fn ask(&mut self, time: Duration) -> Result<()> {
+        let _pinned = cpu::Pinned::here(CLIENT_CPU)?;
         for runner in &mut self.runners {
             let asked = runner.client.ask(time).with_context(|| runner.ground.way.name())?;
             runner.kept.push(asked.rate());
@@ -121,6 +126,7 @@ impl Contest {
     ///
     /// If a connection breaks.
     pub fn ask_at(&mut self, rate: u32, time: Duration) -> Result<()> {
+        let _pinned = cpu::Pinned::here(CLIENT_CPU)?;
         self.turn += 1;
         let first = self.turn % self.runners.len().max(1);
         let (begin, end) = self.runners.split_at_mut(first);
@@ -139,6 +145,7 @@ impl Contest {
     ///
     /// If a connection breaks.
     pub fn download(&mut self) -> Result<()> {
+        let _pinned = cpu::Pinned::here(CLIENT_CPU)?;
         for runner in &mut self.runners {
             let took = runner.client.download(u64::from(BULK))?;
             runner.bulk.push(f64::from(BULK) / 1e6 / took.as_secs_f64());
