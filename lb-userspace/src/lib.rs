@@ -5,6 +5,7 @@ pub mod balance;
 pub mod cli;
 pub mod config;
 pub mod control;
+pub mod doctor;
 pub mod flows;
 pub mod health;
 pub mod import;

@@ -68,6 +68,12 @@ impl Client {
         Self { socket: socket.into() }
     }
 
+    /// The socket.
+    #[must_use]
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
     /// `GET`.
     ///
     /// # Errors

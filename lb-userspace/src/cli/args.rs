@@ -67,6 +67,10 @@ pub enum Command {
     /// The configuration file.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Find out what of this machine breaks balancing, and the commands that put it right.
+    ///
+    /// Works with and without lbd, and changes nothing. Ends with 1 if there is an error. docs/doctor.md lists what is looked at.
+    Doctor(DoctorArgs),
     /// Print completions for a shell.
     Completions {
         /// The shell.
@@ -404,6 +408,20 @@ pub struct ApplyArgs {
     /// What was before comes back unless `lbctl config confirm` is run in this time, such as 60s.
     #[arg(long, value_name = "DURATION", conflicts_with = "dry_run")]
     pub confirm: Option<String>,
+}
+
+/// `doctor`.
+#[derive(Debug, ClapArgs)]
+pub struct DoctorArgs {
+    /// The configuration file; lbd's, or /etc/lb/lb.toml if it does not run.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Show also what is as it should be.
+    #[arg(long)]
+    pub all: bool,
+    /// End with 1 if there is a warning, too.
+    #[arg(long)]
+    pub strict: bool,
 }
 
 /// `config import`.

@@ -3,6 +3,7 @@
 mod args;
 mod commands;
 mod config;
+mod doctor;
 mod drain;
 mod failure;
 mod import;

@@ -7,7 +7,7 @@ use clap::CommandFactory as _;
 use super::{
     args::{Args, Command, ConfigCommand, Output},
     commands::{self, Session},
-    config,
+    config, doctor,
     failure::{Exit, Failure},
     import,
     render::Style,
@@ -52,6 +52,7 @@ pub(super) async fn text(args: Args) -> Result<String, Failure> {
         Command::Flow(command) => commands::flow(&session, command).await,
         Command::Stats { rate } => commands::stats(&session, rate).await,
         Command::Drops => commands::drops(&session).await,
+        Command::Doctor(args) => doctor::doctor(&session, args).await,
         Command::Config(ConfigCommand::Check { file }) => config::check(&session, &file),
         Command::Config(ConfigCommand::Import(args)) => import::import(&session, *args),
         Command::Config(ConfigCommand::Show) => config::show(&session).await,

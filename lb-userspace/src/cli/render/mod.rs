@@ -1,11 +1,13 @@
 //! Answers as text for people: pure functions, so that their output is tested as text.
 
 mod configuration;
+mod findings;
 mod objects;
 mod table;
 mod traffic;
 
 pub(super) use configuration::{applied, changes};
+pub(super) use findings::findings;
 pub(super) use objects::{all_backends, backends, drain_end, repaired, service, services, status};
 pub(super) use table::Style;
 pub(super) use traffic::{Figures, drops, flow_totals, flows, rates, stats};
