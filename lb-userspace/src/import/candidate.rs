@@ -3,13 +3,15 @@
 use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::check::Checked;
 use super::names::Names;
 use super::report::{Effect, Id, Ledger};
 use super::{Options, check};
+use crate::config::format_duration;
 use crate::model::{
-    AdminState, Algorithm, Backend, BackendName, DEFAULT_WEIGHT, Draft, InterfaceName, Limits, Mode,
+    AdminState, Algorithm, Backend, BackendName, DEFAULT_WEIGHT, Draft, InterfaceName, Limits, Mode, OnDown,
     Protocol, Segment, Service, ServiceAddress, ServiceName, Shared, Timeouts, check_services,
 };
 
@@ -21,6 +23,9 @@ const MOST_SERVICES: usize = 65_535;
 const MOST_BACKENDS: usize = 1 << 20;
 /// Most pairs of SNAT address and backend; what the model accepts.
 const MOST_POOLS: usize = 1 << 16;
+
+/// Bounds of a slow start.
+const SLOW_START: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3600));
 
 /// Everything found.
 #[derive(Debug, Default)]
@@ -75,8 +80,32 @@ pub(super) struct CandidateBackend {
     /// `None`: the input gives none.
     pub(super) weight: Option<u32>,
     pub(super) state: AdminState,
+    /// Whether it takes flows only while too few of the others are healthy.
+    pub(super) backup: bool,
+    /// Over which its weight rises.
+    pub(super) slow_start: Duration,
+    /// Whether its connections are reset when it goes down.
+    pub(super) reset: bool,
     /// How it is checked.
     pub(super) check: Option<Checked>,
+}
+
+impl CandidateBackend {
+    /// A backend of which nothing else is known.
+    pub(super) fn new(statement: Id, address: IpAddr, port: u16) -> Self {
+        Self {
+            statement,
+            name: None,
+            address,
+            port,
+            weight: None,
+            state: AdminState::Enabled,
+            backup: false,
+            slow_start: Duration::ZERO,
+            reset: false,
+            check: None,
+        }
+    }
 }
 
 impl Found {
@@ -154,6 +183,7 @@ impl Candidate {
         let mut ports = self.backends.iter().map(|backend| backend.port);
         let server_port = ports.next().filter(|first| *first != 0 && ports.all(|port| port == *first));
         service.health = check::of_service(&self.at, &checks, server_port, ledger);
+        self.set_pool(&mut service, ledger);
         let weights = weights(&self.backends, ledger);
         let mut backend_names = Names::default();
         let mut origin = Origin { service: self.statement, backends: Vec::new() };
@@ -161,11 +191,35 @@ impl Candidate {
             let wanted =
                 backend.name.unwrap_or_else(|| backend_name(backend.address, backend.port, self.at.port));
             let Ok(name) = BackendName::new(backend_names.take(&wanted)) else { continue };
-            let (address, port, state) = (backend.address, backend.port, backend.state);
-            service.backends.push(Backend { name, address, port, weight, state, drain: None, backup: false });
+            let CandidateBackend { address, port, state, backup, .. } = backend;
+            service.backends.push(Backend { name, address, port, weight, state, drain: None, backup });
             origin.backends.push(backend.statement);
         }
         Some((service, origin))
+    }
+
+    /// What is said of each server there, and of the service here.
+    fn set_pool(&self, service: &mut Service, ledger: &mut Ledger) {
+        let slowest = self.backends.iter().map(|backend| backend.slow_start).max().unwrap_or_default();
+        let any_reset = self.backends.iter().any(|backend| backend.reset);
+        service.slow_start =
+            if slowest.is_zero() { slowest } else { slowest.clamp(SLOW_START.0, SLOW_START.1) };
+        service.on_down = if any_reset { OnDown::Reset } else { OnDown::Reselect };
+        for backend in &self.backends {
+            if backend.slow_start != service.slow_start {
+                let time = format_duration(service.slow_start);
+                ledger.changed(
+                    backend.statement,
+                    format!("slow start is the same for all backends of a service: {time}"),
+                );
+            }
+            if backend.reset != any_reset {
+                ledger.changed(
+                    backend.statement,
+                    "what becomes of connections is the same for all backends of a service: they are reset when it goes down",
+                );
+            }
+        }
     }
 
     fn set_mode(&self, service: &mut Service, options: &Options, ledger: &mut Ledger) {
@@ -223,6 +277,7 @@ fn repair(draft: &mut Draft, origins: &mut Vec<Origin>, ledger: &mut Ledger) {
             return;
         }
         let (mut bad_services, mut bad_backends) = (HashSet::new(), HashSet::new());
+        let mut bad_checks = HashSet::new();
         for wrong in &invalid {
             let message = format!("{wrong}").replacen(&format!("{}: ", wrong.path), "", 1);
             let message = format!("not importable: {}", with_names(&message, &draft.services));
@@ -237,6 +292,11 @@ fn repair(draft: &mut Draft, origins: &mut Vec<Origin>, ledger: &mut Ledger) {
                     if bad_backends.insert((*service, *backend)) {
                         ledger.dropped(origins[*service].backends[*backend], message);
                     }
+                }
+                [Segment::Key(_), Segment::Index(service), Segment::Key(key), ..] if key == "health" => {
+                    bad_checks.insert(*service);
+                    let message = message.replacen("not importable", "its servers are not checked", 1);
+                    ledger.changed(origins[*service].service, message);
                 }
                 [Segment::Key(_), Segment::Index(service), ..] => {
                     if bad_services.insert(*service) {
@@ -253,17 +313,19 @@ fn repair(draft: &mut Draft, origins: &mut Vec<Origin>, ledger: &mut Ledger) {
             draft.services[service].backends.remove(backend);
             origins[service].backends.remove(backend);
         }
-        let mut index = 0;
-        origins.retain(|_| {
-            index += 1;
-            !bad_services.contains(&(index - 1))
-        });
-        let mut index = 0;
-        draft.services.retain(|_| {
-            index += 1;
-            !bad_services.contains(&(index - 1))
-        });
+        bad_checks.into_iter().for_each(|service: usize| draft.services[service].health = None);
+        remove_all(origins, &bad_services);
+        remove_all(&mut draft.services, &bad_services);
     }
+}
+
+/// Removes what is at these places.
+fn remove_all<T>(list: &mut Vec<T>, places: &HashSet<usize>) {
+    let mut index = 0;
+    list.retain(|_| {
+        index += 1;
+        !places.contains(&(index - 1))
+    });
 }
 
 /// A message with names instead of places in a list that the reader does not see.

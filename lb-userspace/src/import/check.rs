@@ -32,6 +32,8 @@ pub(super) struct Checked {
     pub(super) fall: u32,
     /// Where to connect; `None`: the server's port.
     pub(super) port: Option<u16>,
+    /// Between two probes while it is not clear yet whether the server changed.
+    pub(super) fast_interval: Option<Duration>,
 }
 
 impl Checked {
@@ -98,6 +100,8 @@ pub(super) fn of_service(
 fn times(check: &Checked, health: &mut HealthCheck, ledger: &mut Ledger) {
     health.interval = milliseconds(check.interval).clamp(INTERVAL.0, INTERVAL.1);
     health.timeout = milliseconds(check.timeout).clamp(Duration::from_millis(1), health.interval);
+    let fast = check.fast_interval.map(|fast| milliseconds(fast).max(Duration::from_millis(10)));
+    health.fast_interval = fast.filter(|fast| *fast < health.interval);
     health.rise = check.rise.clamp(1, MOST_PROBES);
     health.fall = check.fall.clamp(1, MOST_PROBES);
     let taken = (health.interval, health.timeout, health.rise, health.fall);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::candidate::{Candidate, CandidateBackend, Found};
 use super::report::{Id, Ledger};
 use super::{Options, scheduler};
-use crate::model::{AdminState, Protocol, ServiceAddress};
+use crate::model::{Protocol, ServiceAddress};
 
 /// Reads the text.
 pub(super) fn read(file: &Arc<str>, text: &str, _: &Options, ledger: &mut Ledger) -> Found {
@@ -117,15 +117,8 @@ impl Reader<'_> {
         // The schedulers without a w know only 0 and others.
         let weight = if *unweighted { weight.map(|weight: u32| weight.min(1)) } else { weight };
         scheduler::method(line.method.unwrap_or("-g"), id, self.ledger);
-        candidate.backends.push(CandidateBackend {
-            statement: id,
-            name: None,
-            address,
-            port,
-            weight,
-            state: AdminState::Enabled,
-            check: None,
-        });
+        let backend = CandidateBackend::new(id, address, port);
+        candidate.backends.push(CandidateBackend { weight, ..backend });
         self.foreign(id, &line.foreign);
     }
 

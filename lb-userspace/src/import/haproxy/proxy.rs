@@ -22,6 +22,8 @@ pub(super) struct Settings {
     timeout_check: Option<Duration>,
     source: Option<Line>,
     stick: Option<Line>,
+    /// `option allbackups`.
+    pub(super) all_backups: bool,
     /// `default-server` of the `defaults`, then of the section.
     pub(super) default_server: Vec<Line>,
 }
@@ -51,6 +53,7 @@ impl Settings {
                 ("hash-type", _) => settings.hash_type = Some(line.clone()),
                 ("source", _) => settings.source = Some(line.clone()),
                 ("stick", _) => settings.stick = Some(line.clone()),
+                ("option", "allbackups") => settings.all_backups = true,
                 ("option", option) if CHECKS.contains(&option) => settings.check = Some(line.clone()),
                 ("timeout", "connect") => settings.connect = duration(),
                 ("timeout", "check") => settings.timeout_check = duration(),
@@ -87,7 +90,7 @@ impl Settings {
                 | ("balance" | "server" | "bind" | "default-server" | "default_backend" | "use_backend", _) =>
                     {}
                 ("mode", "http") if section.kind() == "defaults" => {}
-                ("timeout", "connect" | "check") => ledger.used(line.id),
+                ("timeout", "connect" | "check") | ("option", "allbackups") => ledger.used(line.id),
                 ("option", option) if CHECKS.contains(&option) => {}
                 _ => ledger.dropped_if_open(line.id, reason(line)),
             }

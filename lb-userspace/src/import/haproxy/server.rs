@@ -14,11 +14,10 @@ use crate::model::AdminState;
 const INTER: Duration = Duration::from_secs(2);
 
 /// Words of a server that stand alone.
-const FLAGS: [&str; 24] = [
+const FLAGS: [&str; 23] = [
     "agent-check",
     "allow-0rtt",
     "no-agent-check",
-    "no-backup",
     "no-check",
     "no-check-ssl",
     "no-send-proxy",
@@ -51,6 +50,10 @@ struct Words {
     fall: Option<u32>,
     port: Option<u16>,
     disabled: bool,
+    backup: bool,
+    reset: bool,
+    slow_start: Option<Duration>,
+    fast_interval: Option<Duration>,
     ssl: bool,
     /// What has no counterpart, and why.
     foreign: Vec<String>,
@@ -97,16 +100,21 @@ pub(super) fn read(
             rise: words.rise.unwrap_or(2),
             fall: words.fall.unwrap_or(3),
             port: words.port.filter(|wanted| *wanted != port),
+            fast_interval: words.fast_interval,
         }
     });
+    if words.backup && !settings.all_backups {
+        ledger.changed(line.id, "`backup`: all backups take flows then, not only the first one");
+    }
     Some(CandidateBackend {
-        statement: line.id,
         name: Some(line.word(1).to_owned()),
-        address,
-        port,
         weight: words.weight,
         state: if words.disabled { AdminState::Disabled } else { AdminState::Enabled },
+        backup: words.backup,
+        slow_start: words.slow_start.unwrap_or_default(),
+        reset: words.reset,
         check,
+        ..CandidateBackend::new(line.id, address, port)
     })
 }
 
@@ -121,10 +129,8 @@ impl Words {
                 "enabled" => self.disabled = false,
                 "ssl" => self.ssl = true,
                 "no-ssl" => self.ssl = false,
-                "backup" => {
-                    self.disabled = true;
-                    self.foreign("`backup`: there are no backups yet; it is disabled, so that it takes no share of the flows");
-                }
+                "backup" => self.backup = true,
+                "no-backup" => self.backup = false,
                 "send-proxy"
                 | "send-proxy-v2"
                 | "send-proxy-v2-ssl"
@@ -154,19 +160,17 @@ impl Words {
             "rise" => number.map(|number| self.rise = Some(number)),
             "fall" => number.map(|number| self.fall = Some(number)),
             "port" => value.parse().ok().filter(|port| *port > 0).map(|port| self.port = Some(port)),
-            "fastinter" | "downinter" => {
-                return self.foreign(format!("`{word} {value}`: a check has one interval"));
+            "fastinter" => time(value).map(|time| self.fast_interval = Some(time)),
+            "downinter" => {
+                return self
+                    .foreign(format!("`{word} {value}`: a check has the same interval while it fails"));
             }
-            "slowstart" => return self.foreign(format!("`slowstart {value}`: there is no slow start yet")),
+            "slowstart" => time(value).map(|time| self.slow_start = Some(time)),
             "maxconn" | "maxqueue" | "minconn" => {
                 return self.foreign(format!("`{word} {value}`: connections are not limited or queued"));
             }
             "addr" => return self.foreign(format!("`addr {value}`: the backend's own address is checked")),
-            "on-marked-down" => {
-                return self.foreign(format!(
-                    "`on-marked-down {value}`: flows of a backend that goes down go to another one"
-                ));
-            }
+            "on-marked-down" => (value == "shutdown-sessions").then(|| self.reset = true),
             "resolvers" | "init-addr" | "resolve-prefer" | "resolve-net" | "resolve-opts" => {
                 return self.foreign(format!("`{word} {value}`: names are not resolved"));
             }

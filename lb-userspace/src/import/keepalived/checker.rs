@@ -119,6 +119,7 @@ pub(super) fn read(
             rise: 1,
             fall: 1,
             port,
+            fast_interval: None,
         },
         ledger,
     ))
@@ -137,7 +138,7 @@ fn timed(node: &Node, own: &Defaults, check: Checked, ledger: &mut Ledger) -> Ch
         "HTTP_GET" | "SSL_GET" => Duration::from_secs(3),
         _ => Duration::from_secs(1),
     });
-    if retry > 0 && pause != interval {
+    if retry > 0 && pause > interval {
         ledger.changed(
             node.id,
             format!(
@@ -148,5 +149,6 @@ fn timed(node: &Node, own: &Defaults, check: Checked, ledger: &mut Ledger) -> Ch
             ),
         );
     }
-    Checked { fall: retry.saturating_add(1), ..check }
+    let fast_interval = Some(pause).filter(|pause| retry > 0 && *pause < interval);
+    Checked { fall: retry.saturating_add(1), fast_interval, ..check }
 }

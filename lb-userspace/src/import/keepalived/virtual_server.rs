@@ -7,7 +7,7 @@ use super::tree::Node;
 use crate::import::candidate::{Candidate, CandidateBackend};
 use crate::import::report::{Id, Ledger};
 use crate::import::scheduler;
-use crate::model::{AdminState, Protocol, ServiceAddress};
+use crate::model::{Protocol, ServiceAddress};
 
 /// Most addresses of a group.
 const MOST_ADDRESSES: usize = 4096;
@@ -167,6 +167,8 @@ struct Wanted {
     persistence: Option<(Id, String)>,
     granularity: Option<(Id, Option<u8>)>,
     backends: Vec<CandidateBackend>,
+    /// Sorry servers.
+    backups: Vec<CandidateBackend>,
 }
 
 impl Wanted {
@@ -207,6 +209,14 @@ impl Wanted {
                     ledger.used(child.id);
                     value.clone_into(&mut wanted.name);
                 }
+                "sorry_server" => match (value.parse(), port(child.word(2))) {
+                    (Ok(address), Some(port)) => {
+                        ledger.used(child.id);
+                        let backend = CandidateBackend::new(child.id, address, port);
+                        wanted.backups.push(CandidateBackend { backup: true, ..backend });
+                    }
+                    _ => ledger.dropped(child.id, "expected an address and a port"),
+                },
                 "protocol" | "real_server" => ledger.used(child.id),
                 word if checker::is_default(word) => {}
                 word => ledger.dropped_block(child.id, child.inside(), reason(word)),
@@ -249,7 +259,7 @@ impl Wanted {
             }
             _ => {}
         }
-        candidate.backends.clone_from(&self.backends);
+        candidate.backends = self.backends.iter().chain(&self.backups).cloned().collect();
         for backend in &mut candidate.backends {
             // A server without a port of its own has the one the client used.
             if backend.port == 0 {
@@ -263,11 +273,12 @@ impl Wanted {
 /// Why a statement of a virtual server has no counterpart.
 fn reason(word: &str) -> &'static str {
     match word {
-        "sorry_server" => "a backend that is used only when no other is left has no counterpart yet",
         "sorry_server_inhibit" | "sorry_server_lvs_method" => {
-            "it is about sorry_server, which has no counterpart yet"
+            "it is about sorry_server, which is a backup here, as any backend can be"
         }
-        "quorum" | "hysteresis" => "there is no quorum: a service goes on with the backends that are left",
+        "quorum" | "hysteresis" => {
+            "there is no quorum of weights: see backup_below and health.panic_threshold"
+        }
         "quorum_up" | "quorum_down" | "notify_up" | "notify_down" => {
             "no scripts are run: watch lb_backend_up in /metrics instead"
         }
@@ -291,15 +302,7 @@ fn real_server(node: &Node, defaults: &Defaults, backends: &mut Vec<CandidateBac
         return ledger.dropped_block(node.id, node.inside(), "expected an address and a port");
     };
     let defaults = defaults.with(node, ledger);
-    let mut backend = CandidateBackend {
-        statement: node.id,
-        name: None,
-        address,
-        port,
-        weight: None,
-        state: AdminState::Enabled,
-        check: None,
-    };
+    let mut backend = CandidateBackend::new(node.id, address, port);
     for child in node.children() {
         match child.word(0) {
             "weight" => match child.word(1).parse() {
