@@ -105,6 +105,9 @@ impl Step {
     /// The packet's TTL or hop limit is used up: its sender is to be told.
     pub(crate) const TIME_EXCEEDED: Self = Self(3);
 
+    /// The packet's connection is ended: its sender is to get a RST.
+    pub(crate) const RESET: Self = Self(5);
+
     /// The packet is larger than the egress MTU: its sender is to be told.
     #[inline(always)]
     pub(crate) const fn too_big(mtu: u32) -> Self {

@@ -71,4 +71,6 @@ drop_reasons! {
     PacketTooBig = "packet-too-big",
     /// The packet could not be written back; a defect.
     WriteFailed = "write-failed",
+    /// A packet of a TCP connection that is ended because its backend was taken out; its sender gets a RST.
+    FlowReset = "flow-reset",
 }

@@ -185,6 +185,17 @@ impl HostTables {
         self.settings.set(settings);
     }
 
+    /// Sets whether a backend's connections are reset while it takes no packets, and raises the generation.
+    pub fn set_backend_reset(&self, id: u32, reset: bool) {
+        if let Some(backend) = self.backends.borrow_mut().get_mut(&id) {
+            backend.flags =
+                backend.flags & !BackendFlags::RESET | if reset { BackendFlags::RESET } else { 0 };
+        }
+        let mut settings = self.settings.get();
+        settings.fib_generation += 1;
+        self.settings.set(settings);
+    }
+
     /// Makes the backends of a service exclusive: their addresses and ports belong to no other service.
     pub fn make_exclusive(&self, service: u16, vip: SocketAddr, proto: u8) {
         match vip {

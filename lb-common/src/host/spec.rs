@@ -52,6 +52,8 @@ pub enum Transport {
         flags: u8,
         /// Options; a multiple of 4 bytes.
         options: Vec<u8>,
+        /// Sequence number, acknowledgement number, window.
+        numbers: (u32, u32, u16),
     },
     /// UDP.
     Udp {
@@ -112,7 +114,13 @@ impl FrameSpec {
     /// A TCP segment.
     #[must_use]
     pub fn tcp(src: SocketAddr, dst: SocketAddr, flags: u8) -> Self {
-        let transport = Transport::Tcp { sport: src.port(), dport: dst.port(), flags, options: Vec::new() };
+        let transport = Transport::Tcp {
+            sport: src.port(),
+            dport: dst.port(),
+            flags,
+            options: Vec::new(),
+            numbers: (0x1122_3344, 0x5566_7788, 0xfaf0),
+        };
         Self::new(src.ip(), dst.ip(), transport)
     }
 
@@ -287,12 +295,14 @@ impl FrameSpec {
     fn transport_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         let check = match &self.transport {
-            Transport::Tcp { sport, dport, flags, options } => {
+            Transport::Tcp { sport, dport, flags, options, numbers: (seq, ack, window) } => {
                 bytes.extend(sport.to_be_bytes());
                 bytes.extend(dport.to_be_bytes());
-                bytes.extend([0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88]);
+                bytes.extend(seq.to_be_bytes());
+                bytes.extend(ack.to_be_bytes());
                 bytes.extend([((size_of::<Tcp>() + options.len()) * 4) as u8, *flags]);
-                bytes.extend([0xfa, 0xf0, 0, 0, 0, 0]);
+                bytes.extend(window.to_be_bytes());
+                bytes.extend([0; 4]);
                 bytes.extend(options);
                 Some(Tcp::CHECK)
             }

@@ -3,7 +3,7 @@
 use super::{
     Verdict, Work, admit,
     family::Family,
-    flow::{forget, is_over, set_deltas, turn},
+    flow::{forget, is_over, is_reset, set_deltas, turn},
     forward,
     parse::Headers,
     select::Selected,
@@ -149,7 +149,7 @@ fn is_exclusive(backend: &Backend) -> bool {
 }
 
 /// An exclusive backend's answer to a SYN that left no entry: a SYN-ACK begins the flow, a RST is only translated. `ABSENT`: it is none,
-/// as what a backend sends to this host.
+/// as what a backend sends to this host. `RESET`: the backend's connections are ended.
 #[inline(never)]
 pub(super) fn answered<A, P, T>(packet: &P, tables: &T, work: &mut Work<A>) -> Step
 where
@@ -157,31 +157,12 @@ where
     P: Packet,
     T: Tables + AddressTables<A>,
 {
-    let Work { headers, flow, .. } = &mut *work;
-    let key = &headers.key;
-    let Some(origin) = origin(tables, key) else { return Step::ABSENT };
-    *flow = Flow {
-        src: origin.vip,
-        dst: key.dst,
-        sport: origin.port,
-        dport: key.dport,
-        backend: origin.backend,
-        last_seen: tables.now(),
-        service: origin.service,
-        state: FlowState::SynReceived as u8,
-        flags: FlowFlags::REVERSE,
-        ..Flow::default()
-    };
-    if let Err(verdict) = translate(tables, key, flow) {
-        // Addresses of this host have no route.
-        let no_route = verdict == Verdict::drop(DropReason::NoRoute);
-        return if no_route { Step::ABSENT } else { Step::end(verdict) };
+    let step = answer(tables, work);
+    if step != Step::DONE || work.headers.flags & RST != 0 {
+        return step;
     }
-    if headers.flags & RST != 0 {
-        return Step::DONE;
-    }
-    let next_hop = flow.next_hop;
-    flow.next_hop = way_back(packet);
+    let next_hop = work.flow.next_hop;
+    work.flow.next_hop = way_back(packet);
     if !claim(tables, work) {
         return Step::end(Verdict::drop(DropReason::TupleConflict));
     }
@@ -195,16 +176,50 @@ where
     Step::end(Verdict::drop(DropReason::FlowTableFull))
 }
 
-/// Where the client connected to, if an exclusive backend sent the packet. Not if it is for an address of ours: see [`is_stateless`].
+/// Fills in the flow of such an answer. A function of its own because of the stack.
+#[inline(never)]
+fn answer<A, T>(tables: &T, work: &mut Work<A>) -> Step
+where
+    A: Family,
+    T: Tables + AddressTables<A>,
+{
+    let Work { headers, flow, .. } = work;
+    let key = &headers.key;
+    let Some((origin, backend)) = origin(tables, key) else { return Step::ABSENT };
+    let reset = headers.flags & RST != 0;
+    if is_reset(&backend) && !reset {
+        return Step::RESET;
+    }
+    *flow = Flow {
+        src: origin.vip,
+        dst: key.dst,
+        sport: origin.port,
+        dport: key.dport,
+        backend: origin.backend,
+        last_seen: tables.now(),
+        service: origin.service,
+        state: if reset { FlowState::SynSent } else { FlowState::SynReceived } as u8,
+        flags: FlowFlags::REVERSE,
+        ..Flow::default()
+    };
+    match translate(tables, key, flow) {
+        Ok(()) => Step::DONE,
+        // Addresses of this host have no route.
+        Err(verdict) if verdict == Verdict::drop(DropReason::NoRoute) => Step::ABSENT,
+        Err(verdict) => Step::end(verdict),
+    }
+}
+
+/// Where the client connected to, and the backend, if an exclusive backend sent the packet. Not if it is for an address of ours: see [`is_stateless`].
 #[inline(always)]
-fn origin<A, T>(tables: &T, key: &FlowKey<A>) -> Option<Origin<A>>
+fn origin<A, T>(tables: &T, key: &FlowKey<A>) -> Option<(Origin<A>, Backend)>
 where
     A: Family,
     T: Tables + AddressTables<A>,
 {
     let origin = tables.origin(&ServiceKey { addr: key.src, port: key.sport, proto: TCP, pad: 0 })?;
     let backend = tables.backend(origin.backend)?;
-    (is_exclusive(&backend) && !tables.may_be_own(key.dst.words())).then_some(origin)
+    (is_exclusive(&backend) && !tables.may_be_own(key.dst.words())).then_some((origin, backend))
 }
 
 /// Finds the next hop of a flow, and its checksum deltas.

@@ -31,8 +31,8 @@ pub(super) trait Family: Address {
     const TIME_EXCEEDED: (u8, u8);
     /// ICMP type and code of "packet too big" (IPv4: fragmentation needed), whose last word is the MTU.
     const TOO_BIG: (u8, u8);
-    /// Length of the network header that [`Family::write_error_header`] writes.
-    const ERROR_HEADER: usize;
+    /// Length of the network header that [`Family::write_header`] writes.
+    const HEADER: usize;
     /// Most bytes an ICMP error quotes: 576 (RFC 1812 §4.3.2.3) or 1280 (RFC 4443 §3) in all. A multiple of 4.
     const MAX_QUOTE: usize;
 
@@ -48,12 +48,12 @@ pub(super) trait Family: Address {
     /// Writes addresses, TTL or hop limit, and (IPv4) the header checksum, at `offset`.
     fn rewrite<P: Packet>(packet: &mut P, offset: usize, header: &Header<Self>) -> Option<()>;
 
-    /// Writes the network header of an ICMP error of ours at `offset`, before `payload` bytes of ICMP.
-    fn write_error_header<P: Packet>(
+    /// Writes the network header of a packet of ours (a TCP segment or an ICMP error) at `offset`, before `payload` bytes.
+    fn write_header<P: Packet>(
         packet: &mut P,
         offset: usize,
-        src: Self,
-        dst: Self,
+        ends: (Self, Self),
+        proto: u8,
         payload: usize,
     ) -> Option<()>;
 
@@ -78,7 +78,7 @@ impl Family for u32 {
     const ECHO: (u8, u8) = (8, 0);
     const TIME_EXCEEDED: (u8, u8) = (11, 0);
     const TOO_BIG: (u8, u8) = (3, 4);
-    const ERROR_HEADER: usize = size_of::<Ipv4>();
+    const HEADER: usize = size_of::<Ipv4>();
     const MAX_QUOTE: usize = 576 - size_of::<Ipv4>() - size_of::<Icmp>();
 
     /// Destination unreachable, time exceeded, parameter problem (RFC 792).
@@ -115,29 +115,30 @@ impl Family for u32 {
     }
 
     #[inline(always)]
-    fn write_error_header<P: Packet>(
+    fn write_header<P: Packet>(
         packet: &mut P,
         offset: usize,
-        src: Self,
-        dst: Self,
+        (src, dst): (Self, Self),
+        proto: u8,
         payload: usize,
     ) -> Option<()> {
-        let total_length = ((Self::ERROR_HEADER + payload) as u16).to_be();
+        let total_length = ((Self::HEADER + payload) as u16).to_be();
+        // Errors have the precedence "internetwork control" (RFC 1812 §4.3.2.5).
+        let tos = if proto == ICMP { 0xc0 } else { 0 };
         let mut ip = Ipv4 {
             version_ihl: 0x45,
-            // Precedence "internetwork control" (RFC 1812 §4.3.2.5).
-            tos: 0xc0,
+            tos,
             total_length,
             id: 0,
             fragment: 0,
             ttl: DEFAULT_HOP_LIMIT,
-            proto: ICMP,
+            proto,
             check: 0,
             src,
             dst,
         };
         let fixed =
-            u32::from(u16::from_ne_bytes([0x45, 0xc0])) + u32::from(u16::from_ne_bytes([ip.ttl, ICMP]));
+            u32::from(u16::from_ne_bytes([0x45, tos])) + u32::from(u16::from_ne_bytes([ip.ttl, proto]));
         let sum = fixed + u32::from(total_length) + checksum::halves(src) + checksum::halves(dst);
         ip.check = !checksum::fold(sum);
         packet.write(offset, ip)
@@ -195,7 +196,7 @@ impl Family for [u32; 4] {
     const ECHO: (u8, u8) = (128, 129);
     const TIME_EXCEEDED: (u8, u8) = (3, 0);
     const TOO_BIG: (u8, u8) = (2, 0);
-    const ERROR_HEADER: usize = size_of::<Ipv6>();
+    const HEADER: usize = size_of::<Ipv6>();
     const MAX_QUOTE: usize = 1280 - size_of::<Ipv6>() - size_of::<Icmp>();
 
     /// Destination unreachable, packet too big, time exceeded, parameter problem (RFC 4443).
@@ -235,17 +236,17 @@ impl Family for [u32; 4] {
     }
 
     #[inline(always)]
-    fn write_error_header<P: Packet>(
+    fn write_header<P: Packet>(
         packet: &mut P,
         offset: usize,
-        src: Self,
-        dst: Self,
+        (src, dst): (Self, Self),
+        proto: u8,
         payload: usize,
     ) -> Option<()> {
         let ip = Ipv6 {
             version_class_label: u32::from_ne_bytes([0x60, 0, 0, 0]),
             payload_length: (payload as u16).to_be(),
-            next_header: ICMPV6,
+            next_header: proto,
             hop_limit: DEFAULT_HOP_LIMIT,
             src,
             dst,

@@ -3,29 +3,29 @@
 //! An established packet costs one look-up here. The slow paths (once in 16 ticks, at the handshake, at the end) also keep the other
 //! direction's entry, the twin, in step.
 
-use super::{Work, family::Family, forward};
+use super::{Work, family::Family, forward, parse::Headers};
 use crate::{
     Tables,
-    abi::{BackendState, Flow, FlowFlags, FlowKey, FlowState, NextHop},
+    abi::{Backend, BackendFlags, BackendState, Flow, FlowFlags, FlowKey, FlowState, NextHop},
     checksum,
     tables::{AddressTables, FlowEntry, Insert, Tier},
     verdict::{Step, Verdict},
-    wire::{ACK, FIN, RST, SYN, UDP},
+    wire::{ACK, FIN, RST, SYN, TCP, UDP},
 };
 
-/// Fills in the established flow of a packet, its next hop valid; false if there is none.
+/// Fills in the established flow of a packet, its next hop valid. `ABSENT`: there is none; `RESET`: its connection is ended.
 #[inline(always)]
-pub(super) fn find<A, T>(tables: &T, work: &mut Work<A>) -> Result<bool, Verdict>
+pub(super) fn find<A, T>(tables: &T, work: &mut Work<A>) -> Result<Step, Verdict>
 where
     A: Family,
     T: Tables + AddressTables<A>,
 {
     let Work { headers, flow, twin, .. } = work;
-    let Some(entry) = tables.flow(Tier::Established, &headers.key) else { return Ok(false) };
+    let Some(entry) = tables.flow(Tier::Established, &headers.key) else { return Ok(Step::ABSENT) };
     *flow = entry.load();
-    if !is_alive(tables, flow, headers.flags) {
-        forget(tables, &headers.key, &entry, Tier::Established);
-        return Ok(false);
+    let condition = condition(tables, flow, headers);
+    if condition != Condition::Alive {
+        return Ok(end(tables, &headers.key, &entry, Tier::Established, twin, condition));
     }
     if flow.last_seen != tables.now() {
         if must_touch_twin(tables, flow.last_seen, flow.state) {
@@ -38,7 +38,7 @@ where
         close(tables, &headers.key, &entry, headers.flags);
     }
     forward::refresh(tables, flow, &entry, headers.key.proto)?;
-    Ok(true)
+    Ok(Step::DONE)
 }
 
 /// [`find`] for flows that were not answered yet. `ABSENT`: the packet may begin one.
@@ -52,9 +52,9 @@ where
     let key = &headers.key;
     let Some(entry) = tables.flow(Tier::Embryonic, key) else { return Step::ABSENT };
     *flow = entry.load();
-    if !is_alive(tables, flow, headers.flags) {
-        forget(tables, key, &entry, Tier::Embryonic);
-        return Step::ABSENT;
+    let condition = condition(tables, flow, headers);
+    if condition != Condition::Alive {
+        return end(tables, key, &entry, Tier::Embryonic, twin, condition);
     }
     if let Err(verdict) = forward::refresh(tables, flow, &entry, key.proto) {
         return Step::end(verdict);
@@ -70,6 +70,34 @@ where
     Step::DONE
 }
 
+/// Ends the way of a packet whose entry is not alive.
+#[inline(always)]
+fn end<A, T, E>(
+    tables: &T,
+    key: &FlowKey<A>,
+    entry: &E,
+    tier: Tier,
+    twin: &mut Flow<A>,
+    condition: Condition,
+) -> Step
+where
+    A: Family,
+    T: Tables + AddressTables<A>,
+    E: FlowEntry<A>,
+{
+    if condition == Condition::Over {
+        forget(tables, key, entry, tier);
+        return Step::ABSENT;
+    }
+    // Both entries stay for a while, so that every packet under way is answered. They keep their generation, which is not the current
+    // one: their packets never take the shortcut. The entry that leads to the sender says that the sender knows.
+    touch(tables, key, entry, tier, twin);
+    if let Some(twin) = tables.flow(tier, &entry.load().twin_key(key.proto)) {
+        twin.set_state(FlowState::Closed as u8);
+    }
+    Step::RESET
+}
+
 /// Ticks (a power of 2) in which only a packet's own entry is touched. The twin of a flow whose packets all have one direction is at most
 /// this much older.
 const TOUCH_TICKS: u32 = 16;
@@ -81,29 +109,53 @@ pub(super) fn must_touch_twin<T: Tables>(tables: &T, last_seen: u32, state: u8) 
     (tables.now() ^ last_seen) >= TOUCH_TICKS || tables.timeout(state) < 2 * TOUCH_TICKS
 }
 
-/// Whether an entry still counts for a packet with these TCP flags. Not: idle for too long; a SYN for a connection that is over
-/// (port reuse, RFC 9293 §3.6.1); a client's packet for a backend that takes none.
+/// What an entry means to a packet.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Condition {
+    /// The packet goes by it.
+    Alive,
+    /// It is dead: idle for too long; a SYN for a connection that is over (port reuse, RFC 9293 §3.6.1); a client's packet for a backend
+    /// that takes none.
+    Over,
+    /// Its backend was taken out, and its connection is to be reset.
+    Reset,
+}
+
 #[inline(always)]
-fn is_alive<A: Family, T: Tables>(tables: &T, flow: &Flow<A>, flags: u8) -> bool {
+fn condition<A: Family, T: Tables>(tables: &T, flow: &Flow<A>, headers: &Headers<A>) -> Condition {
     // A tick that another CPU wrote a moment ago may lie ahead of ours.
     if tables.now().saturating_sub(flow.last_seen) > tables.timeout(flow.state) {
-        return false;
+        return Condition::Over;
     }
-    if flow.is_reverse() {
-        return true;
+    // A backend's state and flags change together with the generation.
+    let reverse = flow.is_reverse();
+    if reverse && flow.next_hop.generation == tables.fib_generation() {
+        return Condition::Alive;
     }
-    takes_packets(tables, flow.backend) && !(flags & (SYN | ACK) == SYN && is_over(flow))
+    let begins = headers.flags & (SYN | ACK) == SYN;
+    let backend = tables.backend(flow.backend).unwrap_or_default();
+    if takes_packets(&backend) {
+        return if begins && !reverse && is_over(flow) { Condition::Over } else { Condition::Alive };
+    }
+    if is_reset(&backend) && headers.key.proto == TCP && !begins {
+        Condition::Reset
+    } else if reverse {
+        Condition::Alive
+    } else {
+        Condition::Over
+    }
 }
 
 /// Whether a backend takes packets of the flows that it has.
 #[inline(always)]
-pub(super) fn takes_packets<T: Tables>(tables: &T, backend: u32) -> bool {
-    match tables.backend(backend) {
-        Some(backend) => {
-            backend.state == BackendState::Active as u8 || backend.state == BackendState::Draining as u8
-        }
-        None => false,
-    }
+pub(super) fn takes_packets(backend: &Backend) -> bool {
+    backend.state == BackendState::Active as u8 || backend.state == BackendState::Draining as u8
+}
+
+/// Whether the connections of a backend are to be reset, see [`BackendFlags::RESET`].
+#[inline(always)]
+pub(super) fn is_reset(backend: &Backend) -> bool {
+    backend.flags & BackendFlags::RESET != 0 && !takes_packets(backend)
 }
 
 /// Whether both sides are done with the connection.

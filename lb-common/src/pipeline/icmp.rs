@@ -6,7 +6,7 @@
 use super::{
     Verdict, Work, drop,
     family::{Family, Header},
-    flow::address_delta,
+    flow::{address_delta, is_reset, takes_packets},
     forward::{self, Refused},
     parse::{Fragment, Headers},
     pass, reply, service,
@@ -128,6 +128,11 @@ where
         },
     };
     *flow = entry.load();
+    // Such an entry must not get a new generation: its packets would take the shortcut.
+    let backend = tables.backend(flow.backend).unwrap_or_default();
+    if is_reset(&backend) || (!flow.is_reverse() && !takes_packets(&backend)) {
+        return Step::ABSENT;
+    }
     forward::refresh(tables, flow, &entry, key.proto).into()
 }
 

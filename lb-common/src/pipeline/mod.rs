@@ -134,7 +134,9 @@ where
             step = deliver_unanswered(packet, tables, work);
         }
     }
-    if step == Step::TIME_EXCEEDED {
+    if step == Step::RESET {
+        reply::reset(packet, tables, &work.headers)
+    } else if step == Step::TIME_EXCEEDED {
         reply::time_exceeded(packet, tables, &work.headers)
     } else if let Some(mtu) = step.exceeded_mtu() {
         reply::too_big(packet, tables, &work.headers, mtu)
@@ -149,7 +151,7 @@ fn is_answer<A>(headers: &Headers<A>) -> bool {
     headers.key.proto == TCP && (headers.flags & (SYN | ACK) == SYN | ACK || headers.flags & RST != 0)
 }
 
-/// The stages of an established packet; `ABSENT` if it is none.
+/// The stages of an established packet; `ABSENT` if it is none, `RESET` if its connection is ended.
 #[inline(never)]
 fn established<A, P, T>(packet: &mut P, tables: &T, work: &mut Work<A>, offset: usize) -> Step
 where
@@ -164,10 +166,8 @@ where
             return Ok(Step::ICMP);
         }
         parse::transport(packet, tables, &mut work.headers)?;
-        if !flow::find(tables, work)? {
-            return Ok(Step::ABSENT);
-        }
-        deliver(packet, tables, work)
+        let step = flow::find(tables, work)?;
+        if step == Step::DONE { deliver(packet, tables, work) } else { Ok(step) }
     };
     stages().unwrap_or_else(Step::end)
 }

@@ -49,7 +49,7 @@ pub(super) struct Headers<A> {
 impl<A> Headers<A> {
     /// Bytes from the transport header to the end of the packet.
     #[inline(always)]
-    fn payload(&self) -> usize {
+    pub(super) fn payload(&self) -> usize {
         (self.offset + self.length).saturating_sub(self.transport)
     }
 }

@@ -1,4 +1,4 @@
-//! Packets of our own: echo replies, and the ICMP errors a router owes (time exceeded, packet too big).
+//! Packets of our own: echo replies, the ICMP errors a router owes (time exceeded, packet too big), and RSTs.
 
 use super::{
     Verdict,
@@ -9,7 +9,7 @@ use crate::{
     Packet, Tables,
     abi::DropReason,
     checksum,
-    wire::{Ethernet, Icmp},
+    wire::{ACK, Ethernet, FIN, Icmp, RST, SYN, TCP, Tcp},
 };
 
 /// Answers an echo request to a VIP in place.
@@ -97,14 +97,14 @@ fn write_error<A: Family, P: Packet>(packet: &mut P, headers: &Headers<A>, src: 
     let quoted = headers.length.min(A::MAX_QUOTE) & !3;
     let offset = headers.offset;
     packet.truncate(offset + quoted)?;
-    packet.grow_front(A::ERROR_HEADER + size_of::<Icmp>())?;
+    packet.grow_front(A::HEADER + size_of::<Icmp>())?;
 
     // The tags are written first: where there are none (or one), the network header overwrites them.
     packet.write(size_of::<Ethernet>(), tags)?;
     packet
         .write(0, Ethernet { dmac: ethernet.smac, smac: ethernet.dmac, ether_type: ethernet.ether_type })?;
-    A::write_error_header(packet, offset, src, headers.key.src, size_of::<Icmp>() + quoted)?;
-    let message = offset + A::ERROR_HEADER;
+    A::write_header(packet, offset, (src, headers.key.src), A::ICMP, size_of::<Icmp>() + quoted)?;
+    let message = offset + A::HEADER;
     packet.write(message, icmp)?;
 
     let mut sum =
@@ -118,7 +118,76 @@ fn write_error<A: Family, P: Packet>(packet: &mut P, headers: &Headers<A>, src: 
     packet.write(message + Icmp::CHECK, !checksum::fold(sum))
 }
 
-/// The sum of the IPv6 pseudo-header (RFC 8200 §8.1).
+/// Shortest frame without its checksum (IEEE 802.3 §4A.4.2): what arrived with at least that leaves so.
+const SHORTEST_FRAME: usize = 60;
+
+/// Drops a TCP packet whose connection is ended, and sends a RST back; never for a RST, nor for a later fragment, which has no numbers.
+#[inline(never)]
+pub(super) fn reset<A, P, T>(packet: &mut P, tables: &T, headers: &Headers<A>) -> Verdict
+where
+    A: Family,
+    P: Packet,
+    T: Tables,
+{
+    let dropped = Verdict::drop(DropReason::FlowReset);
+    if headers.flags & RST != 0 || !headers.has_transport {
+        return dropped;
+    }
+    match write_reset(packet, headers) {
+        Some(()) => {
+            tables.count_drop(DropReason::FlowReset as u32);
+            Verdict::TRANSMIT
+        }
+        None => dropped,
+    }
+}
+
+/// The answer of RFC 9293 §3.10.7.1 to a segment without a connection. Its sequence number is the one that the segment acknowledges: the
+/// only one that its sender takes without asking back (RFC 5961 §3.2).
+#[inline(always)]
+fn write_reset<A: Family, P: Packet>(packet: &mut P, headers: &Headers<A>) -> Option<()> {
+    let ethernet = packet.read::<Ethernet>(0)?;
+    let segment = packet.read::<Tcp>(headers.transport)?;
+    let (seq, ack, flags) = if segment.flags & ACK != 0 {
+        (segment.ack, 0, RST)
+    } else {
+        let data = headers.payload().saturating_sub(usize::from(segment.offset >> 4) * 4) as u32;
+        let length = data + u32::from(segment.flags & SYN != 0) + u32::from(segment.flags & FIN != 0);
+        (0, u32::from_be(segment.seq).wrapping_add(length).to_be(), RST | ACK)
+    };
+    let (src, dst, offset) = (headers.key.dst, headers.key.src, headers.offset);
+    let mut reset = Tcp {
+        sport: headers.key.dport,
+        dport: headers.key.sport,
+        seq,
+        ack,
+        offset: (size_of::<Tcp>() as u8 / 4) << 4,
+        flags,
+        window: 0,
+        check: 0,
+        urgent: 0,
+    };
+    let sum = pseudo_header(src, dst, size_of::<Tcp>(), TCP)
+        + u32::from(reset.sport)
+        + u32::from(reset.dport)
+        + checksum::halves(seq)
+        + checksum::halves(ack)
+        + u32::from(u16::from_ne_bytes([reset.offset, flags]));
+    reset.check = !checksum::fold(sum);
+
+    let end = offset + A::HEADER + size_of::<Tcp>();
+    packet.truncate(if packet.length() < SHORTEST_FRAME { end } else { end.max(SHORTEST_FRAME) })?;
+    packet.write(0, [ethernet.smac, ethernet.dmac])?;
+    A::write_header(packet, offset, (src, dst), TCP, size_of::<Tcp>())?;
+    packet.write(offset + A::HEADER, reset)?;
+    for half in 0..3 {
+        // Behind the end of most frames.
+        let _ = packet.write(end + 2 * half, 0_u16);
+    }
+    Some(())
+}
+
+/// The sum of the pseudo-header (RFC 8200 §8.1; RFC 9293 §3.1 has the same for IPv4).
 #[inline(always)]
 fn pseudo_header<A: Family>(src: A, dst: A, length: usize, proto: u8) -> u32 {
     checksum::sum_words(src.words())

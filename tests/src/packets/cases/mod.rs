@@ -7,6 +7,7 @@ mod fragments;
 mod headers;
 mod icmp;
 mod messages;
+mod resets;
 mod routing;
 mod selection;
 mod snat;
@@ -27,6 +28,7 @@ pub fn all() -> Vec<Case> {
         messages::cases(),
         fragments::cases(),
         flows::cases(),
+        resets::cases(),
         routing::cases(),
         snat::cases(),
         stateless::cases(),
