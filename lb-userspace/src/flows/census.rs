@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use lb_common::abi::{Address, Backend, BackendState, Flow, FlowState};
 
+use super::ending::{ResetSince, is_reset};
+
 /// Which table a flow stands in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tier {
@@ -22,14 +24,27 @@ pub struct Rules {
     pub timeouts: [u32; 16],
     /// `BACKENDS` by id.
     pub backends: Vec<Backend>,
+    /// Since when connections are to be reset.
+    pub(super) reset_since: ResetSince,
 }
 
 impl Rules {
-    /// Whether a flow is to be forgotten: idle for too long, or its backend was removed.
+    /// Whether a flow is to be forgotten: idle for too long, or its backend was removed, or it was to be reset and nobody answered.
+    /// What was reset stays for its time-out, so that the data path answers what is still under way.
     #[must_use]
     pub fn is_dead<A: Address>(&self, flow: &Flow<A>) -> bool {
         let timeout = self.timeouts[usize::from(flow.state & 15)];
-        self.idle(flow) > timeout || self.is_removed(flow.backend)
+        self.idle(flow) > timeout
+            || if self.is_reset(flow.backend) {
+                self.reset_since.is_over(self.now, flow) && flow.state != FlowState::Closed as u8
+            } else {
+                self.is_removed(flow.backend)
+            }
+    }
+
+    /// Whether the connections of a backend are to be reset.
+    pub(super) fn is_reset(&self, backend: u32) -> bool {
+        self.backends.get(backend as usize).is_some_and(is_reset)
     }
 
     /// Ticks since the last packet. One that came after the scan began counts as just now.

@@ -11,6 +11,7 @@ use lb_common::abi::{Abi, Address, Flow, FlowKey, TICK_SHIFT};
 use super::{
     Census, Counts, FlowMaps, Owner, Rules,
     census::has_ended,
+    ending::ResetSince,
     tables::{Table, Visit},
 };
 use crate::{
@@ -87,7 +88,8 @@ impl Visit for Grouper<'_> {
 
 fn rules(maps: &FlowMaps, now: u32) -> io::Result<Rules> {
     let around = maps.surroundings()?;
-    Ok(Rules { now, timeouts: around.settings.timeouts, backends: around.backends })
+    let (timeouts, backends) = (around.settings.timeouts, around.backends);
+    Ok(Rules { now, timeouts, backends, reset_since: ResetSince::default() })
 }
 
 struct Counter<'a> {

@@ -4,6 +4,7 @@
 //! and [`PortPools`] decide, without I/O; [`Scanner`] does what they say.
 
 mod census;
+mod ending;
 mod list;
 mod pools;
 mod scanner;
@@ -12,6 +13,7 @@ mod tables;
 mod tests;
 
 pub use census::{Census, Counts, Owner, Rules, Tier};
+pub use ending::{Ending, MOST_ENDINGS, is_reset};
 pub use list::{count, groups, list};
 pub use pools::{Pool, PoolUse, PortPools};
 pub use scanner::{Report, Scanner, TableUse, scan_threads};

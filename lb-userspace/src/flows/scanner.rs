@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, io, thread};
 use lb_common::abi::{Abi, Address, Flow, FlowKey};
 
 use super::{
-    Census, Counts, FlowMaps, Owner, PoolUse, PortPools, Rules,
+    Census, Counts, Ending, FlowMaps, MOST_ENDINGS, Owner, PoolUse, PortPools, Rules,
+    ending::ResetSince,
     pools::Stale,
     tables::{Table, Visit},
 };
@@ -24,6 +25,8 @@ pub struct Report {
     pub tables: Vec<TableUse>,
     /// How full the port pools are.
     pub pools: Vec<PoolUse>,
+    /// Ends of connections that are to be reset, at most about [`MOST_ENDINGS`].
+    pub endings: Vec<Ending>,
 }
 
 /// How full a flow table is.
@@ -46,6 +49,7 @@ const MOST_THREADS: usize = 4;
 #[derive(Debug, Default)]
 pub struct Scanner {
     stale: Stale,
+    reset_since: ResetSince,
 }
 
 impl Scanner {
@@ -59,14 +63,17 @@ impl Scanner {
         let mut pools =
             PortPools::new(range, &around.backends, &around.services, &around.snat_addresses, maps.ports());
         pools.read(maps.ports());
-        let rules = Rules { now, timeouts: around.settings.timeouts, backends: around.backends };
+        self.reset_since.update(now, &around.backends);
+        let (timeouts, backends) = (around.settings.timeouts, around.backends);
+        let rules = Rules { now, timeouts, backends, reset_since: self.reset_since.clone() };
 
         let mut census = Census::new(&rules);
-        let (mut tables, mut deleted) = (Vec::new(), 0);
+        let (mut tables, mut deleted, mut endings) = (Vec::new(), 0, Vec::new());
         for table in &maps.tables {
             let seen = scan_table(table, &rules, &pools)?;
             census.join(&seen.census);
             deleted += seen.deleted;
+            endings.extend(seen.endings);
             tables.push(TableUse {
                 name: table.name,
                 entries: seen.entries.saturating_sub(seen.deleted),
@@ -86,6 +93,7 @@ impl Scanner {
             deleted,
             tables,
             pools,
+            endings,
         })
     }
 }
@@ -99,8 +107,7 @@ pub fn scan_threads() -> u32 {
 
 /// Scans a table, in parts if it is large.
 fn scan_table<'a>(table: &Table, rules: &'a Rules, pools: &'a PortPools) -> io::Result<Round<'a>> {
-    let round = || Round { rules, census: Census::new(rules), pools, entries: 0, deleted: 0 };
-    let mut all = round();
+    let mut all = Round::new(rules, pools);
     if table.map.info().shape.max_entries < LARGE {
         all.entries = table.visit(&mut all)?;
         return Ok(all);
@@ -111,7 +118,7 @@ fn scan_table<'a>(table: &Table, rules: &'a Rules, pools: &'a PortPools) -> io::
     let parts: io::Result<Vec<Round<'a>>> = thread::scope(|scope| {
         let scan = |part| {
             scope.spawn(move || {
-                let mut round = Round { rules, census: Census::new(rules), pools, entries: 0, deleted: 0 };
+                let mut round = Round::new(rules, pools);
                 round.entries = table.visit_part(part, &mut round)?;
                 Ok(round)
             })
@@ -126,6 +133,7 @@ fn scan_table<'a>(table: &Table, rules: &'a Rules, pools: &'a PortPools) -> io::
         all.census.join(&part.census);
         all.entries += part.entries;
         all.deleted += part.deleted;
+        all.endings.extend(part.endings);
     }
     Ok(all)
 }
@@ -137,6 +145,13 @@ struct Round<'a> {
     pools: &'a PortPools,
     entries: u64,
     deleted: u64,
+    endings: Vec<Ending>,
+}
+
+impl<'a> Round<'a> {
+    fn new(rules: &'a Rules, pools: &'a PortPools) -> Self {
+        Self { rules, census: Census::new(rules), pools, entries: 0, deleted: 0, endings: Vec::new() }
+    }
 }
 
 impl Visit for Round<'_> {
@@ -150,6 +165,9 @@ impl Visit for Round<'_> {
             || !delete(self.rules, &table.map, key, &mut self.deleted)?
         {
             self.pools.add(key, flow);
+            if self.rules.is_reset(flow.backend) && self.endings.len() < MOST_ENDINGS {
+                self.endings.extend(Ending::of(table.tier, key, flow));
+            }
         }
         Ok(true)
     }
@@ -221,7 +239,8 @@ mod tests {
 
     fn rules() -> Rules {
         let backend = Backend { state: BackendState::Active as u8, family: 4, ..Backend::default() };
-        Rules { now: NOW, timeouts: [10; 16], backends: vec![Backend::default(), backend] }
+        let backends = vec![Backend::default(), backend];
+        Rules { now: NOW, timeouts: [10; 16], backends, reset_since: ResetSince::default() }
     }
 
     #[test]

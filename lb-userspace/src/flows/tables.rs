@@ -3,7 +3,7 @@
 use std::{collections::HashMap, io, path::Path};
 
 use lb_common::{
-    abi::{Backend, Flow, FlowKey, Service, ServiceKey, Settings},
+    abi::{Backend, Flow, FlowKey, Interface, InterfaceFlags, Service, ServiceKey, Settings},
     maps,
 };
 
@@ -21,6 +21,7 @@ pub struct FlowMaps {
     services_v6: Map,
     snat_addresses: Map,
     settings: Map,
+    interfaces: Map,
     ports: Words,
 }
 
@@ -71,6 +72,7 @@ impl FlowMaps {
             services_v6: open(maps::SERVICES_V6)?,
             snat_addresses: open(maps::SNAT_ADDRESSES)?,
             settings: open(maps::SETTINGS)?,
+            interfaces: open(maps::INTERFACES)?,
             ports: Words::of(&open(maps::PORTS)?)?,
         })
     }
@@ -93,6 +95,15 @@ impl FlowMaps {
                 .collect(),
             snat_addresses: values(&self.snat_addresses)?,
         })
+    }
+
+    /// The MAC address of an interface that the program is attached to.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn mac_of(&self, ifindex: u32) -> io::Result<Option<[u8; 6]>> {
+        let interface = self.interfaces.lookup::<u32, Interface>(&ifindex)?.unwrap_or_default();
+        Ok((interface.flags & InterfaceFlags::ATTACHED != 0).then(|| interface.mac.octets()))
     }
 
     pub(super) fn ports(&self) -> &[std::sync::atomic::AtomicU64] {

@@ -6,12 +6,13 @@ use std::{
 };
 
 use lb_common::{
-    abi::{Backend, BackendState, Flow, FlowFlags, FlowKey, FlowState, Mode, Service},
+    abi::{Backend, BackendFlags, BackendState, Flow, FlowFlags, FlowKey, FlowState, Mode, Service},
     maps::PORT_WORDS,
 };
 
 use super::{
     Census, Counts, PortPools, Rules, Tier,
+    ending::ResetSince,
     list::{passes, record},
     pools::Stale,
 };
@@ -36,7 +37,7 @@ fn rules() -> Rules {
         backend(BackendState::Unused),
         Backend::default(),
     ];
-    Rules { now: NOW, timeouts: [TIMEOUT; 16], backends }
+    Rules { now: NOW, timeouts: [TIMEOUT; 16], backends, reset_since: ResetSince::default() }
 }
 
 fn flow(backend: u32, last_seen: u32) -> Flow<u32> {
@@ -64,6 +65,22 @@ fn the_timeout_is_that_of_the_state() {
 fn flows_of_a_removed_backend_are_dead_at_once() {
     for removed in [0, 2, 3, 4, u32::MAX] {
         assert!(rules().is_dead(&flow(removed, NOW)), "{removed}");
+    }
+}
+
+#[test]
+fn flows_to_be_reset_live_until_their_ends_were_asked_and_what_was_reset_lives_on() {
+    let mut rules = rules();
+    for state in [BackendState::Unused, BackendState::Down, BackendState::Disabled] {
+        rules.backends[2] = Backend { flags: BackendFlags::RESET, ..backend(state) };
+        rules.reset_since = ResetSince::default();
+        rules.reset_since.update(NOW - 3, &rules.backends);
+        assert!(!rules.is_dead(&flow(2, NOW - 5)), "{state:?}");
+        rules.reset_since = ResetSince::default();
+        rules.reset_since.update(NOW - 4, &rules.backends);
+        let closed = Flow { state: FlowState::Closed as u8, ..flow(2, NOW - 5) };
+        assert!(rules.is_dead(&flow(2, NOW - 5)) && !rules.is_dead(&closed), "{state:?}");
+        assert!(!rules.is_dead(&flow(1, NOW - 5)));
     }
 }
 

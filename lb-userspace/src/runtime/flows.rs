@@ -6,9 +6,12 @@ use std::{
     time::Duration,
 };
 
-use super::Clock;
+use lb_common::abi::BackendState;
+use tokio::sync::watch;
+
+use super::{Clock, resets};
 use crate::{
-    control::{Event, Handle},
+    control::{Event, Handle, Snapshot},
     flows::{FlowMaps, Report, Scanner, scan_threads},
 };
 
@@ -33,18 +36,21 @@ impl LastReport {
 pub(super) async fn run(control: Handle, maps: Arc<FlowMaps>, last: LastReport, clock: Clock) {
     let mut scanner = Scanner::default();
     let mut failing = false;
+    let mut snapshots = control.watch();
+    let mut out = taken_out(&snapshots.borrow_and_update());
     loop {
         let (begin, began) = (clock.now(), clock.instant());
-        let maps = Arc::clone(&maps);
+        let scanned = Arc::clone(&maps);
         let scan = tokio::task::spawn_blocking(move || {
-            let outcome = scanner.scan(&maps, clock.tick());
+            let outcome = scanner.scan(&scanned, clock.tick());
             (scanner, outcome)
         });
         let Ok((scanner_back, outcome)) = scan.await else { return };
         scanner = scanner_back;
         match outcome {
-            Ok(report) => {
+            Ok(mut report) => {
                 failing = false;
+                resets::ask(std::mem::take(&mut report.endings), &maps, clock).await;
                 for id in &report.released {
                     if control.report(Event::BackendReleased { id: *id }).await.is_err() {
                         return;
@@ -67,7 +73,11 @@ pub(super) async fn run(control: Handle, maps: Arc<FlowMaps>, last: LastReport, 
             return;
         }
         let took = clock.now().saturating_sub(begin);
-        tokio::time::sleep(INTERVAL.saturating_sub(took).max(took * (5 * scan_threads() - 1))).await;
+        let pause = INTERVAL.saturating_sub(took).max(took * (5 * scan_threads() - 1));
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = more_taken_out(&mut snapshots, &mut out), if pause <= INTERVAL => {}
+        }
     }
 }
 
@@ -80,4 +90,21 @@ fn of_drained(control: &Handle, report: &Report) -> Option<BTreeMap<u32, u64>> {
         *flows.entry(*backend).or_default() += counts.open();
     }
     (!snapshot.drains.is_empty()).then_some(flows)
+}
+
+/// Returns when backends were taken out, whose connections may have to be reset at once.
+async fn more_taken_out(snapshots: &mut watch::Receiver<Arc<Snapshot>>, out: &mut usize) {
+    while snapshots.changed().await.is_ok() {
+        let before = std::mem::replace(out, taken_out(&snapshots.borrow_and_update()));
+        if *out > before {
+            return;
+        }
+    }
+    std::future::pending::<()>().await;
+}
+
+/// The number of backends that take no packets.
+fn taken_out(snapshot: &Snapshot) -> usize {
+    let takes = |state| matches!(state, BackendState::Active | BackendState::Draining);
+    snapshot.backends().filter(|(_, backend)| !takes(backend.state)).count() + snapshot.releasing.len()
 }

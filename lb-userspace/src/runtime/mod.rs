@@ -14,6 +14,7 @@ mod neighbours;
 mod network;
 mod notify;
 mod observe;
+mod resets;
 mod signals;
 mod start;
 mod tasks;

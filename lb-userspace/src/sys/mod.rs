@@ -2,4 +2,5 @@
 
 pub mod bpf;
 pub mod clock;
+pub mod packet;
 pub mod readable;
