@@ -22,7 +22,7 @@ pub struct Handle {
 
 #[derive(Debug)]
 enum Envelope {
-    Event { event: Event, reply: Option<oneshot::Sender<Outcome>> },
+    Event { event: Box<Event>, reply: Option<oneshot::Sender<Outcome>> },
     Preview { config: Box<Config>, reply: oneshot::Sender<Result<Preview, Error>> },
 }
 
@@ -91,7 +91,7 @@ impl Handle {
     /// # Errors
     /// Control has ended.
     pub async fn report(&self, event: Event) -> Result<(), Error> {
-        self.events.send(Envelope::Event { event, reply: None }).await.map_err(|_| ended())
+        self.events.send(Envelope::Event { event: Box::new(event), reply: None }).await.map_err(|_| ended())
     }
 
     /// Waits until control has dealt with all that was sent before: it lives.
@@ -100,7 +100,7 @@ impl Handle {
     /// Control has ended.
     pub async fn answers(&self) -> Result<(), Error> {
         let (reply, answer) = oneshot::channel();
-        let envelope = Envelope::Event { event: Event::Tick, reply: Some(reply) };
+        let envelope = Envelope::Event { event: Box::new(Event::Tick), reply: Some(reply) };
         self.events.send(envelope).await.map_err(|_| ended())?;
         answer.await.map_err(|_| ended())?.map(drop)
     }
@@ -119,7 +119,7 @@ impl Handle {
 
     async fn ask(&self, event: Event) -> Outcome {
         let (reply, outcome) = oneshot::channel();
-        self.send(Envelope::Event { event, reply: Some(reply) })?;
+        self.send(Envelope::Event { event: Box::new(event), reply: Some(reply) })?;
         outcome.await.unwrap_or_else(|_| Err(ended()))
     }
 
@@ -184,7 +184,7 @@ fn process(
         Envelope::Event { event, reply } => (event, reply),
         Envelope::Preview { config, reply } => return drop(reply.send(control.preview(&config, clock()))),
     };
-    let outcome = control.handle(event, clock());
+    let outcome = control.handle(*event, clock());
     // Whoever asked is to see its change in the snapshot.
     announce(control, publish);
     match (reply, outcome) {
