@@ -1,5 +1,7 @@
 //! `lbctl doctor` in namespaces: something is broken, the finding is there; its command is run, the finding is gone.
 
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
 use std::{path::Path, process::Command, time::Duration};
 
 use lb_tests::{
@@ -128,7 +130,7 @@ fn a_missing_bpf_file_system_is_found_and_mounted() {
     let line = doctor_line(&daemon);
     assert_eq!(findings(balancer, &line, "bpffs"), [Value::Null; 0]);
     // In a mount namespace of its own, which goes with the shell.
-    let without = |script: &str| format!("unshare -m sh -c '{}'", format!("umount -l {mount}; {script}"));
+    let without = |script: &str| format!("unshare -m sh -c 'umount -l {mount}; {script}'");
     let found = findings(balancer, &without(&line), "bpffs");
     assert_eq!((found.len(), &found[0]["severity"]), (1, &"error".into()), "{found:?}");
     let fix = found[0]["fix"].as_str().unwrap();
