@@ -1,6 +1,10 @@
 //! What needs no kernel: slot tables, configuration files, plans, and the page of metrics. `cargo bench -p lb-bench`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
 use divan::{Bencher, black_box};
 use lb_bench::control::fill::{candidates, fill};
@@ -8,8 +12,9 @@ use lb_common::abi::TrafficCounters;
 use lb_tests::large::Size;
 use lb_userspace::{
     config::Document,
+    health::{Checker, Command, Outcome, Policy, Target},
     metrics::{BackendSample, Observation, ServiceSample, text},
-    model::{AdminState, Algorithm, Config, HealthView},
+    model::{AdminState, Algorithm, Config, HealthCheck, HealthView},
     plan::{BackendAt, Inputs, Planner},
     reconcile::diff,
 };
@@ -97,4 +102,42 @@ fn metrics_of_10_000_backends(bencher: Bencher<'_, '_>) {
     };
     let observation = Observation { services: (0..1000).map(service).collect(), ..Observation::default() };
     bencher.bench(|| text(black_box(&observation)));
+}
+
+/// What the checker does in a second in which each target is probed once: the schedule, the starts and the outcomes, not the probes.
+#[divan::bench(args = [1000, 10_000])]
+fn check_targets_for_a_second(bencher: Bencher<'_, '_>, targets: u32) {
+    let check = HealthCheck::default();
+    let policy = Policy {
+        interval: check.interval,
+        timeout: check.timeout,
+        rise: check.rise,
+        fall: check.fall,
+        fast_interval: check.interval,
+        jitter: check.jitter,
+        damping: check.damping,
+    };
+    let target = |number: u32| {
+        let address = SocketAddr::new(Ipv4Addr::from(0x0a00_0000 + number).into(), 80);
+        (number, Target { address, probe: check.probe.clone(), policy })
+    };
+    let mut checker = Checker::new(1);
+    let mut now = Duration::ZERO;
+    checker.set_targets(now, (0..targets).map(target));
+    bencher.bench_local(|| {
+        let end = now + check.interval;
+        let mut started = 0;
+        while let Some(due) = checker.poll_timeout().filter(|due| *due < end) {
+            now = due;
+            checker.handle_timeout(now);
+            while let Some(command) = checker.poll_command() {
+                if let Command::Start { probe, .. } = command {
+                    started += 1;
+                    checker.handle_result(now, probe, Outcome::Healthy);
+                }
+            }
+        }
+        now = end;
+        assert_eq!(started, targets);
+    });
 }

@@ -3,6 +3,7 @@
 mod apply;
 mod drains;
 mod kills;
+mod pools;
 
 use std::time::Duration;
 

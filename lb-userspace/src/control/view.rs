@@ -58,7 +58,7 @@ pub(super) fn snapshot(
         releasing: target.releasing(),
         drains: drains.views(&before.map(|before| before.drains.clone()).unwrap_or_default()),
         confirm_until: waiting.map(|(_, deadline)| deadline.wall),
-        wake_at: drains.next().into_iter().chain(waiting.map(|(at, _)| at)).min(),
+        wake_at: [drains.next(), waiting.map(|(at, _)| at), pools.poll_timeout()].into_iter().flatten().min(),
         reconciled: target.statistics(),
         health: health.clone(),
         renumbered,

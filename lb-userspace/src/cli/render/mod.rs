@@ -2,6 +2,7 @@
 
 mod configuration;
 mod findings;
+mod note;
 mod objects;
 mod table;
 mod traffic;

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use super::note::note;
 use super::table::{Style, Value, facts, number, state, table, text};
 use crate::{
     api::{Backend, Drain, DriftCount, Health, Repaired, Service, Status},
@@ -168,27 +169,47 @@ fn rules(health: &Health) -> Option<String> {
 
 /// `lbctl backend list SERVICE`.
 pub(in crate::cli) fn backends(service: &str, backends: &[Backend], style: Style) -> String {
-    let drains = backends.iter().any(|backend| backend.drain.is_some());
+    let extra = Extra::of(&backends.iter().collect::<Vec<_>>());
     let mut header = vec!["NAME", "ADDRESS", "WEIGHT", "STATE", "HEALTH"];
-    header.extend(drains.then_some("DRAIN"));
+    header.extend(extra.titles());
     let none = format!("no backends; add one: `lbctl backend add {service} NAME ADDRESS:PORT`");
-    table(style, &header, backends.iter().map(|backend| backend_row(backend, drains).collect()), &none)
+    table(style, &header, backends.iter().map(|backend| backend_row(backend, extra).collect()), &none)
 }
 
 /// `lbctl backend list`.
 pub(in crate::cli) fn all_backends(services: &[Service], style: Style) -> String {
-    let drains = services.iter().flat_map(|service| &service.backends).any(|backend| backend.drain.is_some());
+    let extra = Extra::of(&services.iter().flat_map(|service| &service.backends).collect::<Vec<_>>());
     let mut header = vec!["SERVICE", "NAME", "ADDRESS", "WEIGHT", "STATE", "HEALTH"];
-    header.extend(drains.then_some("DRAIN"));
+    header.extend(extra.titles());
     let row = |service: &Service, backend| {
-        std::iter::once(text(&service.name)).chain(backend_row(backend, drains)).collect()
+        std::iter::once(text(&service.name)).chain(backend_row(backend, extra)).collect()
     };
     let rows =
         services.iter().flat_map(|service| service.backends.iter().map(move |backend| row(service, backend)));
     table(style, &header, rows, "no backends; add one: `lbctl backend add SERVICE NAME ADDRESS:PORT`")
 }
 
-fn backend_row(backend: &Backend, drains: bool) -> impl Iterator<Item = Value> + use<> {
+/// Columns that are there when a backend has something for them.
+#[derive(Clone, Copy, Debug, Default)]
+struct Extra {
+    drains: bool,
+    notes: bool,
+}
+
+impl Extra {
+    fn of(backends: &[&Backend]) -> Self {
+        Self {
+            drains: backends.iter().any(|backend| backend.drain.is_some()),
+            notes: backends.iter().any(|backend| note(backend).is_some()),
+        }
+    }
+
+    fn titles(self) -> impl Iterator<Item = &'static str> {
+        self.drains.then_some("DRAIN").into_iter().chain(self.notes.then_some("NOTE"))
+    }
+}
+
+fn backend_row(backend: &Backend, extra: Extra) -> impl Iterator<Item = Value> + use<> {
     [
         text(&backend.name),
         text(endpoint(backend.address, backend.port)),
@@ -197,7 +218,8 @@ fn backend_row(backend: &Backend, drains: bool) -> impl Iterator<Item = Value> +
         state(&backend.health),
     ]
     .into_iter()
-    .chain(drains.then(|| text(drain(backend))))
+    .chain(extra.drains.then(|| text(drain(backend))))
+    .chain(extra.notes.then(|| text(note(backend).unwrap_or_else(|| "-".to_owned()))))
 }
 
 /// When a drain ends, and how; nothing if it has no deadline.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 /// Most levels below the full weight. A slot table is filled anew at each, so a ramp does that 20 times at most.
 pub(super) const LEVELS: u32 = 19;
-/// Shortest time at a level: steps are taken when `lbd` looks, which it does once a second.
+/// Shortest time at a level: nobody notices more steps, and each of them fills a slot table.
 const SHORTEST: Duration = Duration::from_secs(1);
 
 /// A weight that rises from a fraction to the whole.
