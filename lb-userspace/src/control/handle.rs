@@ -21,7 +21,6 @@ pub struct Handle {
 }
 
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "nearly all are events")]
 enum Envelope {
     Event { event: Box<Event>, reply: Option<oneshot::Sender<Outcome>> },
     Preview { config: Box<Config>, reply: oneshot::Sender<Result<Preview, Error>> },
