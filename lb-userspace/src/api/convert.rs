@@ -35,7 +35,10 @@ pub(super) fn new_service(body: &NewService) -> Result<Service, ApiError> {
     service.slow_start = duration("slow_start", body.slow_start.as_deref())?.unwrap_or(service.slow_start);
     service.backup_below = body.backup_below.unwrap_or(service.backup_below);
     service.health = match &body.health {
-        Some(health) => health_change(health)?.apply(None),
+        Some(health) => {
+            let applied = health_change(health)?.apply(None);
+            applied.map_err(|found| crate::control::invalid::within(&found, "health"))?
+        }
         None => None,
     };
     for (index, body) in body.backends.iter().enumerate() {
@@ -135,6 +138,9 @@ fn health_change(health: &Health) -> Result<HealthChange, ApiError> {
             max_ejected: health.max_ejected,
             panic_threshold: health.panic_threshold,
         },
+        probe_type: health.probe_type.as_deref().map(|word| self::word("health.type", word)).transpose()?,
+        source: health.source.as_deref().map(|text| address("health.source", text)).transpose()?,
+        settings: super::probe::settings(health),
     })
 }
 

@@ -23,7 +23,10 @@ use super::{
 };
 use crate::{
     config::Document,
-    control::{Edit, Error, Persist, Request, ServiceView, Snapshot, unknown_backend, unknown_service},
+    control::{
+        Edit, Error, ErrorKind, Persist, Request, ServiceView, Snapshot, unknown_backend, unknown_service,
+    },
+    health::Rights,
     model::{BackendName, ServiceName},
 };
 
@@ -275,8 +278,14 @@ pub(super) async fn repair(State(api): State<Api>) -> Answer<Repaired> {
 }
 
 pub(super) async fn check(Text(text): Text) -> Answer<Checked> {
-    let config = Document::new("body", text).config().map_err(Error::from)?;
-    Ok(Json(view::checked(&config)))
+    // Certificates and keys are looked at as well.
+    let checked = tokio::task::spawn_blocking(move || {
+        let document = Document::new("body", text);
+        let config = document.config()?;
+        document.usable(&config, Rights::Needed).map(|_| view::checked(&config))
+    });
+    let stopping = |_| Error::new(ErrorKind::Unavailable, "", "lbd is stopping");
+    Ok(Json(checked.await.map_err(stopping)?.map_err(Error::from)?))
 }
 
 /// Reads from the maps on a thread where that may block.

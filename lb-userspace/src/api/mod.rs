@@ -12,6 +12,7 @@ mod extract;
 mod handlers;
 mod object;
 mod openapi;
+mod probe;
 mod router;
 mod schema;
 mod server;

@@ -90,6 +90,7 @@ fn drain(view: &DrainView) -> Drain {
 }
 
 fn health(check: &HealthCheck) -> Health {
+    let probe = super::probe::shown(&check.probe);
     Health {
         interval: Some(format_duration(check.interval)),
         timeout: Some(format_duration(check.timeout)),
@@ -104,6 +105,7 @@ fn health(check: &HealthCheck) -> Health {
         max_hold_down: Some(format_duration(check.damping.max_hold)),
         max_ejected: Some(check.max_ejected),
         panic_threshold: Some(check.panic_threshold),
+        ..probe
     }
 }
 

@@ -10,6 +10,7 @@ use clap::{
     builder::{NonEmptyStringValueParser, PossibleValuesParser},
 };
 
+use super::health_args::HealthOptions;
 use crate::import::Format;
 use crate::model::{AdminState, Algorithm, DrainEnd, InterfaceName, Keyword, Mode, OnDown, Protocol};
 
@@ -163,7 +164,7 @@ pub struct ServiceSet {
     #[arg(long)]
     pub health: bool,
     /// Do not check the backends' health.
-    #[arg(long, conflicts_with_all = ["health", "health_interval", "health_timeout", "rise", "fall", "health_port", "HealthRules"])]
+    #[arg(long, conflicts_with_all = ["health", "HealthOptions", "HealthRules"])]
     pub no_health: bool,
     #[command(flatten)]
     pub change: ChangeArgs,
@@ -191,21 +192,8 @@ pub struct ServiceOptions {
     /// reset (both ends get a RST at once).
     #[arg(long, value_name = "POLICY", value_parser = words::<OnDown>())]
     pub on_down: Option<String>,
-    /// Time between two health checks, such as 1s.
-    #[arg(long, value_name = "DURATION")]
-    pub health_interval: Option<String>,
-    /// Time a health check may take, such as 500ms.
-    #[arg(long, value_name = "DURATION")]
-    pub health_timeout: Option<String>,
-    /// Successful checks in a row that bring a backend back.
-    #[arg(long = "health-rise", value_name = "COUNT")]
-    pub rise: Option<u32>,
-    /// Failed checks in a row that take a backend out.
-    #[arg(long = "health-fall", value_name = "COUNT")]
-    pub fall: Option<u32>,
-    /// Port that is checked instead of the backend's.
-    #[arg(long, value_name = "PORT")]
-    pub health_port: Option<u16>,
+    #[command(flatten)]
+    pub health: HealthOptions,
     #[command(flatten)]
     pub health_rules: HealthRules,
     /// Time over which a backend's weight rises after it came back, such as 30s; 0s: at once.
@@ -472,7 +460,7 @@ fn endpoint(text: &str) -> Result<Endpoint, String> {
 }
 
 /// Accepts the words of a set.
-fn words<T: Keyword>() -> PossibleValuesParser {
+pub(super) fn words<T: Keyword>() -> PossibleValuesParser {
     PossibleValuesParser::new(T::ALL.iter().map(|value| value.as_str()))
 }
 

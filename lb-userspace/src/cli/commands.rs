@@ -237,11 +237,6 @@ fn service_patch(set: &ServiceSet) -> Result<ServicePatch, Failure> {
 fn health(options: &ServiceOptions, wanted: bool) -> Option<Health> {
     let rules = &options.health_rules;
     let health = Health {
-        interval: options.health_interval.clone(),
-        timeout: options.health_timeout.clone(),
-        rise: options.rise,
-        fall: options.fall,
-        port: options.health_port,
         fast_interval: rules.health_fast_interval.clone(),
         jitter: rules.health_jitter.clone(),
         max_flaps: rules.health_max_flaps,
@@ -250,6 +245,7 @@ fn health(options: &ServiceOptions, wanted: bool) -> Option<Health> {
         max_hold_down: rules.health_max_hold_down.clone(),
         max_ejected: rules.max_ejected,
         panic_threshold: rules.panic_threshold,
+        ..options.health.body()
     };
     (wanted || health != Health::default()).then_some(health)
 }

@@ -12,12 +12,23 @@ use super::{
 };
 use crate::{
     api::{Applied, Change, Checked, encode},
-    config::{ConfigError, Document},
+    config::{ConfigError, Document, Finding},
+    health::Rights,
 };
 
 pub(super) fn check(session: &Session, file: &Path) -> Result<String, Failure> {
     let document = read(file)?;
     let config = document.config()?;
+    // The file may be meant for another machine.
+    if let Err(ConfigError::Invalid { findings, .. }) = document.usable(&config, Rights::Assumed) {
+        for Finding { line, path, message } in findings {
+            let line = line.map(|line| format!(":{line}")).unwrap_or_default();
+            eprintln!(
+                "warning: {}{line}: {path}: {message}; lbd refuses the file where that is so",
+                document.path().display()
+            );
+        }
+    }
     let backends = config.services.iter().map(|service| service.backends.len()).sum();
     let checked = Checked { services: config.services.len(), backends };
     session.show(&checked, |checked| {

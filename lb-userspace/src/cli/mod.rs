@@ -6,6 +6,7 @@ mod config;
 mod doctor;
 mod drain;
 mod failure;
+mod health_args;
 mod import;
 mod render;
 mod run;

@@ -44,7 +44,7 @@ slots            101
 affinity prefix  24 bits
 SNAT addresses   10.0.0.2, 10.0.0.3
 on down          reselect
-health           every 2s, timeout 500ms, rise 2, fall 3, port 2525
+health           tcp every 2s, timeout 500ms, rise 2, fall 3, port 2525
 
 no backends; add one: `lbctl backend add mail NAME ADDRESS:PORT`
 ";

@@ -6,8 +6,11 @@ use std::path::{Path, PathBuf};
 
 use super::ConfigError;
 use super::edit::update;
+use super::error::Finding;
+use super::node::{Node, line_of};
 use super::parse::parse;
-use crate::model::{Config, Draft};
+use crate::health::{Probes, Rights, UnusableProbe};
+use crate::model::{Config, Draft, Path as Place};
 
 /// The text of a configuration file, as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +73,26 @@ impl Document {
         let document = self.parsed()?;
         parse(&self.text, &document)
             .map_err(|findings| ConfigError::Invalid { path: self.path.clone(), findings })
+    }
+
+    /// Looks up what the health checks of a configuration of this text need: certificates, keys, programs, users.
+    ///
+    /// # Errors
+    /// [`ConfigError::Invalid`] with everything that cannot be used on this machine.
+    pub fn usable(&self, config: &Config, rights: Rights) -> Result<Probes, ConfigError> {
+        let unusable = match Probes::prepare(&config.services, None, rights) {
+            Ok(probes) => return Ok(probes),
+            Err(unusable) => unusable,
+        };
+        let document = self.parsed()?;
+        let root = Node::Table(document.as_table(), Some(0..0));
+        let finding = |found: UnusableProbe| {
+            let path = Place::root().key("services").index(found.index).key("health").key(found.what.key);
+            let line = line_of(&self.text, &root.locate(&path));
+            Finding { line, path, message: found.what.to_string().trim_start().to_owned() }
+        };
+        let findings = unusable.into_iter().map(finding).collect();
+        Err(ConfigError::Invalid { path: self.path.clone(), findings })
     }
 
     pub(super) fn parsed(&self) -> Result<toml_edit::Document<&str>, ConfigError> {

@@ -3,7 +3,10 @@
 use super::parse::set;
 use super::reader::TableReader;
 use super::scalar;
-use crate::model::{Backend, DEFAULT_WEIGHT, Drain, HealthCheck, Service, ServiceAddress};
+use crate::model::{
+    Backend, DEFAULT_WEIGHT, Drain, Form, HealthCheck, Invalid, PROBE_KEYS, Probe, ProbeSettings, ProbeType,
+    Service, ServiceAddress, Setting,
+};
 
 /// A service without mistakes.
 pub(super) fn service(table: TableReader<'_>) -> Option<Service> {
@@ -24,7 +27,7 @@ pub(super) fn service(table: TableReader<'_>) -> Option<Service> {
     let on_down = table.value("on_down", &scalar::keyword("a policy"));
     let slow_start = table.value("slow_start", &scalar::duration());
     let backup_below = table.value("backup_below", &scalar::number());
-    let health = table.table("health").map(health);
+    let health = table.table("health").and_then(health);
     let backends: Vec<Option<Backend>> = table
         .tables("backends", "[[services.backends]]")
         .into_iter()
@@ -48,7 +51,7 @@ pub(super) fn service(table: TableReader<'_>) -> Option<Service> {
     service.filter(|_| report.count() == mistakes)
 }
 
-fn health(table: TableReader<'_>) -> HealthCheck {
+fn health(table: TableReader<'_>) -> Option<HealthCheck> {
     let mut check = HealthCheck::default();
     set(&mut check.interval, table.value("interval", &scalar::duration()));
     set(&mut check.timeout, table.value("timeout", &scalar::duration()));
@@ -63,8 +66,40 @@ fn health(table: TableReader<'_>) -> HealthCheck {
     set(&mut check.damping.max_hold, table.value("max_hold_down", &scalar::duration()));
     set(&mut check.max_ejected, table.value("max_ejected", &scalar::percentage()));
     set(&mut check.panic_threshold, table.value("panic_threshold", &scalar::percentage()));
+    let probe = probe(&table);
     table.end();
-    check
+    check.probe = probe?.into();
+    Some(check)
+}
+
+/// What belongs to the check's type. Keys of other types are told apart from unknown ones.
+fn probe(table: &TableReader<'_>) -> Option<Probe> {
+    let mistakes = table.report.count();
+    let probe_type: ProbeType = table.value("type", &scalar::keyword("a type of check")).unwrap_or_default();
+    let source = table.value("source", &scalar::address());
+    let mut settings = ProbeSettings::default();
+    for key in &PROBE_KEYS {
+        if !key.types.contains(&probe_type) && !table.has_other(key.name) {
+            continue;
+        }
+        let value = match key.form {
+            Form::Text => table.value(key.name, &scalar::setting()).map(Setting::Text),
+            Form::Flag => table.value(key.name, &scalar::flag()).map(Setting::Flag),
+            Form::List => table.list(key.name, &scalar::text()).map(Setting::List),
+        };
+        settings.set(key.name, value);
+    }
+    if table.report.count() > mistakes {
+        return None;
+    }
+    let found = match Probe::new(probe_type, source, &settings) {
+        Ok(probe) => return Some(probe),
+        Err(found) => found,
+    };
+    for Invalid { path, value, problem } in found {
+        table.wrong(&path, format!("{value} {problem}").trim_start().to_owned());
+    }
+    None
 }
 
 fn backend(table: TableReader<'_>, service_port: u16) -> Option<Backend> {

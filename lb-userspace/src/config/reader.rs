@@ -8,8 +8,7 @@ use toml_edit::TableLike;
 use super::error::Finding;
 use super::node::{Node, Span, line_of};
 use super::scalar::Kind;
-use crate::model::Path;
-use crate::model::nearest;
+use crate::model::{Path, Segment, nearest};
 
 /// What is wrong so far.
 pub(super) struct Report<'t> {
@@ -156,6 +155,25 @@ impl<'a> TableReader<'a> {
                 Vec::new()
             }
         }
+    }
+
+    /// Whether there is a key that does not belong here, and is reported by other means than [`Self::end`].
+    pub(super) fn has_other(&self, key: &'static str) -> bool {
+        self.table.contains_key(key)
+    }
+
+    /// Reports what is wrong with a key of this table, or with the lack of one.
+    pub(super) fn wrong(&self, key: &Path, message: String) {
+        let mut path = self.path.clone();
+        let mut span = self.span.clone();
+        for segment in key.segments() {
+            if let Segment::Key(key) = segment {
+                path = path.key(key);
+                let node = self.table.get(key).and_then(Node::of_item);
+                span = node.and_then(|node| node.span()).or(span);
+            }
+        }
+        self.report.add(path, &span, message);
     }
 
     /// Reports the keys that nobody asked for.

@@ -6,7 +6,8 @@ use toml_edit::{Array, Datetime, Value};
 
 use super::duration::format_duration;
 use crate::model::{
-    AdminState, Backend, DEFAULT_WEIGHT, Draft, HealthCheck, Keyword as _, Service, Timestamp,
+    AdminState, Backend, DEFAULT_WEIGHT, Draft, HealthCheck, Keyword as _, PROBE_KEYS, Service, Setting,
+    Timestamp,
 };
 
 /// A key below a table (one or two steps) and its value; `None`: the key is not there.
@@ -66,7 +67,8 @@ pub(super) fn health(check: &HealthCheck) -> Vec<Entry> {
     let damping = &check.damping;
     let duration = |duration| Some(Value::from(format_duration(duration)));
     let number = |number: i64| Some(Value::from(number));
-    vec![
+    let mut entries: Vec<Entry> = vec![
+        (&["type"], Some(check.probe.probe_type().as_str().into())),
         (&["interval"], Some(format_duration(check.interval).into())),
         (&["timeout"], Some(format_duration(check.timeout).into())),
         (&["rise"], Some(i64::from(check.rise).into())),
@@ -80,8 +82,28 @@ pub(super) fn health(check: &HealthCheck) -> Vec<Entry> {
         (&["max_hold_down"], duration(damping.max_hold)),
         (&["max_ejected"], number(check.max_ejected.into())),
         (&["panic_threshold"], number(check.panic_threshold.into())),
-    ]
+        (&["source"], check.probe.source.map(|source| source.to_string().into())),
+    ];
+    let settings = check.probe.settings();
+    let value = |setting: &Setting| match setting {
+        Setting::Text(text) => Value::from(text.as_str()),
+        Setting::Flag(flag) => Value::from(*flag),
+        Setting::List(texts) => list(texts),
+    };
+    entries.extend(PROBE_PATHS.iter().map(|path| (&path[..], settings.value(path[0]).map(value))));
+    entries
 }
+
+/// [`PROBE_KEYS`] as paths of one step.
+const PROBE_PATHS: [[&str; 1]; PROBE_KEYS.len()] = {
+    let mut paths = [[""]; PROBE_KEYS.len()];
+    let mut index = 0;
+    while index < paths.len() {
+        paths[index] = [PROBE_KEYS[index].name];
+        index += 1;
+    }
+    paths
+};
 
 /// The keys of a backend.
 pub(super) fn backend(backend: &Backend) -> Vec<Entry> {

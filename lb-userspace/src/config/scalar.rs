@@ -95,6 +95,22 @@ pub(super) fn timestamp() -> Kind<Timestamp> {
     })
 }
 
+pub(super) fn text() -> Kind<String> {
+    kind("a text", "a text in quotes", |value| value.as_str().map(str::to_owned))
+}
+
+/// A text, or a number that stands for itself.
+pub(super) fn setting() -> Kind<String> {
+    kind("a text", "a text in quotes", |value| match value.as_integer() {
+        Some(number) => Some(number.to_string()),
+        None => value.as_str().map(str::to_owned),
+    })
+}
+
+pub(super) fn flag() -> Kind<bool> {
+    kind("true or false", "one of them, without quotes", Value::as_bool)
+}
+
 pub(super) fn path() -> Kind<PathBuf> {
     kind("a path", "a path in quotes", |value| {
         value.as_str().filter(|text| !text.is_empty() && !text.contains('\0')).map(PathBuf::from)

@@ -7,6 +7,7 @@ use super::replace::{PREVIOUS, Replacement};
 use super::save::{self, means_the_same};
 use super::{ConfigError, Document, WriteError, notes};
 use crate::control::{self, Error, ErrorKind, Notes, Now, Staged, Store};
+use crate::health::Rights;
 use crate::model::Config;
 
 /// The configuration file. It is read anew for every change, so that what the operator wrote into it meanwhile (comments, order)
@@ -54,7 +55,11 @@ impl FileStore {
 
 impl Store for FileStore {
     fn load(&self) -> Result<Config, Error> {
-        Ok(Document::read(&self.path)?.config()?)
+        let document = Document::read(&self.path)?;
+        let config = document.config()?;
+        // Control looks it up again; here the error knows the line.
+        document.usable(&config, Rights::Needed)?;
+        Ok(config)
     }
 
     fn stage(&self, from: &Config, to: &Config) -> Result<Box<dyn Staged>, Error> {

@@ -8,8 +8,8 @@ use std::{
 
 use super::{Error, HealthRules, MAX_DRAIN};
 use crate::model::{
-    AdminState, Algorithm, Backend, BackendName, Draft, Drain, DrainEnd, HealthCheck, Mode, OnDown, Service,
-    ServiceName, Shared, Timestamp,
+    AdminState, Algorithm, Backend, BackendName, Draft, Drain, DrainEnd, HealthCheck, Invalid, Mode, OnDown,
+    ProbeSettings, ProbeType, Service, ServiceName, Shared, Timestamp,
 };
 
 /// A change of the desired state.
@@ -90,7 +90,7 @@ pub struct ServiceChange {
 }
 
 /// What changes of a health check.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HealthChange {
     /// No check any more.
     Remove,
@@ -108,6 +108,12 @@ pub enum HealthChange {
         port: Option<u16>,
         /// Everything about when, and what follows.
         rules: HealthRules,
+        /// What a probe does. Another type drops the settings that do not belong to it.
+        probe_type: Option<ProbeType>,
+        /// Where probes are sent from.
+        source: Option<IpAddr>,
+        /// Keys that belong to the type.
+        settings: ProbeSettings,
     },
 }
 
@@ -130,10 +136,7 @@ impl Edit {
     pub fn apply(&self, draft: &mut Draft, wall: Timestamp) -> Result<(), Error> {
         match self {
             Self::AddService(service) => add_service(draft, service),
-            Self::SetService { service, change } => {
-                change.apply(find_service(draft, service)?);
-                Ok(())
-            }
+            Self::SetService { service, change } => change.apply(find_service(draft, service)?),
             Self::RemoveService { service } => {
                 find_service(draft, service)?;
                 draft.services.retain(|other| other.name != *service);
@@ -202,7 +205,7 @@ impl fmt::Display for Edit {
 }
 
 impl ServiceChange {
-    fn apply(&self, service: &mut Service) {
+    fn apply(&self, service: &mut Service) -> Result<(), Error> {
         if let Some(mode) = self.mode {
             service.mode = mode;
             if mode == Mode::Nat {
@@ -227,26 +230,35 @@ impl ServiceChange {
         }
         service.slow_start = self.slow_start.unwrap_or(service.slow_start);
         service.backup_below = self.backup_below.unwrap_or(service.backup_below);
-        if let Some(change) = self.health {
-            service.health = change.apply(service.health.take());
+        if let Some(change) = &self.health {
+            service.health = change.apply(service.health.as_ref()).map_err(|found| {
+                super::invalid::within(&found, &format!("services[{}].health", service.name))
+            })?;
         }
+        Ok(())
     }
 }
 
 impl HealthChange {
     /// The check after the change.
-    #[must_use]
-    pub fn apply(self, current: Option<HealthCheck>) -> Option<HealthCheck> {
-        let Self::Set { interval, timeout, rise, fall, port, rules } = self else { return None };
-        let current = rules.apply(current.unwrap_or_default());
-        Some(HealthCheck {
+    ///
+    /// # Errors
+    /// The settings do not make a probe of the type; paths are from the table of the check.
+    pub fn apply(&self, current: Option<&HealthCheck>) -> Result<Option<HealthCheck>, Vec<Invalid>> {
+        let Self::Set { interval, timeout, rise, fall, port, rules, probe_type, source, settings } = self
+        else {
+            return Ok(None);
+        };
+        let current = rules.apply(current.cloned().unwrap_or_default());
+        Ok(Some(HealthCheck {
+            probe: current.probe.changed(*probe_type, *source, settings)?.into(),
             interval: interval.unwrap_or(current.interval),
             timeout: timeout.unwrap_or(current.timeout),
             rise: rise.unwrap_or(current.rise),
             fall: fall.unwrap_or(current.fall),
             port: port.or(current.port),
             ..current
-        })
+        }))
     }
 }
 

@@ -1,7 +1,10 @@
 //! What is wrong with a draft, as an error with names instead of positions: who edits by name does not know the positions.
 
 use super::{Error, ErrorKind};
-use crate::model::{Draft, InvalidDraft, Problem};
+use crate::{
+    health::UnusableProbe,
+    model::{Draft, Invalid, InvalidDraft, Problem},
+};
 
 /// The error of a draft that was edited. The first finding gives the path; all are in the message.
 pub(super) fn error(invalid: &InvalidDraft, draft: &Draft) -> Error {
@@ -18,6 +21,34 @@ pub(super) fn error(invalid: &InvalidDraft, draft: &Draft) -> Error {
         message.push_str(&format!("\n{other}"));
     }
     Error::new(kind, by_name(&first.path.to_string(), draft), by_name(message.trim_start(), draft))
+}
+
+/// The error of parts of a table, whose paths are from that table. The first finding gives the path; all are in the message.
+pub(crate) fn within(found: &[Invalid], table: &str) -> Error {
+    let path = |invalid: &Invalid| {
+        if table.is_empty() { invalid.path.to_string() } else { format!("{table}.{}", invalid.path) }
+    };
+    let Some((first, others)) = found.split_first() else { return Error::invalid(table, "invalid") };
+    let mut message = format!("{} {}", first.value, first.problem).trim_start().to_owned();
+    for other in others {
+        message.push_str(&format!(
+            "\n{}: {}",
+            path(other),
+            format!("{} {}", other.value, other.problem).trim_start()
+        ));
+    }
+    Error::invalid(path(first), message)
+}
+
+/// The error of probes that cannot be used here.
+pub(super) fn unusable(found: &[UnusableProbe]) -> Error {
+    let path = |found: &UnusableProbe| format!("services[{}].health.{}", found.service, found.what.key);
+    let Some((first, others)) = found.split_first() else { return Error::invalid("", "invalid") };
+    let mut message = first.what.to_string().trim_start().to_owned();
+    for other in others {
+        message.push_str(&format!("\n{}: {}", path(other), other.what));
+    }
+    Error::invalid(path(first), message)
 }
 
 /// `services[1].backends[0]` becomes `services[web].backends[b1]` wherever it occurs.

@@ -10,7 +10,7 @@ mod event;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod handle;
-mod invalid;
+pub(crate) mod invalid;
 mod now;
 mod owner;
 mod pools;

@@ -11,7 +11,7 @@ use super::{
     target::Target, view, view::Configs,
 };
 use crate::{
-    health::Pools,
+    health::{Files, Pools, Probes, Rights},
     maps::LbMaps,
     model::{Backend, Config, Finding, Health, HealthView, Service, Timestamp},
 };
@@ -34,6 +34,7 @@ pub struct Control {
     notes: Notes,
     /// When what was applied is taken back unless it is confirmed.
     confirm_at: Option<Instant>,
+    probes: Probes,
     /// Something was noted that is not planned yet.
     dirty: bool,
     /// Why the maps do not hold what they should.
@@ -66,6 +67,7 @@ impl Control {
             tracing::warn!(%error, "deadlines go by the wall clock");
             Notes::default()
         });
+        let probes = prepared(&config, None)?;
         let health = HealthView::default();
         let mut target = Target::adopt(maps, interfaces, random, config.limits)?;
         let pools = pools::next(&Pools::default(), &config, &health, &target, now.instant);
@@ -76,7 +78,7 @@ impl Control {
         let confirm_at = unconfirmed.map(|deadline| now.instant + deadline.remaining(&now));
         let waiting = confirm_at.zip(unconfirmed);
         let configs = Configs { started: &config, saved: &config, current: &config };
-        let both = (&health, &pools);
+        let both = (&health, &pools, &probes);
         let snapshot = Arc::new(view::snapshot(None, &configs, both, None, &target, &drains, waiting));
         let (started, saved) = (config.clone(), config.clone());
         Ok(Self {
@@ -90,6 +92,7 @@ impl Control {
             drains,
             notes,
             confirm_at,
+            probes,
             dirty: false,
             problem: None,
             snapshot,
@@ -170,7 +173,7 @@ impl Control {
             Persist::Runtime => None,
         };
         let commit = |_: &dyn Store| staged.map_or(Ok(()), Staged::commit);
-        self.adopt(current, saved, commit, now)?;
+        self.adopt(current, saved, Files::Kept, commit, now)?;
         let lasting = request.persist == Persist::File;
         tracing::info!(lasting, "done: {}", request.edit);
         tracing::debug!(edit = ?request.edit);
@@ -186,7 +189,8 @@ impl Control {
     fn reload(&mut self, now: &Now) -> Result<(), Error> {
         self.nothing_waits()?;
         let config = self.store.load()?;
-        self.adopt(config.clone(), config, |_| Ok(()), now)?;
+        // Certificates and keys are read again, the same paths or not.
+        self.adopt(config.clone(), config, Files::Read, |_| Ok(()), now)?;
         tracing::info!(services = self.current.services.len(), "configuration loaded");
         Ok(())
     }
@@ -216,9 +220,11 @@ impl Control {
         &mut self,
         current: Config,
         saved: Config,
+        files: Files,
         commit: impl FnOnce(&dyn Store) -> Result<(), Error>,
         now: &Now,
     ) -> Result<(), Error> {
+        let probes = prepared(&current, Some((&self.probes, files)))?;
         let health = view::health_that_holds(&self.health, &self.current, &current);
         let pools = pools::next(&self.pools, &current, &health, &self.target, now.instant);
         let applied = self.target.apply(&current, &health, &pools, now.instant);
@@ -233,6 +239,7 @@ impl Control {
         self.saved = saved;
         self.health = health;
         self.pools = pools;
+        self.probes = probes;
         self.dirty = false;
         self.follow_drains(now);
         self.reset_flows();
@@ -291,7 +298,7 @@ impl Control {
         let next = view::snapshot(
             Some(&self.snapshot),
             &configs,
-            (&self.health, &self.pools),
+            (&self.health, &self.pools, &self.probes),
             problem,
             &self.target,
             &self.drains,
@@ -304,6 +311,11 @@ impl Control {
             self.snapshot = Arc::new(Snapshot { generation, ..next });
         }
     }
+}
+
+/// The probes of a configuration; those that are not new are taken from `before`.
+fn prepared(config: &Config, before: Option<(&Probes, Files)>) -> Result<Probes, Error> {
+    Probes::prepare(&config.services, before, Rights::Needed).map_err(|found| invalid::unusable(&found))
 }
 
 /// A configuration after an edit at the time `wall`.

@@ -6,6 +6,7 @@ use lb_common::abi::BackendState;
 
 use super::DrainViews;
 use crate::{
+    health::Probes,
     model::{Backend, Config, Finding, Health, HealthView, Pool, Service, Share, Shared, Timestamp},
     reconcile::Statistics,
 };
@@ -35,6 +36,8 @@ pub struct Snapshot {
     pub wake_at: Option<Instant>,
     /// What reconciliation did so far; a change of this alone is not announced.
     pub reconciled: Statistics,
+    /// The prepared probes of the checked services.
+    pub probes: Probes,
     /// The health that `services` shows.
     pub(super) health: HealthView,
     /// Changes when ids may have.
@@ -86,6 +89,7 @@ impl Snapshot {
             confirm_until,
             wake_at,
             reconciled: _,
+            probes,
             health: _,
             renumbered: _,
         } = self;
@@ -99,6 +103,7 @@ impl Snapshot {
             && drains.iter().zip(&*other.drains).all(|(a, b)| a.0 == b.0 && a.1.is_like(b.1))
             && *confirm_until == other.confirm_until
             && *wake_at == other.wake_at
+            && probes.is(&other.probes)
     }
 
     /// Whether the figures that are not announced are the same.
@@ -109,7 +114,9 @@ impl Snapshot {
     /// Whether the same backends are to be checked in the same way as in another.
     #[must_use]
     pub fn has_checks_of(&self, other: &Self) -> bool {
-        self.renumbered == other.renumbered && self.config.services == other.config.services
+        self.renumbered == other.renumbered
+            && self.config.services == other.config.services
+            && self.probes.is(&other.probes)
     }
 
     /// The service of a name.

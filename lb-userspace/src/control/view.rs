@@ -6,7 +6,7 @@ use lb_common::abi::BackendState;
 
 use super::{BackendView, Deadline, ServiceView, Snapshot, drain::Drains, target::Target};
 use crate::{
-    health::Pools,
+    health::{Pools, Probes},
     model::{
         Backend, BackendName, Config, Draft, HealthView, Pool, Service, ServiceAddress, ServiceName, Shared,
     },
@@ -26,7 +26,7 @@ pub(super) struct Configs<'a> {
 pub(super) fn snapshot(
     before: Option<&Snapshot>,
     configs: &Configs<'_>,
-    (health, pools): (&HealthView, &Pools),
+    (health, pools, probes): (&HealthView, &Pools, &Probes),
     problem: Option<String>,
     target: &Target,
     drains: &Drains,
@@ -60,6 +60,7 @@ pub(super) fn snapshot(
         confirm_until: waiting.map(|(_, deadline)| deadline.wall),
         wake_at: [drains.next(), waiting.map(|(at, _)| at), pools.poll_timeout()].into_iter().flatten().min(),
         reconciled: target.statistics(),
+        probes: probes.clone(),
         health: health.clone(),
         renumbered,
     }

@@ -1,16 +1,19 @@
-//! Health checks: is a backend reachable?
+//! Health checks: is a backend fit to take flows?
 //!
-//! [`Checker`] decides when to probe and what the outcomes mean; it does no I/O and reads no clock. [`probe()`] does the I/O of
-//! one probe.
+//! [`Checker`] decides when to probe and what the outcomes mean; it does no I/O and reads no clock. [`Probes`] looks up what the
+//! probes of a configuration need, and a [`Prober`] does the I/O of one probe.
 
 mod checker;
 mod outcome;
 mod pool;
+mod prepared;
 mod probe;
-#[cfg(test)]
-mod tests;
+mod probes;
 
 pub use checker::{Checker, Command, Policy, ProbeId, Target};
 pub use outcome::Outcome;
 pub use pool::{Change, Pools};
-pub use probe::{close, probe};
+pub use prepared::{Prepared, Preparer, Rights, Unusable};
+use prepared::{ScriptUser, TlsClient};
+pub use probe::{MAX_BODY, MAX_SCRIPTS, Prober, Subject, close};
+pub use probes::{Files, Probes, UnusableProbe};

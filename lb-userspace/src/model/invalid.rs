@@ -55,6 +55,10 @@ pub enum Problem {
     Missing { why: &'static str, expected: &'static str },
     #[error("has no meaning {when}; expected it to be left out")]
     Meaningless { when: String },
+    #[error(
+        "belongs to a check of type {types}, and this one is of type {given}; expected another type, or the key left out"
+    )]
+    OtherType { types: String, given: &'static str },
     #[error("is 0, which only a service with port 0 may have; expected 1 to 65535")]
     PortZero,
     #[error("{what} are more than {limit} allows ({allowed}); raise it or remove some")]

@@ -31,10 +31,17 @@ pub use keyword::{Keyword, UnknownKeyword};
 pub use name::{BackendName, InterfaceName, NameError, ServiceName};
 pub use path::{Path, Segment};
 pub use pool::{Condition, Pool, Share, Standing};
-pub use probe::Probe;
+pub use probe::{
+    BodyMatch, ClientCertificate, DnsProbe, DnsTransport, Form, GrpcProbe, HttpProbe, PROBE_KEYS, Pattern,
+    Payload, PortUse, Probe, ProbeKey, ProbeKind, ProbeSettings, ProbeType, SCRIPT_USER, ScriptProbe,
+    Setting, StatusSet, TlsSettings, UdpExpect, UdpProbe,
+};
 pub use service::{
     DEFAULT_SLOTS, MAX_SLOTS, MAX_SNAT_ADDRESSES, Mode, OnDown, Protocol, Service, ServiceAddress,
 };
 pub use shared::Shared;
 pub use suggest::nearest;
 pub use timestamp::{Timestamp, TimestampError};
+
+#[cfg(test)]
+pub(crate) use probe::examples as probe_examples;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::{Algorithm, Backend, BackendName, HealthCheck, ServiceName, keyword::keyword};
+use super::{Algorithm, Backend, BackendName, HealthCheck, PortUse, ServiceName, keyword::keyword};
 
 /// Most slots of a service for which no number is given; a prime. See [`Service::slot_count`].
 pub const DEFAULT_SLOTS: u32 = 65_537;
@@ -172,14 +172,18 @@ impl Service {
         self.backends.iter_mut().find(|backend| backend.name == *name)
     }
 
-    /// The port that a backend's health check connects to; 0: there is none, which [`super::Draft::check`] refuses.
+    /// The port that a backend's health check goes to; `None`: it needs one and there is none, which [`super::Draft::check`]
+    /// refuses.
     #[must_use]
-    pub fn health_port(&self, check: &HealthCheck, backend: &Backend) -> u16 {
-        match (check.port, self.protocol) {
-            (Some(port), _) => port,
-            (None, Protocol::Tcp) => backend.port,
-            (None, Protocol::Udp) => 0,
-        }
+    pub fn health_port(&self, check: &HealthCheck, backend: &Backend) -> Option<u16> {
+        let own = match (check.probe.port_use(), self.protocol) {
+            (PortUse::None | PortUse::Optional, _) => return Some(check.port.unwrap_or(backend.port)),
+            (PortUse::Tcp, Protocol::Tcp) | (PortUse::Udp, Protocol::Udp) | (PortUse::Either, _) => {
+                backend.port
+            }
+            (PortUse::Tcp, Protocol::Udp) | (PortUse::Udp, Protocol::Tcp) => 0,
+        };
+        Some(check.port.unwrap_or(own)).filter(|port| *port != 0)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Runs the health checks.
 
-use std::{collections::HashMap, net::SocketAddr, sync::Arc};
+use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
     net::TcpStream,
@@ -11,7 +11,7 @@ use tokio::{
 use super::Clock;
 use crate::{
     control::{Event, Handle, Snapshot},
-    health::{Checker, Command, Outcome, Policy, ProbeId, Target, close, probe},
+    health::{Checker, Command, Outcome, Policy, ProbeId, Prober, Probes, Subject, Target, close},
     model::{AdminState, BackendName, Health, ServiceName},
 };
 
@@ -24,7 +24,7 @@ pub(super) async fn run(control: Handle, clock: Clock) {
     let mut snapshots = control.watch();
     let mut shown = Arc::clone(&snapshots.borrow_and_update());
     let mut checks = Checks::new(clock);
-    checks.checker.set_targets(clock.now(), targets(&shown));
+    checks.follow(&shown);
     loop {
         let due = checks.checker.poll_timeout();
         tokio::select! {
@@ -37,7 +37,7 @@ pub(super) async fn run(control: Handle, clock: Clock) {
             changed = update(&mut snapshots) => match changed {
                 Some(snapshot) => {
                     if !snapshot.has_checks_of(&shown) {
-                        checks.checker.set_targets(clock.now(), targets(&snapshot));
+                        checks.follow(&snapshot);
                     }
                     shown = snapshot;
                 }
@@ -61,15 +61,48 @@ async fn update(snapshots: &mut watch::Receiver<Arc<Snapshot>>) -> Option<Arc<Sn
 struct Checks {
     clock: Clock,
     checker: Checker<Key>,
+    prober: Prober,
+    prepared: Probes,
     probes: JoinSet<Done>,
     in_flight: HashMap<ProbeId, AbortHandle>,
+    /// Counts the probes.
+    started: u64,
 }
 
 impl Checks {
     fn new(clock: Clock) -> Self {
         // Two machines were not started in the same nanosecond: they do not probe a backend at the same moment.
         let checker = Checker::new(clock.now().as_nanos() as u64);
-        Self { clock, checker, probes: JoinSet::new(), in_flight: HashMap::new() }
+        Self {
+            clock,
+            checker,
+            prober: Prober::default(),
+            prepared: Probes::default(),
+            probes: JoinSet::new(),
+            in_flight: HashMap::new(),
+            started: 0,
+        }
+    }
+
+    /// Checks what a snapshot shows.
+    fn follow(&mut self, snapshot: &Snapshot) {
+        self.prepared = snapshot.probes.clone();
+        self.checker.set_targets(self.clock.now(), targets(snapshot));
+    }
+
+    fn start(&mut self, id: ProbeId, (service, backend, _): &Key, address: SocketAddr, limit: Duration) {
+        self.started += 1;
+        let (prober, number) = (self.prober.clone(), self.started);
+        let prepared = self.prepared.of(service).cloned();
+        let subject = Subject { service: service.to_string(), backend: backend.to_string(), address };
+        let task = self.probes.spawn(async move {
+            let (outcome, stream) = match prepared {
+                Some(prepared) => prober.probe(&prepared, &subject, limit, number).await,
+                None => (Outcome::NotTried("its service is not checked any more".into()), None),
+            };
+            (id, outcome, stream)
+        });
+        self.in_flight.insert(id, task);
     }
 
     fn finish(&mut self, (probe, outcome, stream): Done) {
@@ -85,12 +118,8 @@ impl Checks {
         let mut events = Vec::new();
         while let Some(command) = self.checker.poll_command() {
             match command {
-                Command::Start { probe: id, target: Target { address, probe: what, policy } } => {
-                    let task = self.probes.spawn(async move {
-                        let (outcome, stream) = probe(&what, address, policy.timeout).await;
-                        (id, outcome, stream)
-                    });
-                    self.in_flight.insert(id, task);
+                Command::Start { probe, key, target } => {
+                    self.start(probe, &key, target.address, target.policy.timeout);
                 }
                 Command::Cancel { probe } => {
                     if let Some(task) = self.in_flight.remove(&probe) {
@@ -115,9 +144,9 @@ impl Checks {
 }
 
 /// How long a backend may take to end a probe's connection.
-const LINGER: std::time::Duration = std::time::Duration::from_secs(1);
+const LINGER: Duration = Duration::from_secs(1);
 
-fn tell(backend: &str, health: Health, reason: &str, held: Option<std::time::Duration>) {
+fn tell(backend: &str, health: Health, reason: &str, held: Option<Duration>) {
     match (health, held.map(|held| held.as_secs())) {
         (Health::Down, Some(seconds)) => {
             tracing::warn!(backend, reason, seconds, "backend is down; held down, as it went down too often");
@@ -131,8 +160,8 @@ fn targets(snapshot: &Snapshot) -> Vec<(Key, Target)> {
     let checked = snapshot.backends().filter_map(|(service, backend)| {
         let check = service.desired.health.as_ref()?;
         let desired = &backend.desired;
-        let port = check.port.unwrap_or(desired.port);
-        if desired.state == AdminState::Disabled || port == 0 || backend.id == 0 {
+        let port = service.desired.health_port(check, desired)?;
+        if desired.state == AdminState::Disabled || backend.id == 0 {
             return None;
         }
         let policy = Policy {

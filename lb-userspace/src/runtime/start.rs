@@ -26,6 +26,7 @@ use crate::{
     config::{Document, FileStore},
     control::{self, Control, Handle},
     flows::FlowMaps,
+    health::Rights,
     loader::{self, LogLevel, PinDirectory, Program, Sizes},
     maps::{Counters, PinnedMaps},
     model::Config,
@@ -47,12 +48,15 @@ pub struct Options {
     pub discard_flows: bool,
 }
 
-/// Checks a configuration file.
+/// Checks a configuration file, and that there is what its health checks need.
 ///
 /// # Errors
 /// [`Failure::Config`].
 pub fn check(config: &Path) -> Result<Config, Failure> {
-    Ok(Document::read(config)?.config()?)
+    let document = Document::read(config)?;
+    let config = document.config()?;
+    document.usable(&config, Rights::Needed)?;
+    Ok(config)
 }
 
 /// Takes everything out that `lbd` with this configuration brought into the kernel.
@@ -60,7 +64,7 @@ pub fn check(config: &Path) -> Result<Config, Failure> {
 /// # Errors
 /// [`Failure::Config`], [`Failure::Loader`].
 pub fn detach(config: &Path) -> Result<(), Failure> {
-    Ok(loader::detach(&PinDirectory::new(&check(config)?.pin_directory))?)
+    Ok(loader::detach(&PinDirectory::new(&Document::read(config)?.config()?.pin_directory))?)
 }
 
 /// Brings everything that is pinned into the layout of an older version, for its `lbd` to take over.

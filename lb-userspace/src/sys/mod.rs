@@ -3,4 +3,5 @@
 pub mod bpf;
 pub mod clock;
 pub mod packet;
+pub mod process;
 pub mod readable;

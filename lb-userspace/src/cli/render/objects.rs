@@ -119,7 +119,8 @@ pub(in crate::cli) fn service(service: &Service, style: Style) -> String {
         |health| {
             let port = health.port.map_or_else(|| "the backend's".to_owned(), |port| port.to_string());
             format!(
-                "every {}, timeout {}, rise {}, fall {}, port {port}",
+                "{} every {}, timeout {}, rise {}, fall {}, port {port}",
+                health.probe_type.as_deref().unwrap_or("tcp"),
                 health.interval.as_deref().unwrap_or("-"),
                 health.timeout.as_deref().unwrap_or("-"),
                 health.rise.unwrap_or_default(),
@@ -128,6 +129,10 @@ pub(in crate::cli) fn service(service: &Service, style: Style) -> String {
         },
     );
     lines.push(("health", health));
+    let probe = service.health.as_ref().map(probe_settings).unwrap_or_default();
+    if !probe.is_empty() {
+        lines.push(("probe", probe));
+    }
     if let Some(rules) = service.health.as_ref().and_then(rules) {
         lines.push(("health rules", rules));
     }
@@ -165,6 +170,34 @@ fn rules(health: &Health) -> Option<String> {
         rules.push(format!("panic below {percent} %"));
     }
     (!rules.is_empty()).then(|| rules.join(", "))
+}
+
+/// What a health check does, as in the configuration file: `path = "/", ...`.
+fn probe_settings(health: &Health) -> String {
+    let common = Health {
+        interval: None,
+        timeout: None,
+        rise: None,
+        fall: None,
+        port: None,
+        fast_interval: None,
+        jitter: None,
+        max_flaps: None,
+        flap_window: None,
+        hold_down: None,
+        max_hold_down: None,
+        max_ejected: None,
+        panic_threshold: None,
+        probe_type: None,
+        ..health.clone()
+    };
+    // A body without maps whose keys are no texts has a JSON form.
+    let Ok(serde_json::Value::Object(settings)) = serde_json::to_value(&common) else { return String::new() };
+    let mut parts: Vec<String> = settings.iter().map(|(key, value)| format!("{key} = {value}")).collect();
+    if health.tls_verify == Some(false) {
+        parts.push("CERTIFICATES ARE NOT VERIFIED".to_owned());
+    }
+    parts.join(", ")
 }
 
 /// `lbctl backend list SERVICE`.

@@ -150,7 +150,7 @@ slots            65537
 affinity prefix  24 bits
 SNAT addresses   10.0.0.2, 10.0.0.3
 on down          reset
-health           every 1s, timeout 500ms, rise 2, fall 3, port the backend's
+health           tcp every 1s, timeout 500ms, rise 2, fall 3, port the backend's
 
 NAME   ADDRESS         WEIGHT  STATE   HEALTH
 web-1  10.0.0.11:8080     100  active  up

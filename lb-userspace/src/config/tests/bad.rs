@@ -172,12 +172,57 @@ const CASES: &[(&str, &str, &str)] = &[
         "timeout = \"2s\"",
         "18: services[0].health.timeout: 2s is longer than the interval (1s)",
     ),
+    (
+        "interval = \"1s\"",
+        "type = \"htp\"",
+        "18: services[0].health.type: \"htp\" is not a type of check; expected one of tcp, http, https, grpc, dns, udp, icmp, script",
+    ),
+    (
+        "interval = \"1s\"",
+        "type = \"tcp\"\npath = \"/\"",
+        "19: services[0].health.path: \"/\" belongs to a check of type http and https, and this one is of type tcp; expected another type",
+    ),
+    (
+        "interval = \"1s\"",
+        "type = \"http\"\nexpect_status = 700",
+        "19: services[0].health.expect_status: \"700\" is not a set of status codes",
+    ),
+    (
+        "interval = \"1s\"",
+        "type = \"https\"\ntls_verify = \"no\"",
+        "19: services[0].health.tls_verify: \"no\" is not true or false; expected one of them, without quotes",
+    ),
+    (
+        "interval = \"1s\"",
+        "type = \"script\"",
+        "17: services[0].health.script: missing: a check of type script runs it; expected the absolute path",
+    ),
+    (
+        "interval = \"1s\"",
+        "type = \"script\"\nscript = \"/x\"\nargs = [1]",
+        "20: services[0].health.args[0]: 1 is not a text; expected a text in quotes",
+    ),
+    (
+        "interval = \"1s\"",
+        "type = \"icmp\"\nport = 7",
+        "19: services[0].health.port: 7 has no meaning with type icmp",
+    ),
+    (
+        "interval = \"1s\"",
+        "type = \"udp\"\nsend = \"x\"",
+        "services[0].health.port: missing: a TCP service is checked over UDP; expected the port to send to",
+    ),
+    (
+        "interval = \"1s\"",
+        "source = \"fd00::1\"",
+        "18: services[0].health.source: fd00::1 is not of the VIP's family; expected an IPv4 address",
+    ),
     ("interval = \"1s\"", "rise = 0", "18: services[0].health.rise: 0 is not a number of probes"),
     ("interval = \"1s\"", "port = 0", "18: services[0].health.port: 0 is not a port; expected 1 to 65535"),
     (
         "interval = \"1s\"",
         "intervall = \"1s\"",
-        "18: services[0].health.intervall: unknown key; expected one of interval, timeout, rise, fall, port, fast_interval, jitter, max_flaps, flap_window, hold_down, max_hold_down, max_ejected, panic_threshold, perhaps `interval`",
+        "18: services[0].health.intervall: unknown key; expected one of interval, timeout, rise, fall, port, fast_interval, jitter, max_flaps, flap_window, hold_down, max_hold_down, max_ejected, panic_threshold, type, source, perhaps `interval`",
     ),
     (
         "\"tcp\"",

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::{EXAMPLE, config};
 use crate::model::{
-    AdminState, Algorithm, Draft, Drain, DrainEnd, HealthCheck, Mode, Protocol, SnatPorts, XdpMode,
+    AdminState, Algorithm, Draft, Drain, DrainEnd, HealthCheck, Keyword as _, Mode, PROBE_KEYS, ProbeType,
+    Protocol, SnatPorts, XdpMode,
 };
 
 #[test]
@@ -93,4 +94,31 @@ fn every_key_is_read() {
 fn a_backends_port_is_the_services_unless_given() {
     let text = EXAMPLE.replace("port = 8080\n", "");
     assert_eq!(config(&text).services[0].backends[0].port, 80);
+}
+
+#[test]
+fn the_health_checks_of_the_documentation_are_valid_and_of_every_type() {
+    let documentation = include_str!("../../../../docs/configuration.md");
+    let (before, backends) = EXAMPLE.split_once("[services.health]\ninterval = \"1s\"\n").unwrap();
+    let blocks = documentation.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let types: std::collections::BTreeSet<ProbeType> = blocks
+        .filter(|block| block.starts_with("[services.health]"))
+        .map(|block| {
+            config(&format!("{before}{block}{backends}")).services[0]
+                .health
+                .as_ref()
+                .unwrap()
+                .probe
+                .probe_type()
+        })
+        .collect();
+    assert_eq!(types.iter().copied().collect::<Vec<_>>(), ProbeType::ALL);
+}
+
+#[test]
+fn the_keys_of_a_check_are_in_the_documentation() {
+    let documentation = include_str!("../../../../docs/configuration.md");
+    for key in &PROBE_KEYS {
+        assert!(documentation.contains(&format!("`{}`", key.name)), "{}", key.name);
+    }
 }

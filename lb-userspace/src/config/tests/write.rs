@@ -10,8 +10,8 @@ use proptest::prelude::*;
 use super::{EXAMPLE, config, document};
 use crate::config::{Document, WriteError};
 use crate::model::{
-    AdminState, Algorithm, Backend, BackendName, Config, Draft, Drain, DrainEnd, HealthCheck, Mode, Protocol,
-    Service, ServiceAddress, ServiceName, Timestamp,
+    AdminState, Algorithm, Backend, BackendName, Config, Draft, Drain, DrainEnd, HealthCheck, Mode, PortUse,
+    Protocol, Service, ServiceAddress, ServiceName, Timestamp, probe_examples,
 };
 
 const COMMENTED: &str = r#"# Our balancer.
@@ -232,17 +232,22 @@ fn a_read_only_file_is_refused_with_the_way_out() {
 
 fn arbitrary_service(index: usize) -> impl Strategy<Value = Service> {
     (
-        any::<(bool, bool, bool)>(),
+        any::<(bool, bool)>(),
+        prop::option::of(prop::sample::select(probe_examples())),
         prop::sample::select(vec![Algorithm::Maglev, Algorithm::RoundRobin, Algorithm::SourceHash]),
         prop::collection::btree_map(0_u8..9, (any::<u16>(), 1_u16..5, 0_u8..3), 0..5),
     )
-        .prop_map(move |((full_nat, health, prefix), algorithm, backends)| {
+        .prop_map(move |((full_nat, prefix), probe, algorithm, backends)| {
             let address = format!("203.0.113.{index}").parse().unwrap();
             let at = ServiceAddress { address, protocol: Protocol::Tcp, port: 80 };
             let mut service = Service::new(ServiceName::new(format!("s{index}")).unwrap(), at);
             service.algorithm = algorithm;
             service.affinity_prefix = (prefix && algorithm == Algorithm::SourceHash).then_some(24);
-            service.health = health.then(HealthCheck::default);
+            service.health = probe.map(|probe| HealthCheck {
+                port: (probe.port_use() != PortUse::None).then_some(53),
+                probe: probe.into(),
+                ..HealthCheck::default()
+            });
             if full_nat {
                 service.mode = Mode::FullNat;
                 service.snat_addresses = vec!["192.0.2.1".parse().unwrap()];

@@ -5,6 +5,7 @@ use std::{mem, time::Duration};
 use super::Control;
 use crate::{
     control::{Deadline, Error, Notes, Now, Preview, Replacement, Unconfirmed, pools},
+    health::Files,
     model::Config,
 };
 
@@ -17,8 +18,9 @@ impl Control {
     /// What the maps hold, and what they would hold with another configuration.
     ///
     /// # Errors
-    /// It does not fit into the maps.
+    /// It does not fit into the maps, or a health check cannot be used on this machine.
     pub fn preview(&self, config: &Config, now: impl Into<Now>) -> Result<Preview, Error> {
+        super::prepared(config, Some((&self.probes, Files::Read)))?;
         let health = crate::control::view::health_that_holds(&self.health, &self.current, config);
         let pools = pools::next(&self.pools, config, &health, &self.target, now.into().instant);
         self.target.preview(config, &health, &pools)
@@ -43,7 +45,7 @@ impl Control {
             }
             staged.commit()
         };
-        if let Err(error) = self.adopt(config.clone(), config, commit, now) {
+        if let Err(error) = self.adopt(config.clone(), config, Files::Read, commit, now) {
             self.notes = before;
             self.write_notes();
             return Err(error);
@@ -73,7 +75,7 @@ impl Control {
     pub(super) fn roll_back(&mut self, now: &Now) -> Result<(), Error> {
         let Replacement { config, staged, .. } = self.store.stage_previous()?;
         let waiting = self.notes.unconfirmed.take();
-        if let Err(error) = self.adopt(config.clone(), config, |_| staged.commit(), now) {
+        if let Err(error) = self.adopt(config.clone(), config, Files::Read, |_| staged.commit(), now) {
             self.notes.unconfirmed = waiting;
             return Err(error);
         }

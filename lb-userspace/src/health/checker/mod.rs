@@ -70,6 +70,8 @@ pub enum Command<K> {
     Start {
         /// To be handed back with the outcome.
         probe: ProbeId,
+        /// Whose probe it is.
+        key: K,
         /// What to probe, and how.
         target: Target,
     },
@@ -268,7 +270,7 @@ impl<K: Clone + Ord> Checker<K> {
         let probe = ProbeId(self.last_probe);
         tracked.started = now;
         tracked.in_flight = Some(probe);
-        self.probes.insert(probe, key);
-        self.commands.push_back(Command::Start { probe, target: tracked.target.clone() });
+        self.probes.insert(probe, key.clone());
+        self.commands.push_back(Command::Start { probe, key, target: tracked.target.clone() });
     }
 }

@@ -8,7 +8,7 @@ use super::backends::check_backends;
 use super::{Found, within};
 use crate::model::{
     AddressKind, Algorithm, Damping, HealthCheck, Invalid, Keyword as _, Limits, MAX_SLOTS,
-    MAX_SNAT_ADDRESSES, Mode, Path, Problem, Protocol, Service, address_kind,
+    MAX_SNAT_ADDRESSES, Mode, Path, PortUse, Problem, Protocol, Service, address_kind,
 };
 
 /// Everything that is wrong with services, each given with its position in the configuration.
@@ -172,19 +172,38 @@ fn health(service: &Service, check: &HealthCheck, path: &Path, found: &mut Found
     found.range(path.key("panic_threshold"), check.panic_threshold, (0, 100), "a percentage");
     found.range(path.key("rise"), check.rise, (1, 1000), "a number of probes");
     found.range(path.key("fall"), check.fall, (1, 1000), "a number of probes");
-    match check.port {
-        Some(0) => {
-            found.range(path.key("port"), 0_u64, (1, 65_535), "a port");
+    health_port(service, check, path, found);
+    if let Some(source) = check.probe.source {
+        let path = path.key("source");
+        if unicast(source, || path.clone(), found) {
+            same_family(source, service.address, || path, found);
         }
-        None if service.protocol == Protocol::Udp => {
+    }
+}
+
+fn health_port(service: &Service, check: &HealthCheck, path: &Path, found: &mut Found) {
+    let (path, kind) = (path.key("port"), check.probe.probe_type());
+    match (check.port, check.probe.port_use()) {
+        (Some(0), _) => {
+            found.range(path, 0_u64, (1, 65_535), "a port");
+        }
+        (Some(port), PortUse::None) => {
+            found.add(path, port, Problem::Meaningless { when: format!("with type {kind}") });
+        }
+        (Some(_), _) | (None, PortUse::None | PortUse::Optional) => {}
+        (None, PortUse::Tcp) if service.protocol == Protocol::Udp => {
             let (why, expected) = ("a UDP service is checked over TCP", "the port to connect to");
-            found.add(path.key("port"), "", Problem::Missing { why, expected });
+            found.add(path, "", Problem::Missing { why, expected });
         }
-        None if service.backends.iter().any(|backend| backend.port == 0) => {
-            let (why, expected) = ("a backend has port 0", "the port to connect to");
-            found.add(path.key("port"), "", Problem::Missing { why, expected });
+        (None, PortUse::Udp) if service.protocol == Protocol::Tcp => {
+            let (why, expected) = ("a TCP service is checked over UDP", "the port to send to");
+            found.add(path, "", Problem::Missing { why, expected });
         }
-        _ => {}
+        (None, _) if service.backends.iter().any(|backend| backend.port == 0) => {
+            let (why, expected) = ("a backend has port 0", "the port to check");
+            found.add(path, "", Problem::Missing { why, expected });
+        }
+        (None, _) => {}
     }
 }
 

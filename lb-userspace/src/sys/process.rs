@@ -1,0 +1,58 @@
+//! Processes that run as somebody else, and their end.
+
+use std::io;
+use std::os::fd::{FromRawFd as _, OwnedFd};
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+
+use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
+use tokio::io::{Interest, unix::AsyncFd};
+
+/// Has a command run without any capability, and as a user and its group only if one is given. Changing to another user needs
+/// CAP_SETUID and CAP_SETGID; starting the command fails without.
+pub fn unprivileged(command: &mut Command, user: Option<(u32, u32)>) {
+    let change = move || {
+        if let Some((uid, gid)) = user {
+            let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+            setgroups(&[gid])?;
+            setresgid(gid, gid, gid)?;
+            setresuid(uid, uid, uid)?;
+        }
+        // Else they outlive both the change of user and execve(2).
+        nix::errno::Errno::result(
+            // SAFETY: no memory is passed.
+            unsafe { libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) },
+        )?;
+        Ok(())
+    };
+    // SAFETY: between fork and exec it makes system calls only, and allocates nothing.
+    unsafe { command.pre_exec(change) };
+}
+
+/// Tells when a process has ended, without waiting for it.
+#[derive(Debug)]
+pub struct ProcessEnd(AsyncFd<OwnedFd>);
+
+impl ProcessEnd {
+    /// The end of a child that was not waited for. Must be called in a tokio runtime.
+    ///
+    /// # Errors
+    /// What `pidfd_open(2)` says.
+    pub fn of(pid: u32) -> io::Result<Self> {
+        // SAFETY: no memory is passed.
+        let descriptor = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+        let descriptor = i32::try_from(nix::errno::Errno::result(descriptor)?).map_err(io::Error::other)?;
+        // SAFETY: it was opened just now, and is nobody else's.
+        let descriptor = unsafe { OwnedFd::from_raw_fd(descriptor) };
+        // SAFETY: an owned descriptor stays open and the same until it is dropped.
+        Ok(Self(unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) }?))
+    }
+
+    /// Returns once the process has ended.
+    ///
+    /// # Errors
+    /// The runtime is gone.
+    pub async fn wait(&self) -> io::Result<()> {
+        self.0.readable().await.map(drop)
+    }
+}
