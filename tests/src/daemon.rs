@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    os::unix::net::UnixStream,
+    os::unix::{fs::chown, net::UnixStream},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     time::Duration,
@@ -34,6 +34,8 @@ pub struct Daemon {
     netns: Netns,
     interfaces: usize,
     process: Option<Child>,
+    /// Words before its name.
+    wrapper: Vec<String>,
     directory: TempDir,
     bpffs: BpfFs,
 }
@@ -59,7 +61,7 @@ impl Daemon {
         let directory = temporary::directory("lbd")?;
         let bpffs = BpfFs::mount()?;
         let (interfaces, netns) = (config.interfaces.len(), netns.clone());
-        let daemon = Self { netns, interfaces, process: None, directory, bpffs };
+        let daemon = Self { netns, interfaces, process: None, wrapper: Vec::new(), directory, bpffs };
         let pins = daemon.pin_directory();
         let text = format!(
             "pin_directory = \"{}\"\n{config}\n[api]\nsocket = \"{}\"\n",
@@ -87,6 +89,29 @@ impl Daemon {
     pub fn start_with(&mut self, arguments: &[&str]) -> Result<()> {
         self.launch(arguments)?;
         self.wait_ready().with_context(|| format!("lbd is not ready; its log:\n{}", self.log()))
+    }
+
+    /// From now on `lbd` is started by these words, which end by becoming the program whose name follows, as `env` does.
+    pub fn run_with(&mut self, words: Vec<String>) {
+        self.wrapper = words;
+    }
+
+    /// As [`Self::run_with`], for words that change the user: a copy of the program and all files belong to that one.
+    ///
+    /// # Errors
+    ///
+    /// If the program cannot be copied or a file not given away.
+    pub fn run_as(&mut self, words: Vec<String>, user: u32) -> Result<()> {
+        self.wrapper = words;
+        let copy = self.path("lbd");
+        if !copy.exists() {
+            fs::copy(binary("lbd")?, &copy).context("cannot copy lbd")?;
+        }
+        for path in [self.directory.path(), &self.config_file(), &copy] {
+            chown(path, Some(user), Some(user))
+                .with_context(|| format!("cannot chown {}", path.display()))?;
+        }
+        Ok(())
     }
 
     /// Starts `lbd` and waits for nothing.
@@ -259,7 +284,16 @@ impl Daemon {
     }
 
     fn lbd(&self) -> Result<Command> {
-        let mut command = Command::new(binary("lbd")?);
+        let copy = self.path("lbd");
+        let program = if copy.exists() { copy } else { binary("lbd")? };
+        let mut command = match self.wrapper.split_first() {
+            None => Command::new(program),
+            Some((first, others)) => {
+                let mut command = Command::new(first);
+                command.args(others).arg(program);
+                command
+            }
+        };
         command.arg("--config").arg(self.config_file()).stdin(Stdio::null());
         Ok(command)
     }

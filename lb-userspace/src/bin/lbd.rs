@@ -47,11 +47,10 @@ struct Args {
 /// Exit status when the configuration is wrong; 1 is everything else.
 const EXIT_CONFIG: u8 = 2;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let args = Args::parse();
     init_log();
-    match act(args).await {
+    match act(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("lbd: {failure}");
@@ -60,7 +59,7 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn act(args: Args) -> Result<(), Failure> {
+fn act(args: Args) -> Result<(), Failure> {
     if args.check {
         let config = check(&args.config)?;
         println!("{}: valid, {} services", args.config.display(), config.services.len());
@@ -75,7 +74,7 @@ async fn act(args: Args) -> Result<(), Failure> {
         return Ok(());
     }
     let Args { config, object, data_path_log, discard_flows, .. } = args;
-    run(&Options { config, object, data_path_log, discard_flows }).await
+    run(&Options { config, object, data_path_log, discard_flows })
 }
 
 /// Logs to standard error; `RUST_LOG` chooses what.

@@ -15,6 +15,7 @@ use nix::{
     sys::{
         stat::{major, minor},
         statfs::{BPF_FS_MAGIC, statfs},
+        statvfs::{FsFlags, statvfs},
     },
 };
 
@@ -95,7 +96,7 @@ impl PinDirectory {
     /// Makes the directory, on a BPF file system that is mounted at its usual place if it is missing there.
     ///
     /// # Errors
-    /// [`LoaderError::NotBpfFs`], [`LoaderError::Mount`] or [`LoaderError::Path`].
+    /// [`LoaderError::NotBpfFs`], [`LoaderError::Mount`], [`LoaderError::ReadOnly`] or [`LoaderError::Path`].
     pub fn create(&self) -> Result<(), LoaderError> {
         if !on_bpf_fs(&self.root)? {
             if !self.root.starts_with(USUAL_MOUNT_POINT) {
@@ -104,7 +105,13 @@ impl PinDirectory {
             }
             mount_bpf_fs(Path::new(USUAL_MOUNT_POINT))?;
         }
-        fs::create_dir_all(&self.root).map_err(LoaderError::path(&self.root, "create this directory"))
+        fs::create_dir_all(&self.root).map_err(LoaderError::path(&self.root, "create this directory"))?;
+        let mounted = statvfs(&self.root)
+            .map_err(|errno| LoaderError::path(&self.root, "examine this directory")(errno.into()))?;
+        if mounted.flags().contains(FsFlags::ST_RDONLY) {
+            return Err(LoaderError::ReadOnly { directory: self.root.clone() });
+        }
+        Ok(())
     }
 
     /// Takes the lock on the directory, which exists.

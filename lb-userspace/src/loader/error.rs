@@ -18,6 +18,10 @@ pub enum LoaderError {
     Mount { path: PathBuf, error: io::Error },
     #[error("another lbd{holder} uses {directory}: stop it first, or give this one another pin_directory")]
     Locked { directory: PathBuf, holder: Holder },
+    #[error(
+        "pin_directory {directory} is on a read-only file system; make it writable: mount -o remount,rw <mount point>"
+    )]
+    ReadOnly { directory: PathBuf },
     #[error("{path}: cannot {action}: {error}")]
     Path { path: PathBuf, action: &'static str, error: io::Error },
     #[error("{path}: cannot read the BPF object: {error}")]

@@ -2,6 +2,7 @@
 
 use std::{io, net::SocketAddr};
 
+use super::privileges::Missing;
 use crate::{
     api::SocketError, config::ConfigError, control, loader::LoaderError, maps::MapError, net::NetError,
 };
@@ -45,6 +46,20 @@ pub enum Failure {
         /// What the system said.
         error: io::Error,
     },
+    /// The process may not do what the daemon must.
+    #[error(
+        "lbd needs {0}: start it as root, by its systemd unit, or as a user who has them \
+         (`setpriv --ambient-caps +bpf,+perfmon,+net_admin,+net_raw`)"
+    )]
+    Capabilities(Missing),
+    /// The process has its capabilities in a user namespace of its own.
+    #[error(
+        "lbd runs in a user namespace, whose capabilities do not count for bpf(2): start it outside of it"
+    )]
+    UserNamespace,
+    /// The system does not take privileges back.
+    #[error("cannot give up privileges that lbd does not need: {0}")]
+    Privileges(#[from] caps::errors::CapsError),
     /// A part of the daemon ended by itself.
     #[error("{0} ended unexpectedly; forwarding goes on, start lbd again")]
     Ended(&'static str),

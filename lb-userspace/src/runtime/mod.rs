@@ -14,6 +14,7 @@ mod neighbours;
 mod network;
 mod notify;
 mod observe;
+mod privileges;
 mod resets;
 mod signals;
 mod start;

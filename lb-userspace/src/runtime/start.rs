@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, runtime::Builder};
 
 use super::{
     Clock, Failure,
@@ -18,7 +18,9 @@ use super::{
     data::Data,
     limits,
     network::Network,
-    notify, signals,
+    notify,
+    privileges::Privileges,
+    signals,
     tasks::{self, Parts},
 };
 use crate::{
@@ -79,13 +81,29 @@ pub fn prepare_downgrade(config: &Path, version: u32) -> Result<(), Failure> {
 ///
 /// # Errors
 /// [`Failure`].
-pub async fn run(options: &Options) -> Result<(), Failure> {
-    let (clock, started) = (Clock, Clock.now());
+pub fn run(options: &Options) -> Result<(), Failure> {
     let store = FileStore::new(&options.config);
-    if let Err(error) = store.recover(&clock.moment()) {
+    if let Err(error) = store.recover(&Clock.moment()) {
         tracing::error!(%error, "whether a configuration waits to be confirmed is not known");
     }
     let config = check(&options.config)?;
+    let privileges = Privileges::check()?;
+    let of_threads = privileges.clone();
+    let runtime = Builder::new_multi_thread()
+        .enable_all()
+        .on_thread_start(move || of_threads.limit_thread())
+        .build()
+        .map_err(Failure::system("start threads"))?;
+    runtime.block_on(daemon(options, config, store, &privileges))
+}
+
+async fn daemon(
+    options: &Options,
+    config: Config,
+    store: FileStore,
+    privileges: &Privileges,
+) -> Result<(), Failure> {
+    let (clock, started) = (Clock, Clock.now());
     limits::allow_many_files();
     let directory = PinDirectory::new(&config.pin_directory);
     directory.create()?;
@@ -93,6 +111,7 @@ pub async fn run(options: &Options) -> Result<(), Failure> {
     // All that can be refused comes before anything is changed.
     let socket = Socket::bind(&config.api_socket)?;
     let metrics = listen(config.metrics_listen).await?;
+    privileges.limit()?;
     let network = Network::open().await?;
     let wanted = Attacher::planned(&config, &network.view)?;
 

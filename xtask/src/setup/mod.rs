@@ -94,6 +94,7 @@ const PROGRAMS: &[Program] = &[
     Program { name: "bpftool", packages: &["bpftool"], level: Level::Network },
     Program { name: "tshark", packages: &["tshark"], level: Level::Network },
     Program { name: "xz", packages: &["xz-utils"], level: Level::Network },
+    Program { name: "systemd-analyze", packages: &["systemd"], level: Level::Network },
     Program { name: "nginx", packages: &["nginx-light"], level: Level::Network },
     Program { name: "keepalived", packages: &["keepalived"], level: Level::Network },
     Program { name: "qemu-system-x86_64", packages: &["qemu-system-x86"], level: Level::Guest },
