@@ -214,7 +214,7 @@ fn ends(scene: &Scene) -> Vec<Case> {
     let other = scene.with_backend(second, SERVERS, second);
     let case = |what: &str| {
         taken_out(scene, what, BackendState::Disabled)
-            .change(|tables| leave_to_second(tables))
+            .change(leave_to_second)
             .then(vec![from_client(scene, ACK)])
     };
     vec![
@@ -294,7 +294,7 @@ fn datagrams(scene: &Scene) -> Vec<Case> {
     OUT.into_iter()
         .map(|state| {
             taken_out(scene, &format!("a datagram goes to another backend once its own is {state:?}"), state)
-                .change(|tables| leave_to_second(tables))
+                .change(leave_to_second)
                 .then(vec![scene.returns(&scene.answer(0)), other.forwards(&scene.request(0))])
                 .fact(Fact::Backend(Tier::Embryonic, scene.forward(), BACKEND + 1))
                 .fact(Fact::Count(2, 0))
