@@ -1,5 +1,7 @@
 //! Drains, and whole configurations, under connections that live.
 
+#![allow(clippy::unwrap_used, reason = "what is shared by tests may panic as they do")]
+
 use std::{fs, time::Duration};
 
 use lb_tests::{

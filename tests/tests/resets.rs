@@ -1,5 +1,7 @@
 //! Real connections to a backend that is taken out: both ends are told, idle ones too.
 
+#![allow(clippy::unwrap_used, reason = "what is shared by tests may panic as they do")]
+
 use std::{
     io::{ErrorKind, Read, Write},
     net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream},

@@ -8,7 +8,7 @@ use anyhow::Result;
 use lb_tests::topology::Family;
 
 use crate::{
-    finding::{Findings, Plot, Point, Row, Target},
+    finding::{Findings, Plot, Point, Target},
     live::{
         contest::{Contest, Figure},
         way::Way,
