@@ -14,7 +14,7 @@ use axum::{
 use schemars::{JsonSchema, Schema};
 use serde::de::DeserializeOwned;
 
-use super::{error::ApiError, object::Object, openapi::may_fail};
+use super::{error::ApiError, object::Object, openapi::may_fail, seats::Progress};
 
 /// The names in a path.
 pub(super) struct Names<T>(pub(super) T);
@@ -130,7 +130,13 @@ fn describe_body(context: &mut GenContext, operation: &mut Operation, media_type
 }
 
 async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, ApiError> {
-    Bytes::from_request(request, state).await.map_err(|error| match error.status() {
+    let progress = request.extensions().get::<Progress>().cloned();
+    let bytes = Bytes::from_request(request, state).await;
+    // Only a whole request keeps its connection from making room for others.
+    if let Some(progress) = progress {
+        progress.busy();
+    }
+    bytes.map_err(|error| match error.status() {
         StatusCode::PAYLOAD_TOO_LARGE => ApiError::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "too-large",

@@ -2,6 +2,7 @@
 //!
 //! Handlers read snapshots and send requests to control; they never touch maps or files.
 
+mod access;
 mod answer;
 mod client;
 mod configuration;
@@ -10,11 +11,13 @@ mod data;
 mod error;
 mod extract;
 mod handlers;
+mod local;
 mod object;
 mod openapi;
 mod probe;
 mod router;
 mod schema;
+mod seats;
 mod server;
 mod socket;
 mod traffic;
@@ -27,8 +30,8 @@ pub(crate) mod tests;
 pub use client::{Client, ClientError, encode};
 pub use data::{Counters, DataError, DataSource, FlowCount, FlowFilter, FlowList, FlowRecord};
 pub use error::{ErrorBody, ErrorDetail};
+pub use local::Local;
 pub use router::{Api, router};
-pub use server::serve;
 pub use socket::{Socket, SocketError};
 pub use traffic::{
     BackendFlows, BackendStats, Drop, Flow, FlowTotals, Flows, InterfaceTraffic, ServiceStats, Stats, Traffic,

@@ -8,6 +8,7 @@ use aide::axum::{
 };
 use axum::{
     Router,
+    body::HttpBody as _,
     extract::{DefaultBodyLimit, Request},
     http::{Method, StatusCode, Uri},
     middleware::{self, Next},
@@ -20,6 +21,7 @@ use super::{
     error::ApiError,
     handlers as on,
     openapi::{self, about, about_failing, changes},
+    seats::Progress,
 };
 use crate::control::Handle;
 
@@ -181,6 +183,18 @@ async fn no_such_method(method: Method, uri: Uri) -> ApiError {
 }
 
 async fn bounded(request: Request, next: Next) -> Response {
+    let progress = request.extensions().get::<Progress>().cloned();
+    if let Some(progress) = progress.as_ref().filter(|_| request.body().is_end_stream()) {
+        progress.busy();
+    }
+    let response = within_limit(request, next).await;
+    if let Some(progress) = progress {
+        progress.idle();
+    }
+    response
+}
+
+async fn within_limit(request: Request, next: Next) -> Response {
     tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await.unwrap_or_else(|_| {
         let message = format!(
             "not done within {} s; a change that was asked for may still be made: look before trying again",

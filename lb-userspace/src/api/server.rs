@@ -1,70 +1,104 @@
 //! Serves the API: bounded in connections, time and size.
 
-use std::{future::Future, pin::pin, sync::Arc, time::Duration};
+use std::{future::Future, io, pin::pin, time::Duration};
 
 use axum::Router;
-use hyper::server::conn::http1;
+use hyper::{
+    Request,
+    body::Incoming,
+    server::conn::http1,
+    service::{Service as _, service_fn},
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use tokio::{net::UnixStream, sync::Semaphore, task::JoinSet, time};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    task::JoinSet,
+    time,
+};
 
-use super::socket::Socket;
+use super::seats::{Seat, Seats};
 
-/// Connections served at once; further ones wait.
-const CONNECTIONS: usize = 64;
+/// Connections of a listener at once. A new one takes the place of the one that was idle for the longest time.
+pub(super) const CONNECTIONS: usize = 128;
 /// Longest wait for a request's header, also on a connection that is kept.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest life of a connection.
 const CONNECTION_LIFE: Duration = Duration::from_secs(120);
+/// Room for a request's header, and for what is read ahead of a body.
+const BUFFER_BYTES: usize = 64 << 10;
 /// Pause after a failure to accept (no file descriptors left).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long requests may still run after `shutdown`.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// Serves until `shutdown` is done; requests under way get two seconds more. The socket's file is gone afterwards.
-pub async fn serve(socket: Socket, router: Router, shutdown: impl Future<Output = ()>) {
+/// A way in.
+pub(super) trait Door: Send + Sync {
+    /// Who came in.
+    type Visitor: Send;
+
+    /// Waits for somebody.
+    fn accept(&self) -> impl Future<Output = io::Result<Self::Visitor>> + Send;
+
+    /// The seats for such a visitor.
+    fn seats(&self, visitor: &Self::Visitor) -> &Seats;
+
+    /// Serves a visitor to the end.
+    fn serve(&self, visitor: Self::Visitor, seat: Seat) -> impl Future<Output = ()> + Send + 'static;
+}
+
+/// Serves until `shutdown` is done; requests under way get two seconds more. A socket's file is gone afterwards.
+pub(super) async fn serve(door: impl Door, shutdown: impl Future<Output = ()>) {
     let mut shutdown = pin!(shutdown);
     let mut connections = JoinSet::new();
-    let permits = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
-        let accept = async {
-            let permit = Arc::clone(&permits).acquire_owned().await;
-            (permit, socket.listener.accept().await)
+        while connections.try_join_next().is_some() {}
+        let accepted = async {
+            let visitor = door.accept().await?;
+            let seat = door.seats(&visitor).take().await;
+            Ok::<_, io::Error>((visitor, seat))
         };
         tokio::select! {
             () = &mut shutdown => break,
-            Some(_) = connections.join_next() => {}
-            (permit, accepted) = accept => match (permit, accepted) {
-                (Ok(permit), Ok((stream, _))) => {
-                    let router = router.clone();
-                    connections.spawn(async move {
-                        connection(stream, router).await;
-                        drop(permit);
-                    });
-                }
-                (_, Err(error)) => {
+            accepted = accepted => match accepted {
+                Ok((visitor, seat)) => drop(connections.spawn(door.serve(visitor, seat))),
+                Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection to the API");
                     time::sleep(ACCEPT_PAUSE).await;
                 }
-                (Err(_), _) => break,
             },
         }
     }
-    drop(socket);
+    drop(door);
     let finish = async { while connections.join_next().await.is_some() {} };
     let _ = time::timeout(GRACE, finish).await;
 }
 
-async fn connection(stream: UnixStream, router: Router) {
+/// Serves HTTP on a connection until its end, or until its seat is needed.
+pub(super) async fn connection(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    router: Router,
+    seat: &Seat,
+) {
+    let progress = seat.progress();
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(progress.clone());
+        router.call(request)
+    });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-    match time::timeout(CONNECTION_LIFE, served).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!(%error, "connection to the API"),
-        Err(_) => tracing::debug!("a connection to the API was open for too long"),
+        .max_buf_size(BUFFER_BYTES)
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::select! {
+        () = seat.evicted() => tracing::debug!("an idle connection to the API made room for a new one"),
+        served = time::timeout(CONNECTION_LIFE, served) => match served {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "connection to the API"),
+            Err(_) => tracing::debug!("a connection to the API was open for too long"),
+        },
     }
 }

@@ -3,13 +3,16 @@
 use std::{
     fs, io,
     os::unix::{
-        fs::{FileTypeExt, MetadataExt, PermissionsExt},
+        fs::{FileTypeExt, MetadataExt, PermissionsExt, chown},
         net::{UnixListener as StdListener, UnixStream},
     },
     path::{Path, PathBuf},
 };
 
+use nix::unistd::Gid;
 use tokio::net::UnixListener;
+
+use super::access::{Access, GroupError};
 
 /// Mode of the socket: its owner and its group may use the API.
 const MODE: u32 = 0o660;
@@ -18,6 +21,7 @@ const MODE: u32 = 0o660;
 #[derive(Debug)]
 pub struct Socket {
     pub(super) listener: UnixListener,
+    pub(super) access: Access,
     path: PathBuf,
     inode: u64,
 }
@@ -31,6 +35,9 @@ pub enum SocketError {
     /// Something else is there.
     #[error("{0}: is not a socket; remove it, or set `api.socket` to another path")]
     NotASocket(PathBuf),
+    /// The group that may use it is not there.
+    #[error(transparent)]
+    Group(#[from] GroupError),
     /// The system refused.
     #[error("{path}: {action}: {source}; check `api.socket` and the rights on its directory")]
     Io {
@@ -44,11 +51,13 @@ pub enum SocketError {
 }
 
 impl Socket {
-    /// Makes the socket, its directory too, in place of one that nobody serves any more. Needs a tokio runtime.
+    /// Makes the socket, its directory too, in place of one that nobody serves any more. It belongs to `group`, or to `lb` if there is
+    /// such a group. Needs a tokio runtime.
     ///
     /// # Errors
     /// See [`SocketError`].
-    pub fn bind(path: &Path) -> Result<Self, SocketError> {
+    pub fn bind(path: &Path, group: Option<&str>) -> Result<Self, SocketError> {
+        let access = Access::new(group)?;
         let failed = |action| move |source| SocketError::Io { path: path.to_owned(), action, source };
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).map_err(failed("making its directory"))?;
@@ -59,7 +68,8 @@ impl Socket {
         let staged = path.with_file_name(format!(".{}", std::process::id()));
         remove_if_there(&staged).map_err(failed("removing the remains of an earlier start"))?;
         let listener = StdListener::bind(&staged).map_err(failed("making the socket"))?;
-        let moved = fs::set_permissions(&staged, fs::Permissions::from_mode(MODE))
+        let moved = give(&staged, access.group, group.is_some())
+            .and_then(|()| fs::set_permissions(&staged, fs::Permissions::from_mode(MODE)))
             .and_then(|()| fs::rename(&staged, path))
             .and_then(|()| fs::symlink_metadata(path));
         let inode = match moved {
@@ -67,14 +77,14 @@ impl Socket {
             Err(source) => {
                 // The first error is the one to tell.
                 let _ = fs::remove_file(&staged);
-                return Err(failed("setting its mode and name")(source));
+                return Err(failed("setting its group, mode and name")(source));
             }
         };
         let listener = listener
             .set_nonblocking(true)
             .and_then(|()| UnixListener::from_std(listener))
             .map_err(failed("listening"))?;
-        Ok(Self { listener, path: path.to_owned(), inode })
+        Ok(Self { listener, access, path: path.to_owned(), inode })
     }
 }
 
@@ -84,6 +94,18 @@ impl Drop for Socket {
         if fs::symlink_metadata(&self.path).is_ok_and(|metadata| metadata.ino() == self.inode) {
             let _ = fs::remove_file(&self.path);
         }
+    }
+}
+
+/// Gives a socket to a group. Where nobody asked for that, it may fail: root can use the socket all the same.
+fn give(path: &Path, group: Option<Gid>, wanted: bool) -> io::Result<()> {
+    let Some(group) = group else { return Ok(()) };
+    match chown(path, None, Some(group.as_raw())) {
+        Err(error) if !wanted => {
+            tracing::warn!(%error, "the API's socket cannot be given to the group `lb`: only root can use it");
+            Ok(())
+        }
+        outcome => outcome,
     }
 }
 
@@ -122,7 +144,7 @@ mod tests {
     async fn the_socket_has_its_mode_and_goes_with_its_owner() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("run/lb/lbd.sock");
-        let socket = Socket::bind(&path).unwrap();
+        let socket = Socket::bind(&path, None).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
         drop(socket);
         assert!(!path.exists());
@@ -132,8 +154,8 @@ mod tests {
     async fn a_live_socket_is_refused() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("lbd.sock");
-        let _socket = Socket::bind(&path).unwrap();
-        let error = Socket::bind(&path).unwrap_err();
+        let _socket = Socket::bind(&path, None).unwrap();
+        let error = Socket::bind(&path, None).unwrap_err();
         assert!(matches!(error, SocketError::Live(_)), "{error}");
     }
 
@@ -143,7 +165,7 @@ mod tests {
         let path = directory.path().join("lbd.sock");
         drop(StdListener::bind(&path).unwrap());
         assert!(path.exists());
-        let _socket = Socket::bind(&path).unwrap();
+        let _socket = Socket::bind(&path, None).unwrap();
         UnixStream::connect(&path).unwrap();
     }
 
@@ -152,7 +174,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("lbd.sock");
         fs::write(&path, "precious").unwrap();
-        let error = Socket::bind(&path).unwrap_err();
+        let error = Socket::bind(&path, None).unwrap_err();
         assert!(matches!(error, SocketError::NotASocket(_)), "{error}");
         assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
     }
@@ -161,9 +183,9 @@ mod tests {
     async fn a_successor_keeps_its_socket_when_the_predecessor_ends() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("lbd.sock");
-        let first = Socket::bind(&path).unwrap();
+        let first = Socket::bind(&path, None).unwrap();
         fs::remove_file(&path).unwrap();
-        let _second = Socket::bind(&path).unwrap();
+        let _second = Socket::bind(&path, None).unwrap();
         drop(first);
         UnixStream::connect(&path).unwrap();
     }

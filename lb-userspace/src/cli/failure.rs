@@ -17,7 +17,7 @@ pub enum Exit {
     NotFound = 3,
     /// It contradicts what is there.
     Conflict = 4,
-    /// The daemon cannot be reached.
+    /// The daemon cannot be reached, or does not serve this user.
     Unreachable = 5,
     /// Nothing failed, but the answer is no: files differ, flows are left.
     Negative = 6,
@@ -56,6 +56,7 @@ impl From<ClientError> for Failure {
             ClientError::Refused { status, .. } => match *status {
                 StatusCode::NOT_FOUND => Exit::NotFound,
                 StatusCode::CONFLICT => Exit::Conflict,
+                StatusCode::FORBIDDEN => Exit::Unreachable,
                 status if status.is_client_error() => Exit::Invalid,
                 _ => Exit::General,
             },

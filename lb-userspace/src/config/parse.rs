@@ -49,6 +49,7 @@ fn read(root: &TableReader<'_>, draft: &mut Draft) -> Vec<(usize, Service)> {
     draft.seed = root.value("seed", &scalar::seed());
     if let Some(api) = root.table("api") {
         set(&mut draft.api_socket, api.value("socket", &scalar::path()));
+        draft.api_group = api.value("group", &scalar::group());
         api.end();
     }
     if let Some(metrics) = root.table("metrics") {

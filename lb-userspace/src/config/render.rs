@@ -25,6 +25,7 @@ pub(super) fn top(draft: &Draft) -> Vec<Entry> {
         (&["pin_directory"], Some(draft.pin_directory.to_string_lossy().into_owned().into())),
         (&["seed"], draft.seed.map(|seed| Value::from(seed.cast_signed()))),
         (&["api", "socket"], Some(draft.api_socket.to_string_lossy().into_owned().into())),
+        (&["api", "group"], draft.api_group.as_deref().map(Value::from)),
         (&["metrics", "listen"], Some(listen.into())),
         (&["limits", "connections_v4"], number(limits.connections_v4)),
         (&["limits", "connections_v6"], number(limits.connections_v6)),

@@ -117,6 +117,12 @@ pub(super) fn path() -> Kind<PathBuf> {
     })
 }
 
+pub(super) fn group() -> Kind<String> {
+    kind("the name of a group", "one such as \"lb\"", |value| {
+        value.as_str().filter(|name| !name.is_empty() && !name.contains([':', '/', '\0'])).map(str::to_owned)
+    })
+}
+
 /// An address and port to listen on; `None` for nowhere.
 pub(super) fn listen() -> Kind<Option<SocketAddr>> {
     let expected = "one such as \"127.0.0.1:9464\" or \"[::1]:9464\", or \"\" for none";

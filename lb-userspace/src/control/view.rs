@@ -71,6 +71,7 @@ fn restart_needed(started: &Draft, current: &Draft) -> Vec<&'static str> {
     [
         ("pin_directory", started.pin_directory != current.pin_directory),
         ("api.socket", started.api_socket != current.api_socket),
+        ("api.group", started.api_group != current.api_group),
         ("metrics.listen", started.metrics_listen != current.metrics_listen),
         ("limits", started.limits != current.limits),
     ]

@@ -112,6 +112,8 @@ pub struct Draft {
     pub seed: Option<u64>,
     /// Unix socket of the API.
     pub api_socket: PathBuf,
+    /// Group whose members may use it; `None`: `lb` if there is one.
+    pub api_group: Option<String>,
     /// Where `/metrics` is served; `None`: nowhere.
     pub metrics_listen: Option<SocketAddr>,
     /// Sizes of the maps.
@@ -132,6 +134,7 @@ impl Default for Draft {
             pin_directory: PathBuf::from("/sys/fs/bpf/lb"),
             seed: None,
             api_socket: PathBuf::from("/run/lb/lbd.sock"),
+            api_group: None,
             metrics_listen: Some(SocketAddr::from(([127, 0, 0, 1], 9464))),
             limits: Limits::default(),
             timeouts: Timeouts::default(),

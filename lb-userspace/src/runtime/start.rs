@@ -109,7 +109,7 @@ async fn daemon(
     directory.create()?;
     let _lock = directory.lock()?;
     // All that can be refused comes before anything is changed.
-    let socket = Socket::bind(&config.api_socket)?;
+    let socket = Socket::bind(&config.api_socket, config.api_group.as_deref())?;
     let metrics = listen(config.metrics_listen).await?;
     privileges.limit()?;
     let network = Network::open().await?;

@@ -20,7 +20,7 @@ use super::{
     notify, observe,
 };
 use crate::{
-    api::{self, Api, Socket},
+    api::{self, Api, Local, Socket},
     control::Handle,
     metrics,
     sys::readable::{self, LogReader},
@@ -83,7 +83,7 @@ pub(super) fn start(parts: Parts) -> Result<Tasks, Failure> {
         tasks.serve("the metrics", metrics::serve(listener, source, stopped(tasks.stop.subscribe())));
     }
     let router = api::router(Api { control, data, config_file });
-    tasks.serve("the API", api::serve(socket, router, stopped(tasks.stop.subscribe())));
+    tasks.serve("the API", Local::new(socket, router).serve(stopped(tasks.stop.subscribe())));
     Ok(tasks)
 }
 

@@ -3,5 +3,6 @@
 pub mod bpf;
 pub mod clock;
 pub mod packet;
+pub mod peer;
 pub mod process;
 pub mod readable;

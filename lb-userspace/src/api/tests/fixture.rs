@@ -23,7 +23,7 @@ use tokio::{net::UnixStream, sync::oneshot, task::JoinHandle};
 use crate::{
     api::{
         Api, Client, ClientError, Counters, DataError, DataSource, FlowCount, FlowFilter, FlowList,
-        FlowRecord, Interface, InterfaceTraffic, Socket, Traffic, router, serve,
+        FlowRecord, Interface, InterfaceTraffic, Local, Socket, Traffic, router,
     },
     control::{
         Handle,
@@ -56,9 +56,9 @@ impl Daemon {
             data: Arc::new(FakeData),
             config_file: "/etc/lb/lb.toml".to_owned(),
         };
-        let socket = Socket::bind(&path).unwrap();
+        let socket = Socket::bind(&path, None).unwrap();
         let (stop, stopped) = oneshot::channel();
-        let served = tokio::spawn(serve(socket, router(api), async {
+        let served = tokio::spawn(Local::new(socket, router(api)).serve(async {
             let _ = stopped.await;
         }));
         Self {
