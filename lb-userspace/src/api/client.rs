@@ -1,24 +1,23 @@
-//! The client's side of the API: HTTP over the Unix socket.
+//! The client's side of the API: HTTP over the Unix socket, or over TCP.
 
-use std::{
-    fmt::Display,
-    io,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{fmt::Display, time::Duration};
 
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{
-    Method, Request, StatusCode,
-    body::Bytes,
+    Method, Request, Response, StatusCode,
+    body::{Bytes, Incoming},
     client::conn::http1,
     header::{CONTENT_TYPE, HOST},
 };
 use hyper_util::rt::TokioIo;
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::net::UnixStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::error::{ErrorBody, ErrorDetail};
+use super::{
+    error::{ErrorBody, ErrorDetail},
+    tls,
+    way::{self, Server},
+};
 use crate::control::told;
 
 /// Longest wait for an answer. Longer than the daemon's own limit, so that its error is the one that is seen.
@@ -29,20 +28,15 @@ const ANSWER_LIMIT: usize = 256 << 20;
 /// A client of the API. Each call is a connection of its own.
 #[derive(Clone, Debug)]
 pub struct Client {
-    socket: PathBuf,
+    server: Server,
 }
 
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The daemon cannot be reached.
-    #[error("{}", unreachable(socket, source))]
-    Connect {
-        /// The socket.
-        socket: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    #[error("{0}")]
+    Connect(String),
     /// The daemon refused.
     #[error("{}", told(&detail.path, &detail.message))]
     Refused {
@@ -52,26 +46,29 @@ pub enum ClientError {
         detail: ErrorDetail,
     },
     /// The connection broke or the answer makes no sense.
-    #[error("{}: {message}; see the log of `lbd`", socket.display())]
+    #[error("{server}: {message}; see the log of `lbd`")]
     Protocol {
-        /// The socket.
-        socket: PathBuf,
+        /// The server.
+        server: String,
         /// What happened.
         message: String,
     },
 }
 
 impl Client {
-    /// A client of the daemon behind a socket. Nothing is opened yet.
+    /// A client of the daemon behind a Unix socket, or at a TCP port. Nothing is opened yet.
     #[must_use]
-    pub fn new(socket: impl Into<PathBuf>) -> Self {
-        Self { socket: socket.into() }
+    pub fn new(server: impl Into<Server>) -> Self {
+        Self { server: server.into() }
     }
 
-    /// The socket.
+    /// The Unix socket; `None` for a daemon at a TCP port.
     #[must_use]
-    pub fn socket(&self) -> &Path {
-        &self.socket
+    pub fn socket(&self) -> Option<&std::path::Path> {
+        match &self.server {
+            Server::Socket(path) => Some(path),
+            Server::Tcp(_) => None,
+        }
     }
 
     /// `GET`.
@@ -125,27 +122,61 @@ impl Client {
     }
 
     async fn exchange(&self, method: Method, path: &str, body: Bytes) -> Result<Bytes, ClientError> {
-        let connect = |source| ClientError::Connect { socket: self.socket.clone(), source };
-        let stream = UnixStream::connect(&self.socket).await.map_err(connect)?;
-        let (mut sender, connection) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(|error| self.protocol(error))?;
-        let connection = tokio::spawn(connection);
         let request = Request::builder()
             .method(method)
             .uri(path)
-            .header(HOST, "localhost")
+            .header(HOST, self.server.host())
             .header(CONTENT_TYPE, "application/json")
             .body(Full::new(body))
             .map_err(|error| self.protocol(error))?;
-        let answer = sender.send_request(request).await.map_err(|error| self.protocol(error))?;
+        match &self.server {
+            Server::Socket(path) => {
+                let stream = way::local(path).await.map_err(ClientError::Connect)?;
+                self.request(stream, request).await
+            }
+            Server::Tcp(remote) => match remote.tls() {
+                None => self.request(remote.connect().await.map_err(ClientError::Connect)?, request).await,
+                Some(tls) => {
+                    let stream = remote.connect_tls(tls).await.map_err(ClientError::Connect)?;
+                    self.request(stream, request).await
+                }
+            },
+        }
+    }
+
+    async fn request(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Bytes, ClientError> {
+        let (mut sender, connection) =
+            http1::handshake(TokioIo::new(stream)).await.map_err(|error| self.protocol(error))?;
+        let connection = tokio::spawn(connection);
+        let answer = sender.send_request(request).await.map_err(|error| self.broken(&error))?;
+        let answer = self.answer(answer).await;
+        connection.abort();
+        answer
+    }
+
+    async fn answer(&self, answer: Response<Incoming>) -> Result<Bytes, ClientError> {
         let status = answer.status();
         let body = Limited::new(answer.into_body(), ANSWER_LIMIT)
             .collect()
             .await
             .map_err(|error| self.protocol(error))?
             .to_bytes();
-        connection.abort();
         if status.is_success() { Ok(body) } else { Err(self.refused(status, &body)) }
+    }
+
+    /// A server that does not like our certificate says so only after the handshake (RFC 8446 §4.4.2.4).
+    fn broken(&self, error: &hyper::Error) -> ClientError {
+        match tls::reason(error) {
+            Some(reason) => ClientError::Connect(format!(
+                "{}: {reason}; are --ca, --cert and --key the right ones?",
+                self.server
+            )),
+            None => self.protocol(error),
+        }
     }
 
     fn refused(&self, status: StatusCode, body: &[u8]) -> ClientError {
@@ -156,7 +187,7 @@ impl Client {
     }
 
     fn protocol(&self, message: impl Display) -> ClientError {
-        ClientError::Protocol { socket: self.socket.clone(), message: format!("{message}") }
+        ClientError::Protocol { server: self.server.to_string(), message: format!("{message}") }
     }
 }
 
@@ -167,23 +198,6 @@ pub fn encode(text: &str) -> String {
     text.bytes()
         .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
         .collect()
-}
-
-fn unreachable(socket: &Path, source: &io::Error) -> String {
-    let socket = socket.display();
-    match source.kind() {
-        io::ErrorKind::NotFound => format!(
-            "{socket}: no such socket; `lbd` is not running (start it: `lbd --config /etc/lb/lb.toml`), or it uses another \
-             socket (name it: `--socket PATH` or LB_SOCKET)"
-        ),
-        io::ErrorKind::ConnectionRefused => format!(
-            "{socket}: nobody listens; `lbd` has ended without cleaning up (start it: `lbd --config /etc/lb/lb.toml`)"
-        ),
-        io::ErrorKind::PermissionDenied => {
-            format!("{socket}: permission denied; run this as root or as a member of the socket's group")
-        }
-        _ => format!("{socket}: {source}"),
-    }
 }
 
 #[cfg(test)]

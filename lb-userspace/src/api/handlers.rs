@@ -12,6 +12,7 @@ use super::{
     data::{DataError, DataSource, FlowFilter},
     error::ApiError,
     extract::{Body, Names, Params, Text},
+    resolve,
     router::Api,
     schema::Address,
     traffic::{Drop, FlowTotals, Flows, Stats},
@@ -23,9 +24,7 @@ use super::{
 };
 use crate::{
     config::Document,
-    control::{
-        Edit, Error, ErrorKind, Persist, Request, ServiceView, Snapshot, unknown_backend, unknown_service,
-    },
+    control::{Edit, Error, ErrorKind, Persist, Request, ServiceView, Snapshot},
     health::Rights,
     model::{BackendName, ServiceName},
 };
@@ -37,16 +36,16 @@ const FLOWS_MAX: usize = 100_000;
 /// The names in the path of a service.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct ServicePath {
-    /// Name of the service.
+    /// Name of the service, or its address: `203.0.113.10:80/tcp`.
     service: String,
 }
 
 /// The names in the path of a backend.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct BackendPath {
-    /// Name of the service.
+    /// Name of the service, or its address: `203.0.113.10:80/tcp`.
     service: String,
-    /// Name of the backend.
+    /// Name of the backend, or its address: `10.0.0.11:8080`.
     backend: String,
 }
 
@@ -235,14 +234,12 @@ fn flow_filter(snapshot: &Snapshot, params: &FlowParams) -> Result<FlowFilter, A
     Ok(FlowFilter { service: service.map(|service| service.id), backends, client, limit })
 }
 
-/// Ids of the backends of a name, in one service or in all.
+/// Ids of the backends of a name or an address, in one service or in all.
 fn backends_named(snapshot: &Snapshot, service: Option<&ServiceView>, name: &str) -> Result<Vec<u32>, Error> {
     if let Some(service) = service {
-        let found = service.backend(name).ok_or_else(|| unknown_backend(&service.desired, name))?;
-        return Ok(vec![found.id]);
+        return Ok(vec![resolve::backend(service, name)?.id]);
     }
-    let named = snapshot.backends().filter(|(_, backend)| backend.desired.name.as_str() == name);
-    let ids: Vec<u32> = named.map(|(_, backend)| backend.id).collect();
+    let ids: Vec<u32> = resolve::backends(snapshot, name).iter().map(|backend| backend.id).collect();
     if ids.is_empty() {
         let known: Vec<&str> =
             snapshot.backends().map(|(_, backend)| backend.desired.name.as_str()).collect();
@@ -306,7 +303,7 @@ fn moment<'a>(api: &Api, snapshot: &'a Snapshot) -> Moment<'a> {
 }
 
 fn find_service<'a>(snapshot: &'a Snapshot, name: &str) -> Result<&'a ServiceView, Error> {
-    snapshot.service(name).ok_or_else(|| unknown_service(name, &snapshot.config.services))
+    resolve::service(snapshot, name)
 }
 
 fn find_backend(
@@ -316,20 +313,16 @@ fn find_backend(
     moment: &Moment<'_>,
 ) -> Result<Backend, Error> {
     let service = find_service(snapshot, service)?;
-    let found = service.backend(name).ok_or_else(|| unknown_backend(&service.desired, name))?;
+    let found = resolve::backend(service, name)?;
     Ok(view::backend(service, found, moment))
 }
 
-/// The name if it is that of a service; what is no name at all is an unknown service, too.
 fn service_name(snapshot: &Snapshot, name: &str) -> Result<ServiceName, Error> {
-    ServiceName::new(name).map_err(|_| unknown_service(name, &snapshot.config.services))
+    Ok(find_service(snapshot, name)?.desired.name.clone())
 }
 
 fn backend_name(snapshot: &Snapshot, service: &str, name: &str) -> Result<(ServiceName, BackendName), Error> {
-    let service_name = service_name(snapshot, service)?;
-    let backend_name = BackendName::new(name).map_err(|_| match snapshot.service(service) {
-        Some(service) => unknown_backend(&service.desired, name),
-        None => unknown_service(service, &snapshot.config.services),
-    })?;
-    Ok((service_name, backend_name))
+    let service = find_service(snapshot, service)?;
+    let backend = resolve::backend(service, name)?;
+    Ok((service.desired.name.clone(), backend.desired.name.clone()))
 }

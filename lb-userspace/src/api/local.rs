@@ -1,20 +1,14 @@
 //! The way in by the Unix socket: only those come in who may.
 
-use std::{
-    io,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::io;
 
 use axum::{Router, http::StatusCode, routing::any};
-use tokio::{net::UnixStream, time};
+use tokio::net::UnixStream;
 
 use super::{
     access::Peer,
     error::ApiError,
+    quiet::Quiet,
     seats::{Seat, Seats},
     server::{CONNECTIONS, Door, connection, serve},
     socket::Socket,
@@ -22,8 +16,6 @@ use super::{
 
 /// Connections at once of those who may not come in; they get an explanation.
 const STRANGERS: usize = 8;
-/// Between two lines of the log about strangers.
-const QUIET: Duration = Duration::from_secs(1);
 
 /// The Unix socket with those who come in by it.
 #[derive(Debug)]
@@ -33,7 +25,7 @@ pub struct Local {
     refusal: Router,
     seats: Seats,
     strangers: Seats,
-    told: Arc<AtomicBool>,
+    quiet: Quiet,
 }
 
 /// Somebody who connected, and whether they may use the API.
@@ -53,7 +45,7 @@ impl Local {
             refusal: Router::new().fallback(any(refused)),
             seats: Seats::new(CONNECTIONS),
             strangers: Seats::new(STRANGERS),
-            told: Arc::default(),
+            quiet: Quiet::default(),
         }
     }
 
@@ -63,15 +55,13 @@ impl Local {
     }
 
     fn tell(&self, peer: &Peer) {
-        if self.told.swap(true, Ordering::Relaxed) {
-            return;
-        }
         let (uid, pid) = (peer.uid.as_raw(), peer.pid);
-        tracing::warn!(uid, pid, "refused a connection to the API: neither root nor a member of the group");
-        let told = Arc::clone(&self.told);
-        tokio::spawn(async move {
-            time::sleep(QUIET).await;
-            told.store(false, Ordering::Relaxed);
+        self.quiet.say(|| {
+            tracing::warn!(
+                uid,
+                pid,
+                "refused a connection to the API: neither root nor a member of the group"
+            );
         });
     }
 }

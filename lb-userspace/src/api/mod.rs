@@ -15,14 +15,19 @@ mod local;
 mod object;
 mod openapi;
 mod probe;
+mod quiet;
+mod remote;
+mod resolve;
 mod router;
 mod schema;
 mod seats;
 mod server;
 mod socket;
+mod tls;
 mod traffic;
 mod types;
 mod view;
+mod way;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -31,8 +36,10 @@ pub use client::{Client, ClientError, encode};
 pub use data::{Counters, DataError, DataSource, FlowCount, FlowFilter, FlowList, FlowRecord};
 pub use error::{ErrorBody, ErrorDetail};
 pub use local::Local;
+pub use remote::{Port, PortError, Remote};
 pub use router::{Api, router};
 pub use socket::{Socket, SocketError};
+pub use tls::TlsError;
 pub use traffic::{
     BackendFlows, BackendStats, Drop, Flow, FlowTotals, Flows, InterfaceTraffic, ServiceStats, Stats, Traffic,
 };
@@ -40,3 +47,4 @@ pub use types::{
     Applied, Backend, BackendPatch, BackendTotals, Change, Checked, Drain, DriftCount, FlowImpact, Health,
     Interface, KeyChange, NewBackend, NewDrain, NewService, Repaired, Service, ServicePatch, Status,
 };
+pub use way::{Server, Url};

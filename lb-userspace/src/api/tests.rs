@@ -7,3 +7,4 @@ mod figures;
 pub(crate) mod fixture;
 mod limits;
 mod schemathesis;
+mod tls;

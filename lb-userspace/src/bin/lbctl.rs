@@ -3,11 +3,16 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use lb_userspace::cli::{Args, run};
+use lb_userspace::cli::{Args, complete, run};
+
+fn main() -> ExitCode {
+    complete();
+    act(Args::parse())
+}
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    match run(Args::parse()).await {
+async fn act(args: Args) -> ExitCode {
+    match run(args).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             if !failure.message.is_empty() {

@@ -1,12 +1,13 @@
 //! `lbd`: the daemon of the load balancer.
 
 use std::{
-    io::{IsTerminal, stderr},
+    io::{IsTerminal, stderr, stdout},
     path::PathBuf,
     process::ExitCode,
 };
 
-use clap::Parser;
+use clap::{CommandFactory as _, Parser};
+use clap_mangen::Man;
 use lb_userspace::{
     loader::LogLevel,
     runtime::{Failure, Options, check, detach, prepare_downgrade, run},
@@ -42,6 +43,9 @@ struct Args {
     /// A BPF object to use instead of the built-in one
     #[arg(long, value_name = "FILE", env = "LBD_OBJECT")]
     object: Option<PathBuf>,
+    /// Print the manual page, and end
+    #[arg(long, conflicts_with_all = ["check", "detach"])]
+    man: bool,
 }
 
 /// Exit status when the configuration is wrong; 1 is everything else.
@@ -60,6 +64,10 @@ fn main() -> ExitCode {
 }
 
 fn act(args: Args) -> Result<(), Failure> {
+    if args.man {
+        let page = Man::new(Args::command()).section("8").manual("lb");
+        return page.render(&mut stdout()).map_err(Failure::Output);
+    }
     if args.check {
         let config = check(&args.config)?;
         println!("{}: valid, {} services", args.config.display(), config.services.len());

@@ -10,20 +10,39 @@ use clap::{
     builder::{NonEmptyStringValueParser, PossibleValuesParser},
 };
 
+use clap_complete::engine::ArgValueCandidates;
+
+use super::complete;
 use super::health_args::HealthOptions;
+use crate::api::Url;
 use crate::import::Format;
 use crate::model::{AdminState, Algorithm, DrainEnd, InterfaceName, Keyword, Mode, OnDown, Protocol};
 
 /// Control and look at `lbd`, the layer 4 load balancer.
-#[derive(Debug, Parser)]
+#[derive(Clone, Debug, Parser)]
 #[command(name = "lbctl", version, arg_required_else_help = true, after_help = EXIT_CODES)]
 pub struct Args {
     /// Unix socket of `lbd`.
     #[arg(long, global = true, help_heading = EVERYWHERE, env = "LB_SOCKET", value_name = "PATH", default_value = "/run/lb/lbd.sock")]
     pub socket: PathBuf,
-    /// Tables for people, or the API's JSON for programs.
+    /// URL of an lbd elsewhere instead of the socket, such as https://192.0.2.1:9465.
+    #[arg(long, global = true, help_heading = EVERYWHERE, env = "LB_SERVER", value_name = "URL")]
+    pub server: Option<Url>,
+    /// Authority that signed the certificate of --server (PEM).
+    #[arg(long, global = true, help_heading = EVERYWHERE, env = "LB_CA", value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+    /// Certificate to show to --server (PEM).
+    #[arg(long, global = true, help_heading = EVERYWHERE, env = "LB_CERT", value_name = "FILE")]
+    pub cert: Option<PathBuf>,
+    /// Private key of --cert (PEM).
+    #[arg(long, global = true, help_heading = EVERYWHERE, env = "LB_KEY", value_name = "FILE")]
+    pub key: Option<PathBuf>,
+    /// Tables for people, wide ones with more columns, or the API's JSON for programs.
     #[arg(short, long, global = true, help_heading = EVERYWHERE, value_enum, default_value_t, value_name = "FORMAT")]
     pub output: Output,
+    /// Show it again and again, every so many seconds (2 if not given): in place on a terminal, as lines with -o json.
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub watch: Option<u64>,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -39,12 +58,42 @@ pub enum Output {
     /// Aligned columns.
     #[default]
     Table,
+    /// Aligned columns, more of them.
+    Wide,
     /// JSON.
     Json,
 }
 
+/// A shell that completes commands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    /// Bash.
+    Bash,
+    /// Z shell.
+    Zsh,
+    /// Fish.
+    Fish,
+    /// Elvish.
+    Elvish,
+    /// PowerShell.
+    Powershell,
+}
+
+impl Shell {
+    /// As it is given.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Bash => "bash",
+            Self::Zsh => "zsh",
+            Self::Fish => "fish",
+            Self::Elvish => "elvish",
+            Self::Powershell => "powershell",
+        }
+    }
+}
+
 /// What to do.
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     /// Show what lbd is doing.
     Status,
@@ -72,15 +121,21 @@ pub enum Command {
     ///
     /// Works with and without lbd, and changes nothing. Ends with 1 if there is an error. docs/doctor.md lists what is looked at.
     Doctor(DoctorArgs),
-    /// Print completions for a shell.
+    /// Print completions for a shell, with the names that lbd knows: `source <(lbctl completions bash)`.
     Completions {
         /// The shell.
-        shell: clap_complete::Shell,
+        shell: Shell,
+    },
+    /// Print the manual page of lbctl.
+    Man {
+        /// Write a page for each command into this directory instead.
+        #[arg(value_name = "DIRECTORY")]
+        directory: Option<PathBuf>,
     },
 }
 
 /// What to do with services.
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub enum ServiceCommand {
     /// List services.
     #[command(visible_alias = "ls")]
@@ -105,20 +160,20 @@ pub enum ServiceCommand {
 }
 
 /// A service by its name.
-#[derive(Debug, ClapArgs)]
+#[derive(Clone, Debug, ClapArgs)]
 pub struct ServiceArg {
-    /// Name of the service.
-    #[arg(value_name = "SERVICE", value_parser = NonEmptyStringValueParser::new())]
+    /// Name of the service, or its address: 203.0.113.10:80/tcp, 203.0.113.10:80 or 203.0.113.10 if only one has it.
+    #[arg(value_name = "SERVICE", value_parser = NonEmptyStringValueParser::new(), add = ArgValueCandidates::new(complete::services))]
     pub service: String,
 }
 
 /// A backend by its service's name and its own.
-#[derive(Debug, ClapArgs)]
+#[derive(Clone, Debug, ClapArgs)]
 pub struct BackendArg {
     #[command(flatten)]
     pub service: ServiceArg,
-    /// Name of the backend.
-    #[arg(value_name = "BACKEND", value_parser = NonEmptyStringValueParser::new())]
+    /// Name of the backend, or its address: 10.0.0.11:8080, or 10.0.0.11 if only one has it.
+    #[arg(value_name = "BACKEND", value_parser = NonEmptyStringValueParser::new(), add = ArgValueCandidates::new(complete::backends))]
     pub backend: String,
 }
 
@@ -131,7 +186,7 @@ pub struct ChangeArgs {
 }
 
 /// `service add`.
-#[derive(Debug, ClapArgs)]
+#[derive(Clone, Debug, ClapArgs)]
 pub struct ServiceAdd {
     #[command(flatten)]
     pub service: ServiceArg,
@@ -154,7 +209,7 @@ pub struct ServiceAdd {
 }
 
 /// `service set`.
-#[derive(Debug, ClapArgs)]
+#[derive(Clone, Debug, ClapArgs)]
 pub struct ServiceSet {
     #[command(flatten)]
     pub service: ServiceArg,
@@ -171,7 +226,7 @@ pub struct ServiceSet {
 }
 
 /// What `service add` and `service set` have in common.
-#[derive(Debug, ClapArgs)]
+#[derive(Clone, Debug, ClapArgs)]
 pub struct ServiceOptions {
     /// nat: the backend sees the client's address; full-nat: it sees a SNAT address.
     #[arg(long, value_parser = words::<Mode>())]
@@ -205,7 +260,7 @@ pub struct ServiceOptions {
 }
 
 /// When backends are checked, and what follows from it.
-#[derive(Debug, ClapArgs)]
+#[derive(Clone, Debug, ClapArgs)]
 pub struct HealthRules {
     /// Time between two health checks from the first surprise until the verdict, such as 200ms; 0s: as at other times.
     #[arg(long, value_name = "DURATION")]
@@ -234,13 +289,13 @@ pub struct HealthRules {
 }
 
 /// What to do with backends.
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub enum BackendCommand {
     /// List the backends of a service, or of all.
     #[command(visible_alias = "ls")]
     List {
-        /// Name of the service.
-        #[arg(value_parser = NonEmptyStringValueParser::new())]
+        /// Name or address of the service.
+        #[arg(value_parser = NonEmptyStringValueParser::new(), add = ArgValueCandidates::new(complete::services))]
         service: Option<String>,
     },
     /// Add a backend to a service.
@@ -298,7 +353,7 @@ pub enum BackendCommand {
 }
 
 /// `backend drain`.
-#[derive(Debug, ClapArgs)]
+#[derive(Clone, Debug, ClapArgs)]
 pub struct DrainArgs {
     #[command(flatten)]
     pub backend: BackendArg,
@@ -316,7 +371,7 @@ pub struct DrainArgs {
 }
 
 /// What `backend add` and `backend set` have in common.
-#[derive(Debug, ClapArgs)]
+#[derive(Clone, Debug, ClapArgs)]
 pub struct BackendOptions {
     /// Share of the new flows, 0 to 65535; 0: none.
     #[arg(long)]
@@ -330,16 +385,16 @@ pub struct BackendOptions {
 }
 
 /// What to do with flows.
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub enum FlowCommand {
     /// List flows.
     #[command(visible_alias = "ls")]
     List {
-        /// Only of this service.
-        #[arg(long)]
+        /// Only of this service, by name or address.
+        #[arg(long, add = ArgValueCandidates::new(complete::services))]
         service: Option<String>,
-        /// Only of this backend.
-        #[arg(long)]
+        /// Only of this backend, by name or address.
+        #[arg(long, add = ArgValueCandidates::new(complete::backends))]
         backend: Option<String>,
         /// Only of this client.
         #[arg(long, value_name = "ADDRESS")]
@@ -353,7 +408,7 @@ pub enum FlowCommand {
 }
 
 /// What to do with the configuration file.
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub enum ConfigCommand {
     /// Check a file; lbd need not run.
     Check {
@@ -386,7 +441,7 @@ pub enum ConfigCommand {
 }
 
 /// `config apply`.
-#[derive(Debug, ClapArgs)]
+#[derive(Clone, Debug, ClapArgs)]
 pub struct ApplyArgs {
     /// The file; - is the standard input.
     pub file: PathBuf,
@@ -399,7 +454,7 @@ pub struct ApplyArgs {
 }
 
 /// `doctor`.
-#[derive(Debug, ClapArgs)]
+#[derive(Clone, Debug, ClapArgs)]
 pub struct DoctorArgs {
     /// The configuration file; lbd's, or /etc/lb/lb.toml if it does not run.
     #[arg(long, value_name = "FILE")]
@@ -413,7 +468,7 @@ pub struct DoctorArgs {
 }
 
 /// `config import`.
-#[derive(Debug, ClapArgs)]
+#[derive(Clone, Debug, ClapArgs)]
 pub struct ImportArgs {
     /// What the file is for: found out unless given.
     #[arg(long, value_enum)]

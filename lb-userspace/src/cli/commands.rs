@@ -29,6 +29,8 @@ pub(super) struct Session {
     pub(super) client: Client,
     /// JSON instead of text.
     pub(super) json: bool,
+    /// JSON as one line.
+    pub(super) lines: bool,
     /// How text looks.
     pub(super) style: Style,
 }
@@ -39,9 +41,9 @@ impl Session {
         if !self.json {
             return Ok(text(value));
         }
-        serde_json::to_string_pretty(value)
-            .map(|json| json + "\n")
-            .map_err(|error| Failure::new(Exit::General, error.to_string()))
+        let json =
+            if self.lines { serde_json::to_string(value) } else { serde_json::to_string_pretty(value) };
+        json.map(|json| json + "\n").map_err(|error| Failure::new(Exit::General, error.to_string()))
     }
 }
 

@@ -25,13 +25,17 @@ pub(super) struct Report {
 }
 
 pub(super) async fn doctor(session: &Session, args: DoctorArgs) -> Result<String, Failure> {
+    let Some(socket) = session.client.socket() else {
+        let message = "--server: doctor looks at the machine that it runs on; run it where lbd runs";
+        return Err(Failure::new(Exit::Invalid, message));
+    };
     let answer =
         session.client.get::<Status>("/v1/status").await.map(answer).map_err(|error| error.to_string());
     let running = answer.as_ref().ok().map(|answer| PathBuf::from(&answer.config_file));
     let config_file = args.config.or(running).unwrap_or_else(|| PathBuf::from(USUAL_CONFIG));
     let read = Document::read(&config_file).and_then(|document| document.config());
     let config = Some(read.map_err(|error| error.to_string()));
-    let socket = session.client.socket().to_owned();
+    let socket = socket.to_owned();
     let facts = inspect(Subject { config_file, config, socket, answer: Some(answer) }).await;
     let report = Report { findings: diagnose(&facts) };
     let text = session.show(&report, |report| render::findings(&report.findings, args.all, session.style))?;

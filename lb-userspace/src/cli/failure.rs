@@ -51,7 +51,7 @@ impl Failure {
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         let exit = match &error {
-            ClientError::Connect { .. } => Exit::Unreachable,
+            ClientError::Connect(_) => Exit::Unreachable,
             ClientError::Protocol { .. } => Exit::General,
             ClientError::Refused { status, .. } => match *status {
                 StatusCode::NOT_FOUND => Exit::NotFound,

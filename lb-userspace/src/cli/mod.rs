@@ -2,17 +2,22 @@
 
 mod args;
 mod commands;
+mod complete;
 mod config;
 mod doctor;
 mod drain;
 mod failure;
 mod health_args;
 mod import;
+mod man;
 mod render;
 mod run;
+mod server;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 pub use args::Args;
+pub use complete::complete;
 pub use failure::{Exit, Failure};
 pub use run::run;

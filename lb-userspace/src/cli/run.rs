@@ -1,16 +1,21 @@
 //! Runs a command.
 
-use std::io::{self, IsTerminal as _, Write as _};
-
-use clap::CommandFactory as _;
+use std::{
+    io::{self, IsTerminal as _, Write as _},
+    time::Duration,
+};
 
 use super::{
     args::{Args, Command, ConfigCommand, Output},
     commands::{self, Session},
+    complete::script,
     config, doctor,
     failure::{Exit, Failure},
     import,
+    man::man,
     render::Style,
+    server::server,
+    watch::watch,
 };
 use crate::api::Client;
 
@@ -19,6 +24,9 @@ use crate::api::Client;
 /// # Errors
 /// A [`Failure`] with a sentence for the operator.
 pub async fn run(args: Args) -> Result<(), Failure> {
+    if let Some(seconds) = args.watch {
+        return watch(&args, Duration::from_secs(seconds)).await;
+    }
     match text(args).await {
         Ok(text) => print(&text),
         Err(failure) => {
@@ -41,9 +49,10 @@ pub(super) async fn text(args: Args) -> Result<String, Failure> {
     let coloured =
         io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let session = Session {
-        client: Client::new(args.socket),
+        client: Client::new(server(&args)?),
         json: args.output == Output::Json,
-        style: Style { coloured },
+        lines: args.watch.is_some(),
+        style: Style { coloured, wide: args.output == Output::Wide },
     };
     match args.command {
         Command::Status => commands::status(&session).await,
@@ -62,10 +71,7 @@ pub(super) async fn text(args: Args) -> Result<String, Failure> {
         Command::Config(ConfigCommand::Rollback) => config::roll_back(&session).await,
         Command::Config(ConfigCommand::Reload) => commands::reload(&session).await,
         Command::Config(ConfigCommand::Repair) => commands::repair(&session).await,
-        Command::Completions { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Args::command(), "lbctl", &mut script);
-            Ok(String::from_utf8_lossy(&script).into_owned())
-        }
+        Command::Completions { shell } => script(shell),
+        Command::Man { directory } => man(directory.as_deref()),
     }
 }

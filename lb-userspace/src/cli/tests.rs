@@ -272,9 +272,108 @@ async fn another_balancers_configuration_is_imported_without_a_daemon() {
 }
 
 #[tokio::test]
-async fn completions_name_the_commands() {
-    let script = run_at(Path::new("/nowhere"), "completions bash").await.unwrap();
-    assert!(script.contains("lbctl") && script.contains("backend"));
+async fn completions_ask_lbctl_itself() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = run_at(Path::new("/nowhere"), &format!("completions {shell}")).await.unwrap();
+        assert!(script.contains("lbctl") && script.contains("COMPLETE"), "{script}");
+    }
+}
+
+#[tokio::test]
+async fn every_command_has_a_manual_page() {
+    let page = run_at(Path::new("/nowhere"), "man").await.unwrap();
+    for part in [".TH lbctl 1", "watch", "Exit codes", "lbctl\\-service(1)"] {
+        assert!(page.contains(part), "{part} is missing in {page}");
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let pages = directory.path().join("man1");
+    assert_eq!(run_at(Path::new("/nowhere"), &format!("man {}", pages.display())).await.unwrap(), "");
+    for page in
+        ["lbctl.1", "lbctl-service.1", "lbctl-service-list.1", "lbctl-backend-add.1", "lbctl-config-check.1"]
+    {
+        let text = fs::read_to_string(pages.join(page)).unwrap_or_else(|error| panic!("{page}: {error}"));
+        assert!(text.contains(".SH SYNOPSIS"), "{page}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn wide_lists_have_more_columns() {
+    let daemon = Daemon::start();
+    let services = "\
+NAME  ADDRESS          PROTOCOL  MODE  ALGORITHM  HEALTH   ACTIVE  BACKENDS  ID  SLOTS  ON-DOWN   SNAT-ADDRESSES
+web   203.0.113.10:80  tcp       nat   maglev     checked       2         2   1    101  reselect  -
+dns   203.0.113.10:53  udp       nat   maglev     -             1         1   2    101  reselect  -
+";
+    assert_eq!(run(&daemon, "service list -o wide").await, services);
+    let backends = "\
+SERVICE  NAME  ADDRESS         WEIGHT  STATE   HEALTH   ID  CONFIGURED
+web      b1    10.0.0.11:8080     100  active  unknown   1  enabled
+web      b2    10.0.0.12:8080     100  active  unknown   2  enabled
+dns      d1    10.0.0.53:53       100  active  unknown   3  enabled
+";
+    assert_eq!(run(&daemon, "-o wide backend list").await, backends);
+    for line in
+        ["status", "flow list", "flow count", "stats", "drops", "service show web", "backend list dns"]
+    {
+        assert!(!run(&daemon, &format!("{line} -o wide")).await.is_empty(), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn services_and_backends_are_found_by_their_addresses() {
+    let daemon = Daemon::start();
+    for service in ["web", "203.0.113.10:80/tcp", "203.0.113.10:80", "203.0.113.10/tcp"] {
+        let shown = run(&daemon, &format!("service show {service}")).await;
+        assert!(shown.starts_with("name       web\n"), "{service}: {shown}");
+    }
+    for (number, backend) in (1..).zip(["b1", "10.0.0.11:8080", "10.0.0.11"]) {
+        let line = format!("backend set 203.0.113.10:80/tcp {backend} --weight {number}");
+        assert!(run(&daemon, &line).await.ends_with(" changed\n"));
+        assert_eq!(daemon.get("/v1/services/web/backends").await[0]["weight"], number);
+    }
+    for (line, flows) in [
+        ("flow list --backend 10.0.0.11:8080", 1),
+        ("flow list --service 203.0.113.10:80 --backend 10.0.0.12", 1),
+        ("flow list --service 203.0.113.10:53/udp", 0),
+    ] {
+        let listed: serde_json::Value =
+            serde_json::from_str(&run(&daemon, &format!("-o json {line}")).await).unwrap();
+        assert_eq!(listed["flows"].as_array().unwrap().len(), flows, "{line}");
+    }
+    assert_eq!(
+        fail(&daemon, "service show 203.0.113.10").await,
+        (
+            Exit::Invalid,
+            "services[203.0.113.10]: 203.0.113.10 is the address of several services; expected the name of one: web, dns"
+                .to_owned()
+        )
+    );
+    for line in
+        ["service show 203.0.113.11", "service show 203.0.113.10:80/udp", "backend rm web 10.0.0.11:80"]
+    {
+        assert_eq!(fail(&daemon, line).await.0, Exit::NotFound, "{line}");
+    }
+    run(&daemon, "backend rm 203.0.113.10:80 10.0.0.12").await;
+    run(&daemon, "service rm 203.0.113.10:53").await;
+    assert_eq!(run(&daemon, "backend list").await.lines().count(), 2);
+}
+
+#[tokio::test]
+async fn the_options_of_another_server_belong_together() {
+    let nowhere = Path::new("/nowhere");
+    for (line, message) in [
+        ("status --server https://192.0.2.1:9465", "needs --ca FILE"),
+        ("status --server https://192.0.2.1:9465 --ca /ca --cert /c", "--cert and --key belong together"),
+        ("status --ca /ca", "no meaning without --server"),
+        ("status --server https://192.0.2.1:9465 --ca /nowhere/ca.pem", "/nowhere/ca.pem: "),
+    ] {
+        let failure = run_at(nowhere, line).await.unwrap_err();
+        assert_eq!(failure.exit, Exit::Invalid, "{line}");
+        assert!(failure.message.contains(message), "{line}: {failure}");
+    }
+    let failure = run_at(nowhere, "status --server http://127.0.0.1:1").await.unwrap_err();
+    assert_eq!(failure.exit, Exit::Unreachable);
+    assert!(failure.message.contains("http://127.0.0.1:1: nobody listens"), "{failure}");
 }
 
 #[test]
@@ -288,6 +387,8 @@ fn wrong_usage_is_refused_by_the_parser() {
         "backend set web b1 --state down",
         "backend set web b1 --weight -1",
         "stats --rate 0",
+        "status --watch 0",
+        "status --server 192.0.2.1",
         "-o yaml status",
         "statsu",
     ] {

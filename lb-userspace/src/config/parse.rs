@@ -7,7 +7,7 @@ use super::node::Node;
 use super::parse_service::service;
 use super::reader::{Report, TableReader};
 use super::scalar;
-use crate::model::{Config, Draft, Invalid, Limits, Path, Service, Timeouts, check_services};
+use crate::model::{ApiTcp, Config, Draft, Invalid, Limits, Path, Service, Timeouts, check_services};
 
 /// The configuration, or everything that is wrong.
 pub(super) fn parse(text: &str, document: &Document<&str>) -> Result<Config, Vec<Finding>> {
@@ -50,6 +50,7 @@ fn read(root: &TableReader<'_>, draft: &mut Draft) -> Vec<(usize, Service)> {
     if let Some(api) = root.table("api") {
         set(&mut draft.api_socket, api.value("socket", &scalar::path()));
         draft.api_group = api.value("group", &scalar::group());
+        api_tcp(&api, &mut draft.api_tcp);
         api.end();
     }
     if let Some(metrics) = root.table("metrics") {
@@ -75,6 +76,14 @@ pub(super) fn set<T>(place: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *place = value;
     }
+}
+
+fn api_tcp(table: &TableReader<'_>, tcp: &mut ApiTcp) {
+    set(&mut tcp.listen, table.value("listen", &scalar::listen()));
+    set(&mut tcp.plain_http, table.value("plain_http", &scalar::boolean()));
+    tcp.tls_certificate = table.value("tls_certificate", &scalar::path());
+    tcp.tls_key = table.value("tls_key", &scalar::path());
+    tcp.tls_client_ca = table.value("tls_client_ca", &scalar::path());
 }
 
 fn limits(table: TableReader<'_>, limits: &mut Limits) {

@@ -1,6 +1,7 @@
 //! From the model to keys and values.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use toml_edit::{Array, Datetime, Value};
 
@@ -19,6 +20,8 @@ pub(super) fn top(draft: &Draft) -> Vec<Entry> {
     let duration = |duration| Some(Value::from(format_duration(duration)));
     let number = |number: u32| Some(Value::from(i64::from(number)));
     let listen = draft.metrics_listen.as_ref().map(SocketAddr::to_string).unwrap_or_default();
+    let tcp = &draft.api_tcp;
+    let file = |path: &Option<PathBuf>| path.as_ref().map(|path| path.to_string_lossy().into_owned().into());
     vec![
         (&["interfaces"], Some(list(&draft.interfaces))),
         (&["xdp_mode"], Some(draft.xdp_mode.as_str().into())),
@@ -26,6 +29,11 @@ pub(super) fn top(draft: &Draft) -> Vec<Entry> {
         (&["seed"], draft.seed.map(|seed| Value::from(seed.cast_signed()))),
         (&["api", "socket"], Some(draft.api_socket.to_string_lossy().into_owned().into())),
         (&["api", "group"], draft.api_group.as_deref().map(Value::from)),
+        (&["api", "listen"], tcp.listen.map(|address| address.to_string().into())),
+        (&["api", "plain_http"], tcp.plain_http.then(|| true.into())),
+        (&["api", "tls_certificate"], file(&tcp.tls_certificate)),
+        (&["api", "tls_key"], file(&tcp.tls_key)),
+        (&["api", "tls_client_ca"], file(&tcp.tls_client_ca)),
         (&["metrics", "listen"], Some(listen.into())),
         (&["limits", "connections_v4"], number(limits.connections_v4)),
         (&["limits", "connections_v6"], number(limits.connections_v6)),

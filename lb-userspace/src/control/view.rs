@@ -72,6 +72,7 @@ fn restart_needed(started: &Draft, current: &Draft) -> Vec<&'static str> {
         ("pin_directory", started.pin_directory != current.pin_directory),
         ("api.socket", started.api_socket != current.api_socket),
         ("api.group", started.api_group != current.api_group),
+        ("api.listen", started.api_tcp != current.api_tcp),
         ("metrics.listen", started.metrics_listen != current.metrics_listen),
         ("limits", started.limits != current.limits),
     ]

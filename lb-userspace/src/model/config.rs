@@ -5,7 +5,7 @@ use std::ops::Deref;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{InterfaceName, InvalidDraft, Service, ServiceName, Shared, check, keyword::keyword};
+use super::{ApiTcp, InterfaceName, InvalidDraft, Service, ServiceName, Shared, check, keyword::keyword};
 
 /// How the XDP program is attached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -114,6 +114,8 @@ pub struct Draft {
     pub api_socket: PathBuf,
     /// Group whose members may use it; `None`: `lb` if there is one.
     pub api_group: Option<String>,
+    /// The API over TCP.
+    pub api_tcp: ApiTcp,
     /// Where `/metrics` is served; `None`: nowhere.
     pub metrics_listen: Option<SocketAddr>,
     /// Sizes of the maps.
@@ -135,6 +137,7 @@ impl Default for Draft {
             seed: None,
             api_socket: PathBuf::from("/run/lb/lbd.sock"),
             api_group: None,
+            api_tcp: ApiTcp::default(),
             metrics_listen: Some(SocketAddr::from(([127, 0, 0, 1], 9464))),
             limits: Limits::default(),
             timeouts: Timeouts::default(),

@@ -5,6 +5,7 @@
 
 mod address;
 mod algorithm;
+mod api_tcp;
 mod backend;
 mod check;
 mod config;
@@ -22,6 +23,7 @@ mod timestamp;
 
 pub use address::{AddressKind, address_kind};
 pub use algorithm::Algorithm;
+pub use api_tcp::{ApiListener, ApiTcp, TlsFiles};
 pub use backend::{AdminState, Backend, DEFAULT_WEIGHT, Drain, DrainEnd};
 pub use check::{check_services, largest_prime};
 pub use config::{Config, Draft, Limits, SnatPorts, Timeouts, XdpMode};

@@ -4,7 +4,12 @@ use std::{io, net::SocketAddr};
 
 use super::privileges::Missing;
 use crate::{
-    api::SocketError, config::ConfigError, control, loader::LoaderError, maps::MapError, net::NetError,
+    api::{PortError, SocketError},
+    config::ConfigError,
+    control,
+    loader::LoaderError,
+    maps::MapError,
+    net::NetError,
 };
 
 /// Why the daemon did not start, or ended.
@@ -25,6 +30,9 @@ pub enum Failure {
     /// The API's socket cannot be made.
     #[error(transparent)]
     Api(#[from] SocketError),
+    /// The API's port cannot be served.
+    #[error(transparent)]
+    ApiPort(#[from] PortError),
     /// The kernel's network cannot be followed.
     #[error(transparent)]
     Network(#[from] NetError),
@@ -60,6 +68,9 @@ pub enum Failure {
     /// The system does not take privileges back.
     #[error("cannot give up privileges that lbd does not need: {0}")]
     Privileges(#[from] caps::errors::CapsError),
+    /// What was asked for cannot be printed.
+    #[error("standard output: {0}")]
+    Output(io::Error),
     /// A part of the daemon ended by itself.
     #[error("{0} ended unexpectedly; forwarding goes on, start lbd again")]
     Ended(&'static str),

@@ -44,6 +44,7 @@ fn needs_restart(started: &Config, now: &Config) -> Vec<&'static str> {
         ("pin_directory", started.pin_directory != now.pin_directory),
         ("api.socket", started.api_socket != now.api_socket),
         ("api.group", started.api_group != now.api_group),
+        ("api.listen", started.api_tcp != now.api_tcp),
         ("metrics.listen", started.metrics_listen != now.metrics_listen),
         ("limits", started.limits != now.limits),
         ("xdp_mode", started.xdp_mode != now.xdp_mode),

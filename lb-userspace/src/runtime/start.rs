@@ -24,7 +24,7 @@ use super::{
     tasks::{self, Parts},
 };
 use crate::{
-    api::Socket,
+    api::{Port, Socket},
     config::{Document, FileStore},
     control::{self, Control, Handle},
     flows::FlowMaps,
@@ -110,6 +110,10 @@ async fn daemon(
     let _lock = directory.lock()?;
     // All that can be refused comes before anything is changed.
     let socket = Socket::bind(&config.api_socket, config.api_group.as_deref())?;
+    let port = match config.api_tcp.listener() {
+        Some(wanted) => Some(Port::bind(&wanted).await?),
+        None => None,
+    };
     let metrics = listen(config.metrics_listen).await?;
     privileges.limit()?;
     let network = Network::open().await?;
@@ -140,6 +144,7 @@ async fn daemon(
         attacher,
         data,
         socket,
+        port,
         metrics,
         config_file,
     })?;

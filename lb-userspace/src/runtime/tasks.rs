@@ -20,7 +20,7 @@ use super::{
     notify, observe,
 };
 use crate::{
-    api::{self, Api, Local, Socket},
+    api::{self, Api, Local, Port, Remote, Socket},
     control::Handle,
     metrics,
     sys::readable::{self, LogReader},
@@ -39,6 +39,7 @@ pub(super) struct Parts {
     pub(super) attacher: Attacher,
     pub(super) data: Data,
     pub(super) socket: Socket,
+    pub(super) port: Option<Port>,
     pub(super) metrics: Option<TcpListener>,
     pub(super) config_file: String,
 }
@@ -54,7 +55,7 @@ pub(super) struct Tasks {
 
 /// Starts all tasks.
 pub(super) fn start(parts: Parts) -> Result<Tasks, Failure> {
-    let Parts { clock, control, network, mut attacher, data, socket, metrics, config_file } = parts;
+    let Parts { clock, control, network, mut attacher, data, socket, port, metrics, config_file } = parts;
     let (stop, _) = watch::channel(false);
     let mut tasks = Tasks { stop, servers: JoinSet::new(), workers: JoinSet::new() };
 
@@ -83,6 +84,10 @@ pub(super) fn start(parts: Parts) -> Result<Tasks, Failure> {
         tasks.serve("the metrics", metrics::serve(listener, source, stopped(tasks.stop.subscribe())));
     }
     let router = api::router(Api { control, data, config_file });
+    if let Some(port) = port {
+        let remote = Remote::new(port, router.clone());
+        tasks.serve("the API over TCP", remote.serve(stopped(tasks.stop.subscribe())));
+    }
     tasks.serve("the API", Local::new(socket, router).serve(stopped(tasks.stop.subscribe())));
     Ok(tasks)
 }

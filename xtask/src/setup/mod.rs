@@ -92,6 +92,7 @@ const PROGRAMS: &[Program] = &[
     Program { name: "ip", packages: &["iproute2"], level: Level::Network },
     Program { name: "ethtool", packages: &["ethtool"], level: Level::Network },
     Program { name: "bpftool", packages: &["bpftool"], level: Level::Network },
+    Program { name: "script", packages: &["bsdutils"], level: Level::Network },
     Program { name: "setpriv", packages: &["util-linux"], level: Level::Network },
     Program { name: "tshark", packages: &["tshark"], level: Level::Network },
     Program { name: "xz", packages: &["xz-utils"], level: Level::Network },

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::{
+    fs,
     net::SocketAddr,
     path::PathBuf,
     sync::{Arc, atomic::AtomicU64},
@@ -22,13 +23,15 @@ use tokio::{net::UnixStream, sync::oneshot, task::JoinHandle};
 
 use crate::{
     api::{
-        Api, Client, ClientError, Counters, DataError, DataSource, FlowCount, FlowFilter, FlowList,
-        FlowRecord, Interface, InterfaceTraffic, Local, Socket, Traffic, router,
+        self, Api, Client, ClientError, Counters, DataError, DataSource, FlowCount, FlowFilter, FlowList,
+        FlowRecord, Interface, InterfaceTraffic, Local, Remote, Socket, Traffic, router,
     },
+    config::Document,
     control::{
         Handle,
         fixture::{self, MemoryStore},
     },
+    model::ApiListener,
     plan::FlowGroup,
 };
 
@@ -112,6 +115,30 @@ impl Daemon {
             }
             other => panic!("{path}: expected a refusal, got {other:?}"),
         }
+    }
+}
+
+/// A served API at a TCP port; it ends with this value.
+pub(crate) struct Port {
+    pub(crate) address: SocketAddr,
+    _stop: oneshot::Sender<()>,
+    _directory: TempDir,
+}
+
+impl Port {
+    pub(crate) async fn open(listener: &ApiListener) -> Self {
+        let control = fixture::handle(&MemoryStore::new(fixture::example()));
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("lb.toml");
+        fs::write(&file, Document::of(file.clone(), &fixture::example()).text()).unwrap();
+        let api = Api { control, data: Arc::new(FakeData), config_file: file.display().to_string() };
+        let port = api::Port::bind(listener).await.unwrap();
+        let address = port.address().unwrap();
+        let (stop, stopped) = oneshot::channel();
+        tokio::spawn(Remote::new(port, router(api)).serve(async {
+            let _: Result<(), _> = stopped.await;
+        }));
+        Self { address, _stop: stop, _directory: directory }
     }
 }
 

@@ -5,17 +5,13 @@ use std::{
     io::Write as _,
     path::{Path, PathBuf},
     process::Stdio,
-    sync::Arc,
     time::Duration,
 };
 
-use tokio::{net::TcpListener, process::Command, time::timeout};
+use tokio::{process::Command, time::timeout};
 
-use super::fixture::FakeData;
-use crate::{
-    api::{Api, router},
-    control::fixture::{self, MemoryStore},
-};
+use super::fixture::Port;
+use crate::model::ApiListener;
 
 /// Where `cargo xtask setup` puts it.
 const DIRECTORY: &str = "target/tools/schemathesis";
@@ -26,11 +22,8 @@ const LIMIT: Duration = Duration::from_secs(55);
 async fn schemathesis_finds_nothing() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let Some(directory) = installed(root) else { return };
-    let control = fixture::handle(&MemoryStore::new(fixture::example()));
-    let api = Api { control, data: Arc::new(FakeData), config_file: "/etc/lb/lb.toml".to_owned() };
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let document = format!("http://{}/v1/openapi.json", listener.local_addr().unwrap());
-    tokio::spawn(async { axum::serve(listener, router(api)).await });
+    let port = Port::open(&ApiListener::Plain("127.0.0.1:0".parse().unwrap())).await;
+    let document = format!("http://{}/v1/openapi.json", port.address);
 
     let configuration = root.join("lb-userspace/src/api/tests/schemathesis.toml");
     let empty = tempfile::tempdir().unwrap();

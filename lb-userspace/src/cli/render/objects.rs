@@ -78,10 +78,13 @@ pub(in crate::cli) fn repaired(repaired: &Repaired) -> String {
 
 /// `lbctl service list`.
 pub(in crate::cli) fn services(services: &[Service], style: Style) -> String {
-    let header = ["NAME", "ADDRESS", "PROTOCOL", "MODE", "ALGORITHM", "HEALTH", "ACTIVE", "BACKENDS"];
+    let mut header = vec!["NAME", "ADDRESS", "PROTOCOL", "MODE", "ALGORITHM", "HEALTH", "ACTIVE", "BACKENDS"];
+    if style.wide {
+        header.extend(["ID", "SLOTS", "ON-DOWN", "SNAT-ADDRESSES"]);
+    }
     let row = |service: &Service| {
         let active = service.backends.iter().filter(|backend| backend.effective == "active").count();
-        vec![
+        let mut row = vec![
             text(&service.name),
             text(endpoint(service.address, service.port)),
             text(&service.protocol),
@@ -90,7 +93,18 @@ pub(in crate::cli) fn services(services: &[Service], style: Style) -> String {
             text(if service.health.is_some() { "checked" } else { "-" }),
             number(active as u64),
             number(service.backends.len() as u64),
-        ]
+        ];
+        if style.wide {
+            let snat: Vec<String> = service.snat_addresses.iter().map(ToString::to_string).collect();
+            let snat = if snat.is_empty() { "-".to_owned() } else { snat.join(",") };
+            row.extend([
+                number(service.id.into()),
+                number(service.slots.into()),
+                text(&service.on_down),
+                text(snat),
+            ]);
+        }
+        row
     };
     table(style, &header, services.iter().map(row), "no services; add one: `lbctl service add --help`")
 }
@@ -202,7 +216,7 @@ fn probe_settings(health: &Health) -> String {
 
 /// `lbctl backend list SERVICE`.
 pub(in crate::cli) fn backends(service: &str, backends: &[Backend], style: Style) -> String {
-    let extra = Extra::of(&backends.iter().collect::<Vec<_>>());
+    let extra = Extra::of(&backends.iter().collect::<Vec<_>>(), style);
     let mut header = vec!["NAME", "ADDRESS", "WEIGHT", "STATE", "HEALTH"];
     header.extend(extra.titles());
     let none = format!("no backends; add one: `lbctl backend add {service} NAME ADDRESS:PORT`");
@@ -211,7 +225,7 @@ pub(in crate::cli) fn backends(service: &str, backends: &[Backend], style: Style
 
 /// `lbctl backend list`.
 pub(in crate::cli) fn all_backends(services: &[Service], style: Style) -> String {
-    let extra = Extra::of(&services.iter().flat_map(|service| &service.backends).collect::<Vec<_>>());
+    let extra = Extra::of(&services.iter().flat_map(|service| &service.backends).collect::<Vec<_>>(), style);
     let mut header = vec!["SERVICE", "NAME", "ADDRESS", "WEIGHT", "STATE", "HEALTH"];
     header.extend(extra.titles());
     let row = |service: &Service, backend| {
@@ -222,23 +236,26 @@ pub(in crate::cli) fn all_backends(services: &[Service], style: Style) -> String
     table(style, &header, rows, "no backends; add one: `lbctl backend add SERVICE NAME ADDRESS:PORT`")
 }
 
-/// Columns that are there when a backend has something for them.
+/// Columns that are there when a backend has something for them, and in wide lists the id in the maps and the state as configured.
 #[derive(Clone, Copy, Debug, Default)]
 struct Extra {
     drains: bool,
     notes: bool,
+    wide: bool,
 }
 
 impl Extra {
-    fn of(backends: &[&Backend]) -> Self {
+    fn of(backends: &[&Backend], style: Style) -> Self {
         Self {
             drains: backends.iter().any(|backend| backend.drain.is_some()),
             notes: backends.iter().any(|backend| note(backend).is_some()),
+            wide: style.wide,
         }
     }
 
     fn titles(self) -> impl Iterator<Item = &'static str> {
-        self.drains.then_some("DRAIN").into_iter().chain(self.notes.then_some("NOTE"))
+        let some = self.drains.then_some("DRAIN").into_iter().chain(self.notes.then_some("NOTE"));
+        some.chain(self.wide.then_some(["ID", "CONFIGURED"]).into_iter().flatten())
     }
 }
 
@@ -253,6 +270,7 @@ fn backend_row(backend: &Backend, extra: Extra) -> impl Iterator<Item = Value> +
     .into_iter()
     .chain(extra.drains.then(|| text(drain(backend))))
     .chain(extra.notes.then(|| text(note(backend).unwrap_or_else(|| "-".to_owned()))))
+    .chain(extra.wide.then(|| [number(backend.id.into()), text(&backend.state)]).into_iter().flatten())
 }
 
 /// When a drain ends, and how; nothing if it has no deadline.

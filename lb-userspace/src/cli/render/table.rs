@@ -9,6 +9,8 @@ use comfy_table::{Attribute, Cell, CellAlignment, Color, Table, presets};
 pub(in crate::cli) struct Style {
     /// With colours: only on a terminal.
     pub(in crate::cli) coloured: bool,
+    /// With columns that are not always wanted.
+    pub(in crate::cli) wide: bool,
 }
 
 /// A cell.

@@ -8,7 +8,7 @@ use crate::api::{
     InterfaceTraffic, Service, ServiceStats, Stats, Status, Traffic,
 };
 
-const PLAIN: Style = Style { coloured: false };
+const PLAIN: Style = Style { coloured: false, wide: false };
 
 fn example_backend(name: &str, address: &str, port: u16, effective: &str, health: &str) -> Backend {
     Backend {
@@ -178,7 +178,7 @@ any-v6   b1     [2001:db8:1::1]:*     100  draining  unknown
 fn states_are_coloured_on_a_terminal_only() {
     let example = [example_service()];
     assert!(!all_backends(&example, PLAIN).contains('\u{1b}'));
-    let coloured = all_backends(&example, Style { coloured: true });
+    let coloured = all_backends(&example, Style { coloured: true, wide: false });
     assert!(coloured.contains("\u{1b}["), "{coloured:?}");
 }
 

@@ -65,6 +65,40 @@ const CASES: &[(&str, &str, &str)] = &[
         "4: timeouts.udp_new: 0ns is not a usable duration here; expected \"1s\" to \"168h\"",
     ),
     ("[api]", "api = 1\n[apo]", "3: api: 1 is not a table; expected [api]"),
+    ("socket = \"/run/lb/lbd.sock\"", "group = \"\"", "4: api.group: \"\" is not the name of a group"),
+    (
+        "socket = \"/run/lb/lbd.sock\"",
+        "listen = \"9465\"",
+        "4: api.listen: \"9465\" is not an address and port",
+    ),
+    (
+        "socket = \"/run/lb/lbd.sock\"",
+        "listen = \"192.0.2.1:9465\"",
+        "4: api.listen: 192.0.2.1:9465 is not served without TLS; expected `tls_certificate`, `tls_key` and",
+    ),
+    (
+        "socket = \"/run/lb/lbd.sock\"",
+        "listen = \"0.0.0.0:9465\"\nplain_http = true",
+        "4: api.listen: 0.0.0.0:9465 is not served without TLS; expected `tls_certificate`",
+    ),
+    (
+        "socket = \"/run/lb/lbd.sock\"",
+        "listen = \"[::1]:9465\"",
+        "4: api.listen: [::1]:9465 is not served without TLS unless you say so; expected `tls_certificate`, `tls_key` and \
+         `tls_client_ca`, or `plain_http = true`, which lets every local user",
+    ),
+    (
+        "socket = \"/run/lb/lbd.sock\"",
+        "listen = \"192.0.2.1:9465\"\ntls_certificate = \"/c\"\ntls_key = \"/k\"",
+        "api.tls_client_ca: missing: TLS needs a certificate, its key and the authority of the clients",
+    ),
+    (
+        "socket = \"/run/lb/lbd.sock\"",
+        "tls_key = \"/k\"",
+        "4: api.tls_key: \"/k\" has no meaning without `api.listen`",
+    ),
+    ("socket = \"/run/lb/lbd.sock\"", "plain_http = 1", "4: api.plain_http: 1 is not true or false"),
+    ("socket = \"/run/lb/lbd.sock\"", "tls_key = \"k\"", "4: api.tls_key: \"k\" is not an absolute path"),
     ("socket = \"/run/lb/lbd.sock\"", "socket = \"\"", "4: api.socket: \"\" is not a path"),
     (
         "/run/lb/lbd.sock",

@@ -1,5 +1,6 @@
 //! The rules of the configuration (`docs/configuration.md`), each with the path and value of what breaks it.
 
+mod api_tcp;
 mod backends;
 mod services;
 
@@ -23,6 +24,7 @@ pub(super) fn check(draft: &Draft, before: Option<&Draft>) -> Vec<Invalid> {
     let mut found = Found::default();
     interfaces(draft, &mut found);
     paths(draft, &mut found);
+    api_tcp::check(&draft.api_tcp, &mut found);
     limits(&draft.limits, &mut found);
     timeouts(&draft.timeouts, &mut found);
     snat_ports(draft, &mut found);
