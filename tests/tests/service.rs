@@ -13,10 +13,11 @@ use std::{
 use lb_tests::{
     client::{LongConnections, Running},
     clock,
-    config::{Config, Mode},
+    config::{Config, Mode, Protocol, Service},
     daemon::Daemon,
     require_privileged,
-    site::{Site, services},
+    servers::HTTP_PORT,
+    site::{Site, WEB_PORT, services, target},
     topology::{Family, Plan, Topology},
 };
 use nix::{
@@ -69,6 +70,25 @@ fn lbd_started_as_root_keeps_four_capabilities() {
     require_privileged!();
     let site = Site::standard(Plan { servers: 1, ..Plan::default() }, Mode::Nat).unwrap();
     assert_limited(site.daemon.process_id().unwrap());
+}
+
+#[test]
+fn checks_by_a_script_keep_what_running_it_as_another_user_needs() {
+    require_privileged!();
+    let site = Site::start(Plan::default(), |topology| {
+        let web = Service::new("web", Protocol::Tcp, target(Family::V4, WEB_PORT));
+        let mut web = web.backends(&topology.servers, HTTP_PORT);
+        let lines =
+            "type = \"script\"\nscript = \"/bin/sh\"\nargs = [\"-c\", \"test $LB_BACKEND-$(id -un) != server-1-nobody\"]\n";
+        web.health = Some(format!("{lines}interval = \"200ms\"\ntimeout = \"200ms\"\nfall = 1\n"));
+        Config::new(topology.interfaces(), [web])
+    })
+    .unwrap();
+    // As nobody it fails, which shows that it ran.
+    site.daemon.wait_backend("web", "server-1", "down").unwrap();
+    let kept = of_threads(site.daemon.process_id().unwrap(), "CapPrm");
+    // CAP_KILL (5), CAP_SETGID (6) and CAP_SETUID (7) as well.
+    assert!(kept.iter().all(|value| value == "000000c0000030e0"), "{kept:?}");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use caps::{CapSet, Capability, CapsHashSet};
 use nix::sys::prctl::set_no_new_privs;
 
 use super::Failure;
+use crate::model::{Config, ProbeKind};
 
 /// What the daemon cannot do without.
 const NEEDED: [Need; 3] = [
@@ -19,7 +20,10 @@ const NEEDED: [Need; 3] = [
 
 /// What only some features want: kept if it is there.
 const WANTED: [Need; 1] =
-    [Need { capability: Capability::CAP_NET_RAW, purpose: "send ICMP probes; others work without" }];
+    [Need { capability: Capability::CAP_NET_RAW, purpose: "send ICMP probes and resets" }];
+
+/// What checks by a script need that runs as another user: kept only where there are such checks.
+const FOR_SCRIPTS: [Capability; 3] = [Capability::CAP_SETUID, Capability::CAP_SETGID, Capability::CAP_KILL];
 
 /// A capability, and what it is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,11 +45,11 @@ pub(super) struct Privileges {
 }
 
 impl Privileges {
-    /// Finds out what this process may do.
+    /// Finds out what this process may do, and keeps what this configuration needs.
     ///
     /// # Errors
     /// [`Failure::Capabilities`] with all that is missing, [`Failure::UserNamespace`], [`Failure::Privileges`].
-    pub(super) fn check() -> Result<Self, Failure> {
+    pub(super) fn check(config: &Config) -> Result<Self, Failure> {
         let permitted = caps::read(None, CapSet::Permitted)?;
         let is_missing = |need: &&Need| !permitted.contains(&need.capability);
         let missing: Vec<Need> = NEEDED.iter().filter(is_missing).copied().collect();
@@ -58,8 +62,12 @@ impl Privileges {
         for need in WANTED.iter().filter(is_missing) {
             tracing::warn!("missing: {need}");
         }
-        let keep = NEEDED.iter().chain(&WANTED).map(|need| need.capability);
-        Ok(Self { keep: keep.filter(|capability| permitted.contains(capability)).collect() })
+        let mut keep: CapsHashSet = NEEDED.iter().chain(&WANTED).map(|need| need.capability).collect();
+        if has_scripts(config) {
+            keep.extend(FOR_SCRIPTS);
+        }
+        keep.retain(|capability| permitted.contains(capability));
+        Ok(Self { keep })
     }
 
     /// Gives up everything else in the calling thread, and the means to get it back.
@@ -90,6 +98,11 @@ impl Privileges {
             tracing::error!(%error, "a thread keeps privileges that it does not need");
         }
     }
+}
+
+fn has_scripts(config: &Config) -> bool {
+    let mut checks = config.services.iter().filter_map(|service| service.health.as_ref());
+    checks.any(|check| matches!(check.probe.kind, ProbeKind::Script(_)))
 }
 
 /// Capabilities that are missing.

@@ -87,7 +87,7 @@ pub fn run(options: &Options) -> Result<(), Failure> {
         tracing::error!(%error, "whether a configuration waits to be confirmed is not known");
     }
     let config = check(&options.config)?;
-    let privileges = Privileges::check()?;
+    let privileges = Privileges::check(&config)?;
     let of_threads = privileges.clone();
     let runtime = Builder::new_multi_thread()
         .enable_all()
