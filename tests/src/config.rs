@@ -154,6 +154,13 @@ impl Service {
         Self { health: Some(lines), ..self }
     }
 
+    /// Checks the backends as these lines of `[services.health]` say, every 200 ms.
+    #[must_use]
+    pub fn health(self, lines: &str) -> Self {
+        let lines = format!("interval = \"200ms\"\ntimeout = \"200ms\"\nrise = 2\nfall = 2\n{lines}\n");
+        Self { health: Some(lines), ..self }
+    }
+
     fn family(&self) -> Family {
         if self.address.is_ipv4() { Family::V4 } else { Family::V6 }
     }

@@ -1,19 +1,28 @@
 //! Real servers: nginx for HTTP, and an in-process server that echoes TCP streams and UDP datagrams.
 
+mod authority;
 mod echo;
 mod nginx;
+mod unbound;
 
 use anyhow::Result;
 
+pub use authority::Authority;
 pub use echo::EchoServer;
 pub use nginx::Nginx;
+pub use unbound::Unbound;
 
 use crate::topology::Host;
 
 /// Port of the HTTP servers.
 pub const HTTP_PORT: u16 = 8080;
+/// Port of the HTTPS servers.
+pub const HTTPS_PORT: u16 = 8443;
 /// TCP and UDP port of the echo servers.
 pub const ECHO_PORT: u16 = 9000;
+
+/// TCP and UDP port of the DNS servers.
+pub const DNS_PORT: u16 = 53;
 
 /// Both servers of a host.
 #[derive(Debug)]

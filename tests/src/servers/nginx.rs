@@ -30,11 +30,20 @@ impl Nginx {
     ///
     /// If it does not start; the message has its log.
     pub fn start(host: &Host) -> Result<Self> {
+        Self::start_with(host, "")
+    }
+
+    /// As [`Self::start`], with more blocks of `server` in its configuration.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::start`].
+    pub fn start_with(host: &Host, more: &str) -> Result<Self> {
         let directory = temporary::directory("nginx")?;
         let root = directory.path();
         fs::create_dir(root.join("files")).context("cannot create the directory of files")?;
         let config = root.join("nginx.conf");
-        fs::write(&config, configuration(&host.name, root)).context("cannot write nginx.conf")?;
+        fs::write(&config, configuration(&host.name, root, more)).context("cannot write nginx.conf")?;
         let mut command = Command::new("nginx");
         command.arg("-p").arg(root).arg("-c").arg(&config).arg("-e").arg(root.join("error.log"));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -103,7 +112,7 @@ impl Drop for Nginx {
     }
 }
 
-fn configuration(name: &str, root: &Path) -> String {
+fn configuration(name: &str, root: &Path, more: &str) -> String {
     let root = root.display();
     format!(
         "daemon off; master_process off; user root; pid {root}/nginx.pid; worker_rlimit_nofile 65536;
@@ -118,6 +127,7 @@ http {{
         location / {{ return 200 \"{name}\\n\"; }}
         location /files/ {{ alias {root}/files/; dav_methods PUT; }}
     }}
+    {more}
 }}
 "
     )

@@ -98,6 +98,7 @@ const PROGRAMS: &[Program] = &[
     Program { name: "xz", packages: &["xz-utils"], level: Level::Network },
     Program { name: "systemd-analyze", packages: &["systemd"], level: Level::Network },
     Program { name: "nginx", packages: &["nginx-light"], level: Level::Network },
+    Program { name: "unbound", packages: &["unbound"], level: Level::Network },
     Program { name: "keepalived", packages: &["keepalived"], level: Level::Network },
     Program { name: "qemu-system-x86_64", packages: &["qemu-system-x86"], level: Level::Guest },
     Program { name: "busybox", packages: &["busybox-static"], level: Level::Guest },
