@@ -2,6 +2,7 @@
 
 use std::io;
 
+use nix::errno::Errno;
 use nix::unistd::{Gid, Group, Uid};
 use tokio::net::UnixStream;
 
@@ -51,8 +52,11 @@ impl Access {
     /// The configured group is not there.
     pub(super) fn new(group: Option<&str>) -> Result<Self, GroupError> {
         let name = group.unwrap_or(DEFAULT_GROUP);
-        let found =
-            Group::from_name(name).map_err(|error| GroupError::System { group: name.to_owned(), error })?;
+        let found = match Group::from_name(name) {
+            // As getgrnam(3) has it, these say that there is none; a system without /etc/group is an example.
+            Err(Errno::ENOENT | Errno::ESRCH | Errno::EBADF | Errno::EPERM) => None,
+            found => found.map_err(|error| GroupError::System { group: name.to_owned(), error })?,
+        };
         if found.is_none() && group.is_some() {
             return Err(GroupError::Unknown(name.to_owned()));
         }
