@@ -90,6 +90,7 @@ struct Program {
 const PROGRAMS: &[Program] = &[
     Program { name: "cc", packages: &["gcc", "libc6-dev"], level: Level::Build },
     Program { name: "ip", packages: &["iproute2"], level: Level::Network },
+    Program { name: "sysctl", packages: &["procps"], level: Level::Network },
     Program { name: "ethtool", packages: &["ethtool"], level: Level::Network },
     Program { name: "bpftool", packages: &["bpftool"], level: Level::Network },
     Program { name: "script", packages: &["bsdutils"], level: Level::Network },
