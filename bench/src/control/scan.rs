@@ -1,6 +1,6 @@
 //! The scan of the flow tables.
 
-use std::{io, iter, net::Ipv4Addr, ops::ControlFlow, thread};
+use std::{io, net::Ipv4Addr, ops::ControlFlow};
 
 use anyhow::{Context, Result, ensure};
 use lb_common::{
@@ -10,7 +10,7 @@ use lb_common::{
 use lb_tests::large::{Large, Size};
 use lb_userspace::{
     flows::{FlowMaps, Scanner, scan_threads},
-    sys::bpf::Map,
+    sys::bpf::{Map, Part, in_parts},
 };
 use nix::time::{ClockId, clock_gettime};
 
@@ -71,9 +71,7 @@ pub(super) fn measure(depth: Depth, findings: &mut Findings) -> Result<()> {
 /// Has the kernel copy all entries, by as many threads as a scan has; their number.
 fn read(table: &Map) -> io::Result<usize> {
     let cuts = table.cuts::<FlowKey<u32>, Flow<u32>>(scan_threads())?;
-    let begins = iter::once(None).chain(cuts.iter().map(Some));
-    let ends = cuts.iter().map(Some).chain([None]);
-    let read_part = |part| {
+    let read = |part: Part<'_>| {
         let mut read = 0;
         table.scan_part::<FlowKey<u32>, Flow<u32>>(part, |chunk| {
             read += chunk.iter::<FlowKey<u32>, Flow<u32>>().count();
@@ -81,11 +79,7 @@ fn read(table: &Map) -> io::Result<usize> {
         })?;
         Ok(read)
     };
-    thread::scope(|scope| {
-        let threads: Vec<_> = begins.zip(ends).map(|part| scope.spawn(move || read_part(part))).collect();
-        let joined = threads.into_iter().map(thread::ScopedJoinHandle::join);
-        joined.map(|part| part.unwrap_or_else(|_| Err(io::Error::other("a thread panicked")))).sum()
-    })
+    Ok(in_parts(&cuts, read)?.iter().sum())
 }
 
 fn tick() -> Result<u32> {

@@ -12,6 +12,7 @@ use nix::{
 };
 
 use super::programs::{Template, Wrapped, pass};
+use crate::statistics::median;
 
 /// A program to time with a frame.
 #[derive(Debug)]
@@ -85,7 +86,7 @@ pub(super) fn interleave(
 impl Times {
     /// The median.
     pub(super) fn median(&self) -> f64 {
-        median(self.0.clone())
+        median(&self.0)
     }
 
     /// The least.
@@ -95,13 +96,8 @@ impl Times {
 
     /// The median of the ratios of single rounds.
     pub(super) fn ratio(&self, floor: &Self) -> f64 {
-        median(self.0.iter().zip(&floor.0).map(|(ours, floor)| ours / floor).collect())
+        median(&self.0.iter().zip(&floor.0).map(|(ours, floor)| ours / floor).collect::<Vec<_>>())
     }
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 /// Keeps this thread on the last CPU: the first one has the most interrupts.

@@ -20,6 +20,7 @@ use lb_tests::{
 use crate::{
     finding::{Findings, Row, Target},
     part::Run,
+    statistics::median,
 };
 use forwarders::{Forwarder, start_lbd};
 use traffic::Traffic;
@@ -149,9 +150,9 @@ fn findings(costs: &[Vec<f64>], release: &str) -> Findings {
         costs[index].as_slice()
     };
     let row = |name: &str, way: Forwarder, floor_name: &str, floor: Forwarder| {
-        let ratios = of(way).iter().zip(of(floor)).map(|(ours, floor)| ours / floor).collect();
-        Row::new(format!("guest, packet: {name} / {floor_name}"), "instructions", median(of(way).to_vec()))
-            .paired(median(of(floor).to_vec()), median(ratios))
+        let ratios: Vec<f64> = of(way).iter().zip(of(floor)).map(|(ours, floor)| ours / floor).collect();
+        Row::new(format!("guest, packet: {name} / {floor_name}"), "instructions", median(of(way)))
+            .paired(median(of(floor)), median(&ratios))
     };
     let (nat, full_nat) = (Forwarder::Ours(Mode::Nat), Forwarder::Ours(Mode::FullNat));
     let quarter = Target::RatioAtMost(0.25);
@@ -171,11 +172,6 @@ fn findings(costs: &[Vec<f64>], release: &str) -> Findings {
          (kernel.bpf_stats_enabled), with some dozens of instructions for the counting."
     );
     Findings { rows, notes: vec![note], ..Findings::default() }
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 #[cfg(test)]

@@ -10,7 +10,10 @@ use super::{
     pools::Stale,
     tables::{Table, Visit},
 };
-use crate::{plan::PortRange, sys::bpf::Map};
+use crate::{
+    plan::PortRange,
+    sys::bpf::{Map, Part, in_parts},
+};
 
 /// What a scan found.
 #[derive(Clone, Debug, Default)]
@@ -113,23 +116,12 @@ fn scan_table<'a>(table: &Table, rules: &'a Rules, pools: &'a PortPools) -> io::
         return Ok(all);
     }
     let cuts = table.cuts(scan_threads())?;
-    let begins = std::iter::once(None).chain(cuts.iter().map(Some));
-    let ends = cuts.iter().map(Some).chain([None]);
-    let parts: io::Result<Vec<Round<'a>>> = thread::scope(|scope| {
-        let scan = |part| {
-            scope.spawn(move || {
-                let mut round = Round::new(rules, pools);
-                round.entries = table.visit_part(part, &mut round)?;
-                Ok(round)
-            })
-        };
-        let threads: Vec<_> = begins.zip(ends).map(scan).collect();
-        let joined = threads.into_iter().map(thread::ScopedJoinHandle::join);
-        joined
-            .map(|part| part.unwrap_or_else(|_| Err(io::Error::other("a scanning thread failed"))))
-            .collect()
-    });
-    for part in parts? {
+    let scan = |part: Part<'_>| {
+        let mut round = Round::new(rules, pools);
+        round.entries = table.visit_part(part, &mut round)?;
+        Ok(round)
+    };
+    for part in in_parts(&cuts, scan)? {
         all.census.join(&part.census);
         all.entries += part.entries;
         all.deleted += part.deleted;

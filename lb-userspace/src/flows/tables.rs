@@ -8,7 +8,7 @@ use lb_common::{
 };
 
 use super::Tier;
-use crate::sys::bpf::{Cut, Map, Words};
+use crate::sys::bpf::{Cut, Map, Part, Words};
 
 /// The flow tables and what is needed to judge and count flows.
 #[derive(Debug)]
@@ -120,9 +120,6 @@ pub(super) trait Visit {
         FlowKey<A>: lb_common::abi::Abi,
         Flow<A>: lb_common::abi::Abi;
 }
-
-/// Where a part of a table begins and ends.
-pub(super) type Part<'a> = (Option<&'a Cut>, Option<&'a Cut>);
 
 impl Table {
     /// Shows every entry to `visitor`, until it has enough; the number of entries shown.

@@ -1,7 +1,7 @@
 //! Many elements in one system call (Linux 5.6).
 
-use std::io;
 use std::ops::ControlFlow;
+use std::{io, iter, thread};
 
 use lb_common::abi::Abi;
 
@@ -27,6 +27,29 @@ const HASH_TYPES: [u32; 2] = [1, 9];
 pub struct Cut {
     bucket: u32,
     keys: Vec<u8>,
+}
+
+/// The part of a hash map between two cuts; `None`: from the begin, to the end.
+pub type Part<'a> = (Option<&'a Cut>, Option<&'a Cut>);
+
+/// Works on all parts between these cuts at once, by a thread each; what they gave, in their order.
+///
+/// # Errors
+/// The first part's that failed.
+pub fn in_parts<T: Send>(
+    cuts: &[Cut],
+    work: impl Fn(Part<'_>) -> io::Result<T> + Sync,
+) -> io::Result<Vec<T>> {
+    let begins = iter::once(None).chain(cuts.iter().map(Some));
+    let ends = cuts.iter().map(Some).chain([None]);
+    let work = &work;
+    thread::scope(|scope| {
+        let threads: Vec<_> = begins.zip(ends).map(|part| scope.spawn(move || work(part))).collect();
+        let joined = threads.into_iter().map(thread::ScopedJoinHandle::join);
+        joined
+            .map(|part| part.unwrap_or_else(|_| Err(io::Error::other("a scanning thread failed"))))
+            .collect()
+    })
 }
 
 /// What one call of [`Map::scan`] read.
@@ -121,7 +144,7 @@ impl Map {
     /// As [`Map::scan`].
     pub fn scan_part<K: Abi, V: Abi>(
         &self,
-        part: (Option<&Cut>, Option<&Cut>),
+        part: Part<'_>,
         visit: impl FnMut(&Chunk<'_>) -> ControlFlow<()>,
     ) -> io::Result<()> {
         self.scan_with::<K, V>(part, CHUNK, visit)
@@ -129,7 +152,7 @@ impl Map {
 
     fn scan_with<K: Abi, V: Abi>(
         &self,
-        (from, to): (Option<&Cut>, Option<&Cut>),
+        (from, to): Part<'_>,
         room: usize,
         mut visit: impl FnMut(&Chunk<'_>) -> ControlFlow<()>,
     ) -> io::Result<()> {

@@ -13,7 +13,7 @@ mod program;
 pub(crate) mod tests;
 mod words;
 
-pub use batch::{Chunk, Cut};
+pub use batch::{Chunk, Cut, Part, in_parts};
 pub use bytes::{bytes_of, bytes_of_slice, from_bytes};
 pub use link::{XdpLinkInfo, pinned_xdp_link};
 pub use map::{Map, MapInfo, MapShape, possible_cpus};
