@@ -8,6 +8,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
+use caps::{CapSet, Capability};
 use nix::unistd::User;
 use thiserror::Error;
 use tokio_rustls::rustls::client::WebPkiServerVerifier;
@@ -21,9 +22,6 @@ use crate::model::{Probe, ProbeKind, ScriptProbe, Shared, TlsSettings};
 
 /// Largest file of certificates or keys.
 const MAX_FILE: u64 = 1 << 20;
-const CAP_KILL: u32 = 5;
-const CAP_SETGID: u32 = 6;
-const CAP_SETUID: u32 = 7;
 
 /// A probe with all that it needs.
 #[derive(Debug)]
@@ -282,10 +280,9 @@ fn executable(path: &Path) -> Result<(), Unusable> {
 
 /// Whether this thread has the capabilities to become another user, and to end what runs as that user.
 fn may_change_user() -> bool {
-    let status = std::fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
-    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    let effective = effective.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok()).unwrap_or_default();
-    [CAP_KILL, CAP_SETGID, CAP_SETUID].iter().all(|capability| effective >> capability & 1 == 1)
+    let needed = [Capability::CAP_KILL, Capability::CAP_SETGID, Capability::CAP_SETUID];
+    caps::read(None, CapSet::Effective)
+        .is_ok_and(|effective| needed.iter().all(|one| effective.contains(one)))
 }
 
 /// Takes every certificate; what is signed with its key is still verified.

@@ -5,25 +5,24 @@ use std::fs;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
+use caps::{CapSet, Capability, CapsHashSet};
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 
-/// What lbd needs, by name and number.
-const NEEDED: [(&str, u32); 4] =
-    [("CAP_BPF", 39), ("CAP_NET_ADMIN", 12), ("CAP_NET_RAW", 13), ("CAP_PERFMON", 38)];
-/// Includes CAP_BPF and CAP_PERFMON.
-const SYS_ADMIN: u32 = 21;
+/// What lbd needs.
+const NEEDED: [Capability; 4] =
+    [Capability::CAP_BPF, Capability::CAP_NET_ADMIN, Capability::CAP_NET_RAW, Capability::CAP_PERFMON];
+/// Those of them that CAP_SYS_ADMIN includes.
+const OF_SYS_ADMIN: [Capability; 2] = [Capability::CAP_BPF, Capability::CAP_PERFMON];
 
-/// What a process (`self` or an id) lacks.
-pub(super) fn missing(process: &str) -> Option<Vec<String>> {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
-    Some(lacking(u64::from_str_radix(line.trim(), 16).ok()?))
+/// What a process (by its id) or this thread (`None`) lacks.
+pub(super) fn missing(process: Option<i32>) -> Option<Vec<String>> {
+    caps::read(process, CapSet::Effective).ok().map(|effective| lacking(&effective))
 }
 
-fn lacking(effective: u64) -> Vec<String> {
-    let has = |number: u32| effective >> number & 1 == 1;
-    let has = |number: u32| has(number) || matches!(number, 38 | 39) && has(SYS_ADMIN);
-    NEEDED.iter().filter(|(_, number)| !has(*number)).map(|(name, _)| (*name).to_owned()).collect()
+fn lacking(effective: &CapsHashSet) -> Vec<String> {
+    let is_admin = effective.contains(&Capability::CAP_SYS_ADMIN);
+    let has = |one: &Capability| effective.contains(one) || is_admin && OF_SYS_ADMIN.contains(one);
+    NEEDED.iter().filter(|one| !has(one)).map(ToString::to_string).collect()
 }
 
 /// The process that listens on a socket.
@@ -62,7 +61,7 @@ pub(super) fn unit_lacks(texts: &[String]) -> Vec<String> {
     let lacks = |name: &str| {
         bounding.as_ref().is_some_and(|set| !set.contains(name)) || !as_root && !ambient.contains(name)
     };
-    NEEDED.iter().map(|(name, _)| *name).filter(|name| lacks(name)).map(str::to_owned).collect()
+    NEEDED.iter().map(ToString::to_string).filter(|name| lacks(name)).collect()
 }
 
 #[cfg(test)]
@@ -71,10 +70,12 @@ mod tests {
 
     #[test]
     fn sys_admin_includes_bpf_and_perfmon() {
-        assert_eq!(lacking(u64::MAX), [""; 0]);
-        assert_eq!(lacking(1 << 21 | 1 << 12), ["CAP_NET_RAW"]);
-        assert_eq!(lacking(1 << 39 | 1 << 12 | 1 << 13), ["CAP_PERFMON"]);
-        assert_eq!(lacking(0).len(), 4);
+        let lacking = |effective: &[Capability]| lacking(&effective.iter().copied().collect());
+        let [bpf, admin, raw, perfmon] = NEEDED;
+        assert_eq!(lacking(&NEEDED), [""; 0]);
+        assert_eq!(lacking(&[Capability::CAP_SYS_ADMIN, admin]), [raw.to_string()]);
+        assert_eq!(lacking(&[bpf, admin, raw]), [perfmon.to_string()]);
+        assert_eq!(lacking(&[]).len(), 4);
     }
 
     #[test]

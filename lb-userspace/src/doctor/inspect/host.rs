@@ -29,7 +29,7 @@ pub(super) fn inspect() -> Host {
         jit: value("/proc/sys/net/core/bpf_jit_enable"),
         btf: Path::new("/sys/kernel/btf/vmlinux").exists(),
         clock,
-        missing_capabilities: capabilities::missing("self").unwrap_or_default(),
+        missing_capabilities: capabilities::missing(None).unwrap_or_default(),
         unit_lacks: unit_texts().map(|texts| capabilities::unit_lacks(&texts)),
         forwarding_v4: value("/proc/sys/net/ipv4/ip_forward"),
         forwarding_v6: value("/proc/sys/net/ipv6/conf/all/forwarding"),

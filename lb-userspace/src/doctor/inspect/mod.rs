@@ -36,7 +36,7 @@ pub async fn inspect(subject: Subject) -> Facts {
     let mut facts = Facts {
         host: host::inspect(),
         daemon: Daemon {
-            missing_capabilities: daemon_process.and_then(|pid| capabilities::missing(&pid.to_string())),
+            missing_capabilities: daemon_process.and_then(|pid| capabilities::missing(Some(pid))),
             open_files: daemon_process.and_then(capabilities::open_files),
             answer: subject.answer.clone(),
         },
