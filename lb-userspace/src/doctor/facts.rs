@@ -16,6 +16,9 @@ pub struct Facts {
     pub config: Option<Result<Config, String>>,
     /// The machine.
     pub host: Host,
+    /// Why the kernel could not be asked for interfaces, addresses, routes and neighbours; `None`: it was not asked, as the configuration
+    /// is not valid.
+    pub netlink: Option<Result<(), String>>,
     /// The configured interfaces, in the order of the configuration.
     pub interfaces: Vec<Interface>,
     /// Where the backends of the configuration are, each address once.

@@ -134,6 +134,8 @@ checks! {
         "once it is full, no new neighbour is resolved on the whole machine: backends become unreachable";
     FILTER = "packet-filter", "rules of a packet filter, and connection tracking",
         "balanced packets pass by the packet filter and connection tracking, which see only what is for the host: no rule applies to them";
+    NETLINK = "netlink", "the kernel says what interfaces, addresses, routes and neighbours there are",
+        "nothing of lbd by itself; what doctor could find out about interfaces and the ways to backends is missing";
     INTERFACE = "interface", "every configured interface is there and up",
         "lbd does not start without it; what arrives there is not balanced";
     ENSLAVED = "interface-kind", "no configured interface is a VLAN device, a bridge or bond, or belongs to one",

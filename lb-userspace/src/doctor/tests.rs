@@ -102,6 +102,7 @@ fn healthy() -> Facts {
         config_file: "/etc/lb/lb.toml".into(),
         config: Some(Result::Ok(config())),
         host: host(),
+        netlink: Some(Result::Ok(())),
         interfaces: vec![
             Interface { name: "eth0".to_owned(), link: Some(link(2)) },
             Interface { name: "eth1".to_owned(), link: Some(link(3)) },
@@ -245,6 +246,10 @@ const DAEMON: &[Case] = &[
 ];
 
 const INTERFACES: &[Case] = &[
+    ("netlink", Warning, "", "", |f| {
+        f.netlink = Some(Err("no buffer space".to_owned()));
+        (f.interfaces, f.addresses, f.backends) = Default::default();
+    }),
     ("interface", Error, "eth0", "ip -br link", |f| f.interfaces[0].link = None),
     ("interface", Error, "eth0", "ip link set dev eth0 up", |f| link(f).up = false),
     ("interface", Error, "eth0", "ethtool eth0", |f| link(f).carrier = false),

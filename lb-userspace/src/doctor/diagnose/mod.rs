@@ -8,7 +8,7 @@ mod way;
 
 pub(super) use self::way::backends;
 use super::facts::Facts;
-use super::finding::{CHECKS, CONFIG, Finding};
+use super::finding::{CHECKS, CONFIG, Finding, NETLINK};
 use crate::model::Config;
 
 /// Judges what was found; in the order of [`CHECKS`], then as configured.
@@ -18,6 +18,7 @@ pub fn diagnose(facts: &Facts) -> Vec<Finding> {
     config(facts, &mut findings);
     host::diagnose(facts, &mut findings);
     daemon::diagnose(facts, &mut findings);
+    netlink(facts, &mut findings);
     interface::diagnose(facts, &mut findings);
     way::diagnose(facts, &mut findings);
     let place = |finding: &Finding| CHECKS.iter().position(|check| check.id == finding.id);
@@ -30,6 +31,13 @@ fn config(facts: &Facts, findings: &mut Vec<Finding>) {
     findings.extend(facts.config.as_ref().map(|config| match config {
         Ok(config) => CONFIG.ok(&file, format!("valid; services: {}", config.services.len())),
         Err(reason) => CONFIG.error(&file, reason.as_str(), format!("lbctl config check {file}")),
+    }));
+}
+
+fn netlink(facts: &Facts, findings: &mut Vec<Finding>) {
+    findings.extend(facts.netlink.as_ref().map(|asked| match asked {
+        Ok(()) => NETLINK.ok("", "the kernel answers"),
+        Err(reason) => NETLINK.warning("", format!("the kernel could not be asked: {reason}"), ""),
     }));
 }
 

@@ -23,7 +23,7 @@ pub(super) fn diagnose(facts: &Facts, findings: &mut Vec<Finding>) {
             NEIGHBOUR.ok("", format!("{} facts about ways to backends are as they should be", fine.len())),
         );
     }
-    let Some(config) = valid(facts) else { return };
+    let Some(config) = valid(facts).filter(|_| !facts.addresses.is_empty()) else { return };
     let vips: BTreeSet<IpAddr> = config.services.iter().map(|service| service.address).collect();
     let sources: BTreeSet<IpAddr> =
         config.services.iter().flat_map(|service| service.snat_addresses.iter().copied()).collect();

@@ -12,7 +12,8 @@ mod ways;
 use std::path::PathBuf;
 
 use super::facts::{Answer, Daemon, Facts, Interface};
-use crate::model::{Config, Draft};
+use crate::model::{Config, Draft, InterfaceName};
+use crate::net::NetError;
 
 /// What to look at.
 #[derive(Clone, Debug, Default)]
@@ -45,16 +46,21 @@ pub async fn inspect(subject: Subject) -> Facts {
     let usual = Draft::default().pin_directory;
     facts.pins = pins::inspect(valid.map_or(&usual, |config| &config.pin_directory));
     if let Some(config) = valid {
-        let seen = links::inspect(config, &facts.pins).await.unwrap_or_default();
-        facts.interfaces = config
-            .interfaces
-            .iter()
-            .map(|name| Interface { name: name.to_string(), link: seen.link(name.as_str()) })
-            .collect();
-        facts.addresses = seen.addresses.clone();
-        facts.backends = ways::inspect(config, &seen).await;
+        let asked = network(config, &mut facts).await;
+        facts.netlink = Some(asked.map_err(|error| error.to_string()));
     }
     facts.config_file = subject.config_file;
     facts.config = subject.config;
     facts
+}
+
+/// What netlink is asked for.
+async fn network(config: &Config, facts: &mut Facts) -> Result<(), NetError> {
+    let seen = links::inspect(config, &facts.pins).await?;
+    let interface =
+        |name: &InterfaceName| Interface { name: name.to_string(), link: seen.link(name.as_str()) };
+    facts.interfaces = config.interfaces.iter().map(interface).collect();
+    facts.addresses = seen.addresses.clone();
+    facts.backends = ways::inspect(config, &seen).await?;
+    Ok(())
 }

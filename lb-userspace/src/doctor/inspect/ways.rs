@@ -6,19 +6,16 @@ use super::links::Seen;
 use crate::doctor::diagnose::backends;
 use crate::doctor::facts::{Destination, Neighbour, Route};
 use crate::model::Config;
-use crate::net::{NeighbourState, NextHop, Requests};
+use crate::net::{NeighbourState, NetError, NextHop, Requests};
 
-pub(super) async fn inspect(config: &Config, seen: &Seen) -> Vec<Destination> {
-    let requests = Requests::open().ok();
+pub(super) async fn inspect(config: &Config, seen: &Seen) -> Result<Vec<Destination>, NetError> {
+    let requests = Requests::open()?;
     let mut destinations = Vec::new();
     for (address, name) in backends(config) {
-        let route = match &requests {
-            Some(requests) => route(requests, address, seen).await,
-            None => Route::Unknown,
-        };
+        let route = route(&requests, address, seen).await;
         destinations.push(Destination { address, name, route });
     }
-    destinations
+    Ok(destinations)
 }
 
 async fn route(requests: &Requests, address: IpAddr, seen: &Seen) -> Route {
