@@ -33,6 +33,8 @@ pub const BACKENDS: &str = "BACKENDS";
 pub const BACKEND_FLOWS: &str = "BACKEND_FLOWS";
 /// `ARRAY` of [`crate::abi::NextHop`] by backend id: where the last SYN went that took no entry. A cache of the data path.
 pub const BACKEND_HOPS: &str = "BACKEND_HOPS";
+/// `ARRAY` of [`crate::abi::BackendSignals`] by backend id, which `lbd` maps into its memory.
+pub const BACKEND_SIGNALS: &str = "BACKEND_SIGNALS";
 /// `ARRAY` of [`crate::abi::NextHop`] by ifindex: the router that was found last for a client whose SYN came in there. A cache of the
 /// data path.
 pub const CLIENT_HOPS: &str = "CLIENT_HOPS";
@@ -75,6 +77,7 @@ pub const ALL: &[&str] = &[
     BACKENDS,
     BACKEND_FLOWS,
     BACKEND_HOPS,
+    BACKEND_SIGNALS,
     CLIENT_HOPS,
     SNAT_ADDRESSES,
     PORTS,
@@ -113,7 +116,7 @@ pub const EVENTS_BYTES: u32 = 1 << 16;
 
 /// `BPF_F_INNER_MAP`: inner maps may differ in size (Linux 5.10).
 pub const INNER_MAP_FLAG: u32 = 0x1000;
-/// `BPF_F_MMAPABLE`: `lbd` changes single bits of `PORTS` atomically, as the data path does.
+/// `BPF_F_MMAPABLE`: `lbd` has the elements in its memory. It changes single bits of `PORTS` atomically, as the data path does.
 pub const MMAPABLE_FLAG: u32 = 0x400;
 /// u64 words of `PORTS` per pool: one bit per port.
 pub const PORT_WORDS: u32 = 1024;

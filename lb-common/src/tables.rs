@@ -4,7 +4,7 @@ use crate::{
     Action,
     abi::{
         Address, Backend, Event, Flow, FlowKey, FragmentKey, FragmentPorts, Interface, NextHop, Origin,
-        Service, ServiceKey,
+        Service, ServiceKey, Signal,
     },
 };
 
@@ -138,6 +138,8 @@ pub trait Tables: AddressTables<u32> + AddressTables<[u32; 4]> {
     fn set_client_hop(&self, ifindex: u32, next_hop: NextHop);
     /// Counts a flow begun.
     fn count_flow(&self, service: u16, backend: u32);
+    /// Counts what a packet says of a backend's health.
+    fn count_signal(&self, backend: u32, signal: Signal);
     /// Element `index` of a service's slot table, see [`crate::maps::slot_position`].
     fn slot_element(&self, service: u16, index: u32) -> Option<[u32; 2]>;
     /// Takes the next number of a service's rotation.

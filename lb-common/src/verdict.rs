@@ -133,6 +133,12 @@ impl Step {
         Verdict(self.0 & !(1 << 31))
     }
 
+    /// Whether the packet's way ended with it being sent.
+    #[inline(always)]
+    pub(crate) const fn is_sent(self) -> bool {
+        self.0 & 1 << 31 != 0 && matches!(self.verdict().action(), Action::Transmit | Action::Redirect)
+    }
+
     /// Whether what was looked for is there, or the verdict that ended the way.
     #[inline(always)]
     pub(crate) const fn result(self) -> Result<bool, Verdict> {

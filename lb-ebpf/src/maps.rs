@@ -21,8 +21,9 @@ use aya_ebpf::{
 use lb_common::{
     Action, AddressTables, Tables, Workspace,
     abi::{
-        Address, Backend, DropReason, Event, Flow, FlowKey, FragmentKey, FragmentPorts, Interface,
-        InterfaceCounters, NextHop, Origin, Service, ServiceKey, Settings, TrafficCounters, ticks_from_nanos,
+        Address, Backend, BackendSignals, DropReason, Event, Flow, FlowKey, FragmentKey, FragmentPorts,
+        Interface, InterfaceCounters, NextHop, Origin, Service, ServiceKey, Settings, Signal,
+        TrafficCounters, ticks_from_nanos,
     },
     maps as sizes,
     tables::{FibQuery, FibResult, FlowEntry, Insert, Tier, Traffic},
@@ -37,6 +38,7 @@ type Ports = Array<
     { (sizes::DEFAULT_PORT_POOLS * sizes::PORT_WORDS) as usize },
     { sizes::MMAPABLE_FLAG as usize },
 >;
+type Signals = Array<BackendSignals, { sizes::DEFAULT_BACKENDS as usize }, { sizes::MMAPABLE_FLAG as usize }>;
 type SlotTable = Array<[u32; 2], 2, { sizes::INNER_MAP_FLAG as usize }>;
 
 #[btf_map]
@@ -74,6 +76,8 @@ static BACKENDS: Array<Backend, { sizes::DEFAULT_BACKENDS as usize }> = Array::n
 static BACKEND_FLOWS: Array<u64, { sizes::DEFAULT_BACKENDS as usize }> = Array::new();
 #[btf_map]
 static BACKEND_HOPS: Array<NextHop, { sizes::DEFAULT_BACKENDS as usize }> = Array::new();
+#[btf_map]
+static BACKEND_SIGNALS: Signals = Signals::new();
 #[btf_map]
 static CLIENT_HOPS: Array<NextHop, { sizes::DEFAULT_INTERFACES as usize }> = Array::new();
 #[btf_map]
@@ -403,6 +407,17 @@ impl Tables for Maps {
         }
         if let Some(counters) = BACKEND_COUNTERS.get_ptr_mut(backend) {
             update(counters, add);
+        }
+    }
+
+    #[inline(always)]
+    fn count_signal(&self, backend: u32, signal: Signal) {
+        if let Some(signals) = BACKEND_SIGNALS.get_ptr_mut(backend) {
+            // SAFETY: an element of an array map, never unmapped; the number of a signal is within its counts.
+            unsafe {
+                let count = (&raw mut (*signals).counts).cast::<u64>().add(signal as usize);
+                atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(count, 1);
+            }
         }
     }
 

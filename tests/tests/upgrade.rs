@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use lb_common::{abi::ABI_VERSION, maps};
+use lb_common::{
+    abi::{ABI_VERSION, BackendSignals, Signal},
+    maps,
+};
 use lb_tests::{
     client::{LongConnections, Running},
     clock,
@@ -18,6 +21,7 @@ use lb_tests::{
     site::Site,
     topology::{Family, Plan},
 };
+use lb_userspace::sys::bpf::Map;
 
 /// HTTP requests and long connections of both families, and what is to be true of them in the end.
 struct Traffic {
@@ -217,6 +221,23 @@ fn pins_that_cannot_be_read_are_refused_untouched_and_their_interfaces_taken_ove
     let create = "bpftool map create {} type hash key 8 value 24 entries 64 name other";
     lb_tests::command::sh(&create.replace("{}", &services.to_string_lossy())).unwrap();
     refused(&mut site, &older, &["layout version 1", "SERVICES_V4", "24-byte values"]);
+}
+
+/// Versions of one layout differ in maps that one of them does not have.
+#[test]
+fn a_map_that_the_former_version_did_not_have_is_made_without_a_gap() {
+    require_privileged!();
+    let mut site = Site::standard(Plan::default(), Mode::Nat).unwrap();
+    let traffic = Traffic::start(&site);
+    let added = version(&site, ABI_VERSION).join(maps::BACKEND_SIGNALS);
+    traffic.wait_more();
+    site.daemon.terminate().unwrap();
+    fs::remove_file(&added).unwrap();
+    site.daemon.start_again().unwrap();
+    traffic.wait_more();
+    let counted = Map::open(&added).unwrap().entries::<u32, BackendSignals>().unwrap();
+    assert!(counted.iter().any(|(_, signals)| signals.of(Signal::SynAck) > 0));
+    traffic.end_unharmed(&site, "a map more");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Per-CPU counters.
+//! Counters.
 
 /// Traffic of a service or a backend.
 #[repr(C)]
@@ -14,6 +14,46 @@ pub struct TrafficCounters {
     pub bytes_out: u64,
     /// Flows begun.
     pub flows: u64,
+}
+
+/// What the data path saw of a backend's health: one cache line, counted by all CPUs, so that it is read at once and its size does not
+/// depend on their number. Only the first packets of a connection and ICMP errors count here.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BackendSignals {
+    /// Counts by [`Signal`]; the rest is 0.
+    pub counts: [u64; 8],
+}
+
+impl BackendSignals {
+    /// How often a signal was seen.
+    #[inline(always)]
+    #[must_use]
+    pub const fn of(&self, signal: Signal) -> u64 {
+        self.counts[signal as usize]
+    }
+}
+
+/// What is counted in [`BackendSignals`].
+#[repr(u8)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Signal {
+    /// A SYN was sent to the backend, which had not answered this connection yet: repeated ones count again.
+    Syn = 0,
+    /// It answered a SYN with a SYN-ACK; repeated ones do not count.
+    SynAck = 1,
+    /// It answered a SYN with a RST.
+    Reset = 2,
+    /// It said by ICMP that a packet to it leads nowhere: port, protocol or host unreachable, administratively prohibited.
+    Unreachable = 3,
+    /// A router said so.
+    RouterUnreachable = 4,
+}
+
+impl Signal {
+    /// Every signal, in the order of their numbers.
+    pub const ALL: [Self; 5] =
+        [Self::Syn, Self::SynAck, Self::Reset, Self::Unreachable, Self::RouterUnreachable];
 }
 
 /// Traffic of an interface, indexed by its ifindex.

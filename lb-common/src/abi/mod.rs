@@ -17,7 +17,7 @@ mod settings;
 
 pub use address::Address;
 pub use backend::{Backend, BackendFlags, BackendState};
-pub use counters::{InterfaceCounters, TrafficCounters};
+pub use counters::{BackendSignals, InterfaceCounters, Signal, TrafficCounters};
 pub use drop_reason::DropReason;
 pub use event::{Event, EventKind};
 pub use flow::{Flow, FlowFlags, FlowKey, FlowState, FragmentKey, FragmentPorts, NextHop};
@@ -64,6 +64,7 @@ abi! {
     Interface = 48,
     Settings = 96,
     TrafficCounters = 40,
+    BackendSignals = 64,
     InterfaceCounters = 48,
     Event = 32,
     former::Flow<u32> = 48,

@@ -9,8 +9,8 @@ use std::{
 use crate::{
     Action, AddressTables, Tables,
     abi::{
-        Address, Backend, Event, Flow, FlowKey, FragmentKey, FragmentPorts, Interface, InterfaceCounters,
-        NextHop, Origin, Service, ServiceKey, Settings, TrafficCounters,
+        Address, Backend, BackendSignals, Event, Flow, FlowKey, FragmentKey, FragmentPorts, Interface,
+        InterfaceCounters, NextHop, Origin, Service, ServiceKey, Settings, Signal, TrafficCounters,
     },
     maps::address_bit,
     tables::{FibQuery, FibResult, FlowEntry, Insert, Tier, Traffic},
@@ -56,6 +56,8 @@ pub struct HostTables {
     pub backend_flows: RefCell<HashMap<u32, u64>>,
     /// `BACKEND_HOPS`.
     pub backend_hops: RefCell<HashMap<u32, NextHop>>,
+    /// `BACKEND_SIGNALS`.
+    pub backend_signals: RefCell<HashMap<u32, BackendSignals>>,
     /// `CLIENT_HOPS`.
     pub client_hops: RefCell<HashMap<u32, NextHop>>,
     /// `SNAT_ADDRESSES`.
@@ -263,6 +265,10 @@ impl Tables for HostTables {
         *self.backend_flows.borrow_mut().entry(backend).or_default() += 1;
         self.service_counters.borrow_mut().entry(service).or_default().flows += 1;
         self.backend_counters.borrow_mut().entry(backend).or_default().flows += 1;
+    }
+
+    fn count_signal(&self, backend: u32, signal: Signal) {
+        self.backend_signals.borrow_mut().entry(backend).or_default().counts[signal as usize] += 1;
     }
 
     fn slot_element(&self, service: u16, index: u32) -> Option<[u32; 2]> {

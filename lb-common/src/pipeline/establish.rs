@@ -157,7 +157,8 @@ where
     P: Packet,
     T: Tables + AddressTables<A>,
 {
-    let step = answer(tables, work);
+    let Work { headers, flow, .. } = &mut *work;
+    let step = answer(tables, &headers.key, headers.flags, flow);
     if step != Step::DONE || work.headers.flags & RST != 0 {
         return step;
     }
@@ -170,23 +171,23 @@ where
     flow.next_hop = next_hop;
     if tables.insert_flow(Tier::Embryonic, &headers.key, flow, Insert::Any) {
         tables.count_flow(flow.service, flow.backend);
+        // What the packet met, as with an entry: the first answer.
+        flow.state = FlowState::SynSent as u8;
         return Step::DONE;
     }
     tables.remove_flow(Tier::Embryonic, &flow.twin_key(TCP));
     Step::end(Verdict::drop(DropReason::FlowTableFull))
 }
 
-/// Fills in the flow of such an answer. A function of its own because of the stack.
+/// Fills in the flow of such an answer with these TCP flags. A function of its own because of the stack.
 #[inline(never)]
-fn answer<A, T>(tables: &T, work: &mut Work<A>) -> Step
+pub(super) fn answer<A, T>(tables: &T, key: &FlowKey<A>, flags: u8, flow: &mut Flow<A>) -> Step
 where
     A: Family,
     T: Tables + AddressTables<A>,
 {
-    let Work { headers, flow, .. } = work;
-    let key = &headers.key;
     let Some((origin, backend)) = origin(tables, key) else { return Step::ABSENT };
-    let reset = headers.flags & RST != 0;
+    let reset = flags & RST != 0;
     if is_reset(&backend) && !reset {
         return Step::RESET;
     }

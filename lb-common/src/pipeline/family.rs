@@ -39,6 +39,9 @@ pub(super) trait Family: Address {
     /// Whether an ICMP type is an error that quotes a packet and is to be translated.
     fn is_error(kind: u8) -> bool;
 
+    /// Whether an ICMP error says that its packet led nowhere, and not that it was too large.
+    fn is_unreachable(kind: u8, code: u8) -> bool;
+
     /// Reads the network header at `offset`, and checks it against the frame.
     fn parse<P: Packet>(packet: &P, offset: usize, headers: &mut Headers<Self>) -> Result<(), Verdict>;
 
@@ -85,6 +88,12 @@ impl Family for u32 {
     #[inline(always)]
     fn is_error(kind: u8) -> bool {
         matches!(kind, 3 | 11 | 12)
+    }
+
+    /// Destination unreachable, "fragmentation needed" excepted.
+    #[inline(always)]
+    fn is_unreachable(kind: u8, code: u8) -> bool {
+        kind == 3 && code != Self::TOO_BIG.1
     }
 
     #[inline(always)]
@@ -203,6 +212,11 @@ impl Family for [u32; 4] {
     #[inline(always)]
     fn is_error(kind: u8) -> bool {
         matches!(kind, 1..=4)
+    }
+
+    #[inline(always)]
+    fn is_unreachable(kind: u8, _code: u8) -> bool {
+        kind == 1
     }
 
     #[inline(always)]

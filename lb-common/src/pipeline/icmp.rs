@@ -4,12 +4,12 @@
 //! travels in, and that entry's translation is what both the outer header and (source and destination exchanged) the quote need.
 
 use super::{
-    Verdict, Work, drop,
+    Verdict, Work, drop, establish,
     family::{Family, Header},
     flow::{address_delta, is_reset, takes_packets},
     forward::{self, Refused},
     parse::{Fragment, Headers},
-    pass, reply, service,
+    pass, reply, service, signals,
 };
 use crate::{
     Packet, Tables,
@@ -20,7 +20,7 @@ use crate::{
     wire::{Icmp, Ports, TCP, Tcp, UDP, Udp},
 };
 
-/// The verdict about an ICMP message.
+/// The verdict about an ICMP message. Its stages are functions of their own because of the stack.
 #[inline(never)]
 pub(super) fn handle<A, P, T>(packet: &mut P, tables: &T, work: &mut Work<A>) -> Step
 where
@@ -28,51 +28,66 @@ where
     P: Packet,
     T: Tables + AddressTables<A>,
 {
-    match stages(packet, tables, work) {
-        Ok(verdict) | Err(verdict) => Step::end(verdict),
+    let mut step = read(packet, tables, work);
+    if step == Step::DONE {
+        step = find(tables, work);
     }
+    if step == Step::DONE { translate(packet, tables, work) } else { step }
 }
 
-/// The way of an ICMP message.
-#[inline(always)]
-fn stages<A, P, T>(packet: &mut P, tables: &T, work: &mut Work<A>) -> Result<Verdict, Verdict>
+/// Answers an echo; `DONE`: the message is an error, and its quote is read.
+#[inline(never)]
+fn read<A, P, T>(packet: &mut P, tables: &T, work: &mut Work<A>) -> Step
 where
     A: Family,
     P: Packet,
     T: Tables + AddressTables<A>,
 {
-    let headers = &work.headers;
-    if headers.fragment != Fragment::Whole {
-        return pass();
-    }
-    let Some(icmp) = packet.read::<Icmp>(headers.transport) else {
-        return not_usable(tables, headers, DropReason::Truncated);
+    let Work { headers, quote, .. } = work;
+    let mut stages = || {
+        if headers.fragment != Fragment::Whole {
+            return pass();
+        }
+        let Some(icmp) = packet.read::<Icmp>(headers.transport) else {
+            return not_usable(tables, headers, DropReason::Truncated);
+        };
+        if icmp.kind == A::ECHO.0 && service::is_vip(tables, headers.key.dst) {
+            return Err(reply::echo(packet, headers, &icmp));
+        }
+        if !A::is_error(icmp.kind) {
+            return pass();
+        }
+        if parse_quote(packet, tables, headers, quote).is_none() {
+            return not_usable(tables, headers, DropReason::BadIcmp);
+        }
+        // The error must go to the one whose packet it quotes.
+        if headers.key.dst != quote.key.src {
+            return not_usable(tables, headers, DropReason::IcmpWithoutFlow);
+        }
+        Ok(())
     };
-    if icmp.kind == A::ECHO.0 && service::is_vip(tables, headers.key.dst) {
-        return Ok(reply::echo(packet, headers, &icmp));
-    }
-    if A::is_error(icmp.kind) {
-        return translate(packet, tables, work, &icmp);
-    }
-    pass()
+    stages().into()
 }
 
 /// Forwards an error to the end that sent the quoted packet.
-#[inline(always)]
-fn translate<A, P, T>(packet: &mut P, tables: &T, work: &mut Work<A>, icmp: &Icmp) -> Result<Verdict, Verdict>
+#[inline(never)]
+fn translate<A, P, T>(packet: &mut P, tables: &T, work: &mut Work<A>) -> Step
 where
     A: Family,
     P: Packet,
     T: Tables + AddressTables<A>,
 {
-    let Work { headers, flow, quote, .. } = work;
-    if parse_quote(packet, tables, headers, quote).is_none() {
-        return not_usable(tables, headers, DropReason::BadIcmp);
-    }
-    // The error must go to the one whose packet it quotes.
-    if headers.key.dst != quote.key.src || !find(tables, &quote.key.reversed(), flow).result()? {
-        return not_usable(tables, headers, DropReason::IcmpWithoutFlow);
-    }
+    Step::end(translated(packet, tables, work).unwrap_or_else(|verdict| verdict))
+}
+
+#[inline(always)]
+fn translated<A, P, T>(packet: &mut P, tables: &T, work: &mut Work<A>) -> Result<Verdict, Verdict>
+where
+    A: Family,
+    P: Packet,
+    T: Tables + AddressTables<A>,
+{
+    let Work { headers, flow, .. } = &*work;
     if headers.hop_limit <= 1 {
         return drop(DropReason::TtlExceeded);
     }
@@ -81,10 +96,12 @@ where
         Err(Refused::TooBig { .. }) => return drop(DropReason::PacketTooBig),
         Err(Refused::NotAttached) => return drop(DropReason::EgressNotAttached),
     };
-    if !rewrite_outer(packet, work) || !rewrite_quote(packet, work, icmp) {
+    let Some(icmp) = packet.read::<Icmp>(headers.transport) else { return drop(DropReason::WriteFailed) };
+    if !rewrite_outer(packet, work) || !rewrite_quote(packet, work, &icmp) {
         return drop(DropReason::WriteFailed);
     }
-    let Work { headers, flow, .. } = work;
+    let Work { headers, flow, quote, .. } = work;
+    signals::count_error(tables, headers, quote, flow, (icmp.kind, icmp.code));
     tables.count_traffic(&Traffic {
         service: flow.service,
         backend: flow.backend,
@@ -113,9 +130,29 @@ where
     Some(())
 }
 
-/// Fills in the flow an error follows, its next hop valid. Errors keep no flow alive and change no state.
+/// Fills in the flow an error follows, its next hop valid: that of an entry, or of a SYN to an exclusive backend, which took none. Errors keep
+/// no flow alive and change no state.
 #[inline(never)]
-fn find<A, T>(tables: &T, key: &FlowKey<A>, flow: &mut Flow<A>) -> Step
+fn find<A, T>(tables: &T, work: &mut Work<A>) -> Step
+where
+    A: Family,
+    T: Tables + AddressTables<A>,
+{
+    let Work { headers, flow, quote, .. } = work;
+    let key = quote.key.reversed();
+    let mut step = entry(tables, &key, flow);
+    if step == Step::ABSENT && key.proto == TCP {
+        step = establish::answer(tables, &key, 0, flow);
+    }
+    if step == Step::ABSENT || step == Step::RESET {
+        return not_usable(tables, headers, DropReason::IcmpWithoutFlow).into();
+    }
+    step
+}
+
+/// The flow of an entry.
+#[inline(never)]
+fn entry<A, T>(tables: &T, key: &FlowKey<A>, flow: &mut Flow<A>) -> Step
 where
     A: Family,
     T: Tables + AddressTables<A>,
@@ -131,7 +168,7 @@ where
     // Such an entry must not get a new generation: its packets would take the shortcut.
     let backend = tables.backend(flow.backend).unwrap_or_default();
     if is_reset(&backend) || (!flow.is_reverse() && !takes_packets(&backend)) {
-        return Step::ABSENT;
+        return Step::RESET;
     }
     forward::refresh(tables, flow, &entry, key.proto).into()
 }
@@ -203,7 +240,7 @@ fn rewrite_quoted_check<A, P: Packet>(packet: &mut P, quoted: &Headers<A>, delta
 
 /// Ends the way of a message that leads nowhere: dropped if it is for a VIP, else not for us.
 #[inline(always)]
-fn not_usable<A, T>(tables: &T, headers: &Headers<A>, reason: DropReason) -> Result<Verdict, Verdict>
+fn not_usable<A, T>(tables: &T, headers: &Headers<A>, reason: DropReason) -> Result<(), Verdict>
 where
     A: Family,
     T: AddressTables<A>,

@@ -18,6 +18,7 @@ mod reply;
 mod rewrite;
 mod select;
 mod service;
+mod signals;
 mod snat;
 
 use crate::{
@@ -199,7 +200,7 @@ where
     stages().unwrap_or_else(Step::end)
 }
 
-/// [`deliver`] as a function of its own, for flows that were not answered yet.
+/// [`deliver`] as a function of its own, for flows that were not answered yet: what they say of their backends is counted.
 #[inline(never)]
 fn deliver_unanswered<A, P, T>(packet: &mut P, tables: &T, work: &mut Work<A>) -> Step
 where
@@ -207,7 +208,11 @@ where
     P: Packet,
     T: Tables + AddressTables<A>,
 {
-    deliver(packet, tables, work).unwrap_or_else(Step::end)
+    let step = deliver(packet, tables, work).unwrap_or_else(Step::end);
+    if step.is_sent() {
+        signals::count(tables, work);
+    }
+    step
 }
 
 /// The last stages, when the flow is known: check the egress, rewrite, forward.

@@ -101,6 +101,7 @@ impl Sizes {
             (maps::BACKENDS, backends),
             (maps::BACKEND_FLOWS, backends),
             (maps::BACKEND_HOPS, backends),
+            (maps::BACKEND_SIGNALS, backends),
             (maps::BACKEND_COUNTERS, backends),
             (maps::SNAT_ADDRESSES, snat_size(limits)),
             (maps::PORTS, limits.port_pools.saturating_mul(maps::PORT_WORDS)),

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use lb_common::abi::{Abi, Backend, Interface, Origin, Service, ServiceKey, Settings, TrafficCounters};
+use lb_common::abi::{
+    Abi, Backend, BackendSignals, Interface, Origin, Service, ServiceKey, Settings, TrafficCounters,
+};
 use lb_common::maps;
 
 use super::error::access;
@@ -23,6 +25,7 @@ pub struct PinnedMaps {
     slots: Slots,
     backends: Map,
     backend_flows: Map,
+    backend_signals: Map,
     snat_addresses: Map,
     ports: Map,
     interfaces: Map,
@@ -52,6 +55,7 @@ impl PinnedMaps {
             slots: Slots::new(open(maps::SLOTS)?),
             backends: open(maps::BACKENDS)?,
             backend_flows: open(maps::BACKEND_FLOWS)?,
+            backend_signals: open(maps::BACKEND_SIGNALS)?,
             snat_addresses: open(maps::SNAT_ADDRESSES)?,
             ports: open(maps::PORTS)?,
             interfaces: open(maps::INTERFACES)?,
@@ -131,6 +135,9 @@ impl PinnedMaps {
         self.backend_counters
             .update(&id, &TrafficCounters::default())
             .map_err(access(maps::BACKEND_COUNTERS, action()))?;
+        self.backend_signals
+            .update(&id, &BackendSignals::default())
+            .map_err(access(maps::BACKEND_SIGNALS, action()))?;
         self.backend_flows.update(&id, &0_u64).map_err(access(maps::BACKEND_FLOWS, action()))
     }
 }

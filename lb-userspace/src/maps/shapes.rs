@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use lb_common::abi::{
-    Abi, Backend, Interface, InterfaceCounters, Origin, Service, ServiceKey, Settings, TrafficCounters,
+    Abi, Backend, BackendSignals, Interface, InterfaceCounters, Origin, Service, ServiceKey, Settings,
+    TrafficCounters,
 };
 use lb_common::maps;
 
@@ -35,6 +36,9 @@ pub(super) fn expected(name: &str) -> Option<MapShape> {
         maps::BACKENDS => shape::<u32, Backend>(ARRAY),
         maps::BACKEND_FLOWS | maps::ROTATION => shape::<u32, u64>(ARRAY),
         maps::PORTS => MapShape { flags: maps::MMAPABLE_FLAG, ..shape::<u32, u64>(ARRAY) },
+        maps::BACKEND_SIGNALS => {
+            MapShape { flags: maps::MMAPABLE_FLAG, ..shape::<u32, BackendSignals>(ARRAY) }
+        }
         maps::SNAT_ADDRESSES => shape::<u32, [u32; 4]>(ARRAY),
         maps::INTERFACES => shape::<u32, Interface>(ARRAY),
         maps::SETTINGS => shape::<u32, Settings>(ARRAY),

@@ -4,7 +4,7 @@ use std::{fmt, net::SocketAddr};
 
 use lb_common::{
     Action, Verdict,
-    abi::{DropReason, FlowState},
+    abi::{DropReason, FlowState, Signal},
     host::{self, FrameSpec, HostTables},
     tables::Tier,
 };
@@ -81,6 +81,8 @@ pub enum Fact {
     LastSeen(Tier, Tuple, u32),
     /// A packet's entry leads to this interface, and was resolved under this FIB generation.
     Egress(Tier, Tuple, (u32, u32)),
+    /// A backend has these signals, as often as said, and no others.
+    Signals(u32, &'static [(Signal, u64)]),
 }
 
 /// Source, destination, protocol.
@@ -265,6 +267,7 @@ impl Fact {
                 find(tier, tuple).is_some_and(|flow| flow.last_seen == *tick)
             }
             Self::Egress(tier, tuple, egress) => find(tier, tuple).is_some_and(|flow| flow.egress == *egress),
+            Self::Signals(backend, expected) => signals(tables, *backend) == *expected,
         };
         if holds {
             return Ok(());
@@ -279,9 +282,16 @@ impl Fact {
                 format!("{}, {}", tables.flow_count(Tier::Embryonic), tables.flow_count(Tier::Established))
             }
             Self::Port(..) => String::new(),
+            Self::Signals(backend, _) => format!("{:?}", signals(tables, *backend)),
         };
         Err(format!("does not hold: {self:?} (found {found})"))
     }
+}
+
+/// The signals of a backend that were seen, in the order of their numbers.
+fn signals(tables: &HostTables, backend: u32) -> Vec<(Signal, u64)> {
+    let found = tables.backend_signals.borrow().get(&backend).copied().unwrap_or_default();
+    Signal::ALL.into_iter().map(|signal| (signal, found.of(signal))).filter(|(_, count)| *count > 0).collect()
 }
 
 impl fmt::Debug for Step {

@@ -5,8 +5,8 @@ use std::{collections::HashMap, fmt::Debug, hash::Hash, io, path::Path};
 use anyhow::{Context, Result};
 use lb_common::{
     abi::{
-        Abi, Backend, Flow, FlowKey, FragmentKey, FragmentPorts, Interface, InterfaceCounters, Mode, NextHop,
-        Origin, Service, ServiceKey, TrafficCounters,
+        Abi, Backend, BackendSignals, Flow, FlowKey, FragmentKey, FragmentPorts, Interface,
+        InterfaceCounters, Mode, NextHop, Origin, Service, ServiceKey, TrafficCounters,
     },
     host::{self, HostEntry, HostTables},
     maps as names,
@@ -22,7 +22,7 @@ const SNAT_ADDRESSES: u32 = 8;
 const FLOWS: u32 = 512;
 
 /// Sizes of the maps: small, as all of them are written for every frame.
-pub(super) const SIZES: [(&str, u32); 22] = [
+pub(super) const SIZES: [(&str, u32); 23] = [
     (names::SERVICES_V4, 2 * SERVICES),
     (names::SERVICES_V6, 2 * SERVICES),
     (names::ORIGINS_V4, BACKENDS),
@@ -33,6 +33,7 @@ pub(super) const SIZES: [(&str, u32); 22] = [
     (names::BACKENDS, BACKENDS),
     (names::BACKEND_FLOWS, BACKENDS),
     (names::BACKEND_HOPS, BACKENDS),
+    (names::BACKEND_SIGNALS, BACKENDS),
     (names::CLIENT_HOPS, INTERFACES),
     (names::BACKEND_COUNTERS, BACKENDS),
     (names::INTERFACES, INTERFACES),
@@ -153,6 +154,8 @@ impl Maps {
         self.array(names::BACKEND_FLOWS, BACKENDS, |id| flows.get(&id).copied().unwrap_or(0))?;
         let hops = tables.backend_hops.borrow();
         self.array(names::BACKEND_HOPS, BACKENDS, |id| hops.get(&id).copied().unwrap_or_default())?;
+        let signals = tables.backend_signals.borrow();
+        self.array(names::BACKEND_SIGNALS, BACKENDS, |id| signals.get(&id).copied().unwrap_or_default())?;
         let hops = tables.client_hops.borrow();
         self.array(names::CLIENT_HOPS, INTERFACES, |ifindex| {
             hops.get(&ifindex).copied().unwrap_or_default()
@@ -245,6 +248,9 @@ impl Maps {
         })?;
         self.same_array(names::BACKEND_HOPS, |id| -> NextHop {
             tables.backend_hops.borrow().get(&id).copied().unwrap_or_default()
+        })?;
+        self.same_array(names::BACKEND_SIGNALS, |id| -> BackendSignals {
+            tables.backend_signals.borrow().get(&id).copied().unwrap_or_default()
         })?;
         self.same_array(names::CLIENT_HOPS, |ifindex| -> NextHop {
             tables.client_hops.borrow().get(&ifindex).copied().unwrap_or_default()

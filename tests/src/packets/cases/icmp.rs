@@ -35,7 +35,7 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 /// Type and code of "packet too big", "time exceeded", "port unreachable" and "parameter problem".
-fn errors(family: Family) -> [(u8, u8); 4] {
+pub(super) fn errors(family: Family) -> [(u8, u8); 4] {
     match family {
         Family::V4 => [(3, 4), (11, 0), (3, 3), (12, 0)],
         Family::V6 => [(2, 0), (3, 0), (1, 4), (4, 1)],
@@ -44,7 +44,7 @@ fn errors(family: Family) -> [(u8, u8); 4] {
 
 /// Which way an error travels.
 #[derive(Clone, Copy)]
-enum To {
+pub(super) enum To {
     /// From the backends' side, about a packet of the client.
     Client,
     /// From the clients' side, about an answer.
@@ -52,31 +52,31 @@ enum To {
 }
 
 /// An error about `quoted`, a packet as it left us, and how it is to be translated.
-struct Error<'a> {
-    scene: &'a Scene,
-    to: To,
+pub(super) struct Error<'a> {
+    pub(super) scene: &'a Scene,
+    pub(super) to: To,
     /// Who sends it.
-    from: std::net::IpAddr,
-    kind: (u8, u8),
+    pub(super) from: std::net::IpAddr,
+    pub(super) kind: (u8, u8),
     /// The packet it is about, as it came to us.
-    about: FrameSpec,
+    pub(super) about: FrameSpec,
     /// Bytes quoted.
-    length: usize,
+    pub(super) length: usize,
 }
 
 impl<'a> Error<'a> {
-    fn to_client(scene: &'a Scene, about: FrameSpec) -> Self {
+    pub(super) fn to_client(scene: &'a Scene, about: FrameSpec) -> Self {
         let from = scene.backend.ip();
         Self { scene, to: To::Client, from, kind: errors(scene.family)[0], about, length: 9999 }
     }
 
-    fn to_backend(scene: &'a Scene, about: FrameSpec) -> Self {
+    pub(super) fn to_backend(scene: &'a Scene, about: FrameSpec) -> Self {
         let from = scene.client().ip();
         Self { scene, to: To::Backend, from, kind: errors(scene.family)[0], about, length: 9999 }
     }
 
     /// As it arrives.
-    fn frame(&self) -> FrameSpec {
+    pub(super) fn frame(&self) -> FrameSpec {
         let scene = self.scene;
         let (sent, receiver, ifindex) = match self.to {
             To::Client => (scene.forwarded(&self.about), scene.seen(), scene.egress.0),
@@ -127,7 +127,7 @@ impl<'a> Error<'a> {
         }
     }
 
-    fn ingress(&self) -> u32 {
+    pub(super) fn ingress(&self) -> u32 {
         match self.to {
             To::Client => self.scene.egress.0,
             To::Backend => CLIENTS,
@@ -135,7 +135,7 @@ impl<'a> Error<'a> {
     }
 
     /// It arrives and is to be forwarded.
-    fn passes(&self) -> Step {
+    pub(super) fn passes(&self) -> Step {
         let frame = self.frame();
         let (egress, expected) = self.translated(&frame);
         let expect = Expect::Send { egress, frame: expected.build() };
@@ -150,7 +150,7 @@ impl<'a> Error<'a> {
 }
 
 /// The first bytes of a packet.
-fn quote(frame: &FrameSpec, length: usize) -> Vec<u8> {
+pub(super) fn quote(frame: &FrameSpec, length: usize) -> Vec<u8> {
     let mut bytes = frame.packet();
     bytes.truncate(length);
     bytes

@@ -10,9 +10,11 @@ mod messages;
 mod resets;
 mod routing;
 mod selection;
+mod signals;
 mod snat;
 mod stateless;
 mod truncated;
+mod unreachable;
 
 use super::{Case, Step};
 
@@ -25,6 +27,7 @@ pub fn all() -> Vec<Case> {
         truncated::cases(),
         foreign::cases(),
         icmp::cases(),
+        unreachable::cases(),
         messages::cases(),
         fragments::cases(),
         flows::cases(),
@@ -32,6 +35,7 @@ pub fn all() -> Vec<Case> {
         routing::cases(),
         snat::cases(),
         stateless::cases(),
+        signals::cases(),
         selection::cases(),
     ]
     .into_iter()
