@@ -10,6 +10,7 @@ mod operation;
 mod part;
 mod pinned;
 mod shapes;
+mod signals;
 mod slots;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ pub use operation::Operation;
 pub use part::Part;
 pub use pinned::PinnedMaps;
 pub use shapes::{MAX_SLOT_TABLES_AT_ONCE, MAX_SLOTS_AT_ONCE, check_shape};
+pub use signals::Signals;
 
 use crate::plan::MapImage;
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use lb_common::abi::{Backend, Service, TrafficCounters};
+use lb_common::abi::{Backend, BackendSignals, Service, Signal, TrafficCounters};
 use lb_common::maps;
 
 use super::shapes::expected;
@@ -169,6 +169,24 @@ fn counters_are_summed_over_the_cpus_and_read_fast() {
     assert_eq!((totals.flows(9), totals.flows(1_000_000)), (4, 0));
     // 1000 services with 10 backends each. The real figure is some milliseconds; this build is not optimised.
     assert!(took.as_millis() < 500, "{took:?}");
+}
+
+#[test]
+fn signals_are_read_as_they_are_counted_without_a_system_call() {
+    if !privileged() {
+        return;
+    }
+    let map = make(maps::BACKEND_SIGNALS, 100_001).unwrap();
+    let signals = Signals::of_map(&map).unwrap();
+    map.update(&100_000_u32, &BackendSignals { counts: [5, 4, 3, 2, 1, 0, 0, 0] }).unwrap();
+    let begin = now();
+    let sum: u64 = (0..=100_000).map(|id| signals.of(id).of(Signal::Syn)).sum();
+    let took = now() - begin;
+    assert_eq!((sum, signals.of(100_000).of(Signal::RouterUnreachable)), (5, 1));
+    assert_eq!(signals.of(100_001), BackendSignals::default());
+    // The real figure is below a millisecond; this build is not optimised.
+    assert!(took.as_millis() < 500, "{took:?}");
+    println!("100 000 backends in {took:?}");
 }
 
 #[test]

@@ -3,6 +3,8 @@
 use std::io;
 use std::ops::ControlFlow;
 
+use lb_common::abi::BackendSignals;
+
 use super::*;
 
 pub(crate) const HASH: MapShape =
@@ -41,6 +43,13 @@ fn the_words_of_an_array_are_its_elements() {
     assert_eq!(words.as_slice().len(), 3000);
     assert_eq!(words.as_slice()[2999].fetch_and(!1, std::sync::atomic::Ordering::Relaxed), 0b11);
     assert_eq!(map.lookup(&2999_u32).unwrap(), Some(0b10_u64));
+    let wide = Map::create(&MapShape { value_size: 64, ..shape }, "lb_test_wide").unwrap();
+    let signals = BackendSignals { counts: [1, 2, 3, 4, 5, 6, 7, 8] };
+    wide.update(&2999_u32, &signals).unwrap();
+    let words = Words::of(&wide).unwrap();
+    let last =
+        words.as_slice()[2999 * 8..].iter().map(|word| word.load(std::sync::atomic::Ordering::Relaxed));
+    assert_eq!(last.collect::<Vec<_>>(), signals.counts);
     let plain = Map::create(&MapShape { flags: 0, ..shape }, "lb_test_plain").unwrap();
     assert_eq!(Words::of(&plain).unwrap_err().kind(), io::ErrorKind::InvalidInput);
 }

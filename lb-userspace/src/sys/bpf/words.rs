@@ -12,7 +12,7 @@ use super::Map;
 
 const TYPE_ARRAY: u32 = 2;
 
-/// All elements of an array map of u64 that was made with `BPF_F_MMAPABLE`.
+/// All elements of an array map of u64, or of several of them, that was made with `BPF_F_MMAPABLE`.
 #[derive(Debug)]
 pub struct Words {
     base: NonNull<AtomicU64>,
@@ -31,11 +31,14 @@ impl Words {
     /// `InvalidInput` if it is not such an array, and what `mmap(2)` says.
     pub fn of(map: &Map) -> io::Result<Self> {
         let shape = map.info().shape;
-        if shape.map_type != TYPE_ARRAY || shape.value_size != 8 || shape.flags & MMAPABLE_FLAG == 0 {
-            let message = "only an array of 8-byte values made with BPF_F_MMAPABLE can be mapped";
+        if shape.map_type != TYPE_ARRAY
+            || !shape.value_size.is_multiple_of(8)
+            || shape.flags & MMAPABLE_FLAG == 0
+        {
+            let message = "only an array of values of whole words made with BPF_F_MMAPABLE can be mapped";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         }
-        let len = shape.max_entries as usize;
+        let len = shape.max_entries as usize * (shape.value_size as usize / 8);
         let (protection, fd) = (libc::PROT_READ | libc::PROT_WRITE, map.as_fd().as_raw_fd());
         // SAFETY: a new shared mapping at an address the kernel chooses disturbs no other memory.
         let base = unsafe { libc::mmap(ptr::null_mut(), len * 8, protection, libc::MAP_SHARED, fd, 0) };
@@ -45,7 +48,7 @@ impl Words {
         NonNull::new(base.cast()).map(|base| Self { base, len }).ok_or_else(|| io::ErrorKind::Other.into())
     }
 
-    /// The elements.
+    /// The words of all elements, one after the other.
     #[must_use]
     pub fn as_slice(&self) -> &[AtomicU64] {
         // SAFETY: the mapping holds `len` aligned words, zeroed by the kernel at first, and lives as long as `self`.
