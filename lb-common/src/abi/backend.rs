@@ -50,3 +50,17 @@ pub enum BackendState {
     /// Taken out by the operator: as `Down`.
     Disabled = 4,
 }
+
+impl BackendState {
+    /// The name in the API and the CLI.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unused => "unused",
+            Self::Active => "active",
+            Self::Draining => "draining",
+            Self::Down => "down",
+            Self::Disabled => "disabled",
+        }
+    }
+}

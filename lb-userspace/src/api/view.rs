@@ -62,7 +62,7 @@ pub(super) fn backend(service: &ServiceView, view: &BackendView, moment: &Moment
         port: view.desired.port,
         weight: view.desired.weight,
         state: view.desired.state.to_string(),
-        effective: state_text(view.state).to_owned(),
+        effective: view.state.as_str().to_owned(),
         health: view.health.as_str().to_owned(),
         drain: moment.drains.get(&view.id).map(drain),
         backup: view.desired.backup,
@@ -106,17 +106,6 @@ fn health(check: &HealthCheck) -> Health {
         max_ejected: Some(check.max_ejected),
         panic_threshold: Some(check.panic_threshold),
         ..probe
-    }
-}
-
-/// The state of a backend, as people read it.
-fn state_text(state: BackendState) -> &'static str {
-    match state {
-        BackendState::Unused => "unused",
-        BackendState::Active => "active",
-        BackendState::Draining => "draining",
-        BackendState::Down => "down",
-        BackendState::Disabled => "disabled",
     }
 }
 
