@@ -6,6 +6,7 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod doctor;
+pub mod events;
 pub mod flows;
 pub mod health;
 pub mod import;

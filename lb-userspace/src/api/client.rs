@@ -7,14 +7,19 @@ use hyper::{
     Method, Request, Response, StatusCode,
     body::{Bytes, Incoming},
     client::conn::http1,
-    header::{CONTENT_TYPE, HOST},
+    header::{ACCEPT, CONTENT_TYPE, HOST},
+    http::request,
 };
 use hyper_util::rt::TokioIo;
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    task::JoinHandle,
+};
 
 use super::{
     error::{ErrorBody, ErrorDetail},
+    stream::Stream,
     tls,
     way::{self, Server},
 };
@@ -30,6 +35,19 @@ const ANSWER_LIMIT: usize = 256 << 20;
 pub struct Client {
     server: Server,
 }
+
+/// A connection that ends with this value.
+#[derive(Debug)]
+pub(super) struct Connection(JoinHandle<()>);
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// The head of an answer, and what its body comes through.
+type Opened = (Response<Incoming>, Connection);
 
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
@@ -118,47 +136,71 @@ impl Client {
     pub async fn call(&self, method: Method, path: &str, body: Bytes) -> Result<Bytes, ClientError> {
         tokio::time::timeout(TIMEOUT, self.exchange(method, path, body))
             .await
-            .map_err(|_| self.protocol(format!("no answer to {path} within {} s", TIMEOUT.as_secs())))?
+            .map_err(|_| self.silent(path))?
+    }
+
+    /// Follows the stream of events that `path` gives, from the event after `last` on.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn stream(&self, path: &str, last: Option<u64>) -> Result<Stream, ClientError> {
+        let request = self.request(Method::GET, path).header(ACCEPT, "text/event-stream");
+        let request = match last {
+            Some(last) => request.header("last-event-id", last),
+            None => request,
+        };
+        let request = request.body(Full::default()).map_err(|error| self.protocol(error))?;
+        let opened = tokio::time::timeout(TIMEOUT, self.open(request));
+        let (answer, connection) = opened.await.map_err(|_| self.silent(path))??;
+        if answer.status().is_success() {
+            return Ok(Stream::new(answer.into_body(), connection));
+        }
+        match self.read(answer).await {
+            Err(error) => Err(error),
+            Ok(_) => Err(self.protocol("an answer that is no stream")),
+        }
     }
 
     async fn exchange(&self, method: Method, path: &str, body: Bytes) -> Result<Bytes, ClientError> {
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(HOST, self.server.host())
-            .header(CONTENT_TYPE, "application/json")
-            .body(Full::new(body))
-            .map_err(|error| self.protocol(error))?;
+        let request = self.request(method, path).header(CONTENT_TYPE, "application/json");
+        let request = request.body(Full::new(body)).map_err(|error| self.protocol(error))?;
+        let (answer, _connection) = self.open(request).await?;
+        self.read(answer).await
+    }
+
+    fn request(&self, method: Method, path: &str) -> request::Builder {
+        Request::builder().method(method).uri(path).header(HOST, self.server.host())
+    }
+
+    /// Sends a request on a connection of its own.
+    async fn open(&self, request: Request<Full<Bytes>>) -> Result<Opened, ClientError> {
         match &self.server {
             Server::Socket(path) => {
-                let stream = way::local(path).await.map_err(ClientError::Connect)?;
-                self.request(stream, request).await
+                self.send_on(way::local(path).await.map_err(ClientError::Connect)?, request).await
             }
             Server::Tcp(remote) => match remote.tls() {
-                None => self.request(remote.connect().await.map_err(ClientError::Connect)?, request).await,
+                None => self.send_on(remote.connect().await.map_err(ClientError::Connect)?, request).await,
                 Some(tls) => {
                     let stream = remote.connect_tls(tls).await.map_err(ClientError::Connect)?;
-                    self.request(stream, request).await
+                    self.send_on(stream, request).await
                 }
             },
         }
     }
 
-    async fn request(
+    async fn send_on(
         &self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         request: Request<Full<Bytes>>,
-    ) -> Result<Bytes, ClientError> {
+    ) -> Result<Opened, ClientError> {
         let (mut sender, connection) =
             http1::handshake(TokioIo::new(stream)).await.map_err(|error| self.protocol(error))?;
-        let connection = tokio::spawn(connection);
+        let connection = Connection(tokio::spawn(async move { drop(connection.await) }));
         let answer = sender.send_request(request).await.map_err(|error| self.broken(&error))?;
-        let answer = self.answer(answer).await;
-        connection.abort();
-        answer
+        Ok((answer, connection))
     }
 
-    async fn answer(&self, answer: Response<Incoming>) -> Result<Bytes, ClientError> {
+    async fn read(&self, answer: Response<Incoming>) -> Result<Bytes, ClientError> {
         let status = answer.status();
         let body = Limited::new(answer.into_body(), ANSWER_LIMIT)
             .collect()
@@ -184,6 +226,10 @@ impl Client {
             Ok(body) => ClientError::Refused { status, detail: body.error },
             Err(_) => self.protocol(format!("status {status} without an explanation")),
         }
+    }
+
+    fn silent(&self, path: &str) -> ClientError {
+        self.protocol(format!("no answer to {path} within {} s", TIMEOUT.as_secs()))
     }
 
     fn protocol(&self, message: impl Display) -> ClientError {

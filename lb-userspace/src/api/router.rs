@@ -19,11 +19,11 @@ use super::{
     configuration as whole,
     data::DataSource,
     error::ApiError,
-    handlers as on,
+    events, handlers as on,
     openapi::{self, about, about_failing, changes},
     seats::Progress,
 };
-use crate::control::Handle;
+use crate::{control::Handle, events::Bus};
 
 /// Largest body of a request in bytes.
 const BODY_LIMIT: usize = 1 << 20;
@@ -37,6 +37,8 @@ pub struct Api {
     pub control: Handle,
     /// What the data path knows.
     pub data: Arc<dyn DataSource>,
+    /// What happened.
+    pub events: Bus,
     /// Name of the configuration file.
     pub config_file: String,
 }
@@ -124,6 +126,13 @@ fn figures() -> ApiRouter<Api> {
         )
         .api_route("/v1/stats", get_with(on::stats, about("stats", "Counters since the maps were made.")))
         .api_route("/v1/drops", get_with(on::drops, about("drops", "Dropped packets by reason.")))
+        .api_route(
+            "/v1/events",
+            get_with(
+                events::events,
+                about("events", "What happened, and, as a stream of server-sent events, what happens."),
+            ),
+        )
 }
 
 fn config() -> ApiRouter<Api> {

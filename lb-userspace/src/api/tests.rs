@@ -3,6 +3,7 @@
 mod changes;
 mod document;
 mod errors;
+mod events;
 mod figures;
 pub(crate) mod fixture;
 mod limits;

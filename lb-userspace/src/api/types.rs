@@ -38,6 +38,9 @@ pub struct Status {
     /// Elements of the maps that somebody else changed and that `lbd` put right since it started.
     #[serde(default)]
     pub drift_repaired: u64,
+    /// Streams of events that are open.
+    #[serde(default)]
+    pub event_subscribers: usize,
     /// Interfaces the program is attached to.
     pub interfaces: Vec<Interface>,
     /// Number of services.

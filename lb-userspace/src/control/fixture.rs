@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Control, Error, ErrorKind, Handle, Notes, Now, Replacement, Staged, Store, spawn};
+use super::{Control, Error, ErrorKind, Handle, Notes, Now, Replacement, Snapshot, Staged, Store, spawn};
 use crate::{
     config::Document,
     maps::{FakeMaps, LbMaps, MapError, Operation, Part},
@@ -236,13 +236,21 @@ pub(crate) fn handle(store: &MemoryStore) -> Handle {
 
 /// As [`handle`], with its clock: milliseconds that have passed. They stand still unless somebody moves them.
 pub(crate) fn clocked(store: &MemoryStore) -> (Handle, Arc<AtomicU64>) {
+    observed(store, |_, _| ())
+}
+
+/// As [`clocked`], with somebody who sees every state and the one before it.
+pub(crate) fn observed(
+    store: &MemoryStore,
+    observe: impl Fn(&Snapshot, &Snapshot) + Send + 'static,
+) -> (Handle, Arc<AtomicU64>) {
     let (begin, clock) = (Now::from(moment()), Arc::new(AtomicU64::new(0)));
     let passed = Arc::clone(&clock);
     let now = move || {
         let time = Duration::from_millis(passed.load(Ordering::Relaxed));
         Now { instant: begin.instant + time, wall: begin.wall.after(time), boot: begin.boot + time }
     };
-    (spawn(control(store, &SharedMaps::default()), now).unwrap().0, clock)
+    (spawn(control(store, &SharedMaps::default()), now, observe).unwrap().0, clock)
 }
 
 /// Service `web` (checked) with `b1` and `b2`, service `dns` (not checked) with `d1`.

@@ -139,7 +139,7 @@ fn ended() -> Error {
     Error::new(ErrorKind::Unavailable, "", "`lbd` is stopping; start it again")
 }
 
-/// Starts control on a thread. `clock` gives the time of each event. The thread ends with the last handle; joining it makes sure
+/// Starts control on a thread. `clock` gives the time of each event. `observe` is called there with every state and the one before it. The thread ends with the last handle; joining it makes sure
 /// that the last change is in the file.
 ///
 /// # Errors
@@ -147,30 +147,52 @@ fn ended() -> Error {
 pub fn spawn(
     control: Control,
     clock: impl Fn() -> Now + Send + 'static,
+    observe: impl Fn(&Snapshot, &Snapshot) + Send + 'static,
 ) -> io::Result<(Handle, thread::JoinHandle<()>)> {
     let (events, inbox) = mpsc::channel(QUEUE);
     let (publish, snapshots) = watch::channel(control.snapshot());
     let thread = thread::Builder::new()
         .name("control".to_owned())
-        .spawn(move || run(control, clock, inbox, &publish))?;
+        .spawn(move || run(control, clock, inbox, &Announcer { publish, observe }))?;
     Ok((Handle { events, snapshots }, thread))
+}
+
+/// Tells others of the state.
+struct Announcer<O> {
+    publish: watch::Sender<Arc<Snapshot>>,
+    observe: O,
+}
+
+impl<O: Fn(&Snapshot, &Snapshot)> Announcer<O> {
+    fn announce(&self, control: &Control) {
+        self.publish.send_if_modified(|published| {
+            let current = control.snapshot();
+            if Arc::ptr_eq(&current, published) {
+                return false;
+            }
+            (self.observe)(published, &current);
+            let changed = current.generation != published.generation;
+            *published = current;
+            changed
+        });
+    }
 }
 
 fn run(
     mut control: Control,
     clock: impl Fn() -> Now,
     mut inbox: mpsc::Receiver<Envelope>,
-    publish: &watch::Sender<Arc<Snapshot>>,
+    announcer: &Announcer<impl Fn(&Snapshot, &Snapshot)>,
 ) {
     while let Some(first) = inbox.blocking_recv() {
-        process(&mut control, first, &clock, publish);
+        process(&mut control, first, &clock, announcer);
         // What came meanwhile is taken in before the maps are written once for all of it; not without end, though.
         for _ in 0..QUEUE {
             let Ok(next) = inbox.try_recv() else { break };
-            process(&mut control, next, &clock, publish);
+            process(&mut control, next, &clock, announcer);
         }
         control.settle(clock());
-        announce(&control, publish);
+        announcer.announce(&control);
     }
 }
 
@@ -178,7 +200,7 @@ fn process(
     control: &mut Control,
     envelope: Envelope,
     clock: &impl Fn() -> Now,
-    publish: &watch::Sender<Arc<Snapshot>>,
+    announcer: &Announcer<impl Fn(&Snapshot, &Snapshot)>,
 ) {
     let (event, reply) = match envelope {
         Envelope::Event { event, reply } => (event, reply),
@@ -186,20 +208,11 @@ fn process(
     };
     let outcome = control.handle(*event, clock());
     // Whoever asked is to see its change in the snapshot.
-    announce(control, publish);
+    announcer.announce(control);
     match (reply, outcome) {
         // Whoever asked may have gone away; the change stands all the same.
         (Some(reply), outcome) => drop(reply.send(outcome.map(|()| control.snapshot()))),
         (None, Err(error)) => tracing::warn!(%error, "control"),
         (None, Ok(())) => {}
     }
-}
-
-fn announce(control: &Control, publish: &watch::Sender<Arc<Snapshot>>) {
-    publish.send_if_modified(|published| {
-        let current = control.snapshot();
-        let changed = current.generation != published.generation;
-        *published = current;
-        changed
-    });
 }

@@ -11,7 +11,7 @@ mod check;
 mod config;
 mod health;
 mod invalid;
-mod keyword;
+pub(crate) mod keyword;
 mod name;
 mod path;
 mod pool;

@@ -27,6 +27,7 @@ use crate::{
     api::{Port, Socket},
     config::{Document, FileStore},
     control::{self, Control, Handle},
+    events::{Bus, changes},
     flows::FlowMaps,
     health::Rights,
     loader::{self, LogLevel, PinDirectory, Program, Sizes},
@@ -127,8 +128,13 @@ async fn daemon(
     let control = Control::start(store, maps, wanted, random()?, clock.moment())?;
     attacher.begin(&network.view)?;
 
-    let (control, thread) =
-        control::spawn(control, move || clock.moment()).map_err(Failure::system("start a thread"))?;
+    let events = Bus::new(clock.moment().wall);
+    let publish = {
+        let events = events.clone();
+        move |before: &_, after: &_| events.publish(clock.moment().wall, changes(before, after))
+    };
+    let (control, thread) = control::spawn(control, move || clock.moment(), publish)
+        .map_err(Failure::system("start a thread"))?;
     let data = Data {
         clock,
         started,
@@ -140,6 +146,7 @@ async fn daemon(
     let tasks = tasks::start(Parts {
         clock,
         control: control.clone(),
+        events,
         network,
         attacher,
         data,

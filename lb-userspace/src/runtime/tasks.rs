@@ -22,6 +22,7 @@ use super::{
 use crate::{
     api::{self, Api, Local, Port, Remote, Socket},
     control::Handle,
+    events::Bus,
     metrics,
     sys::readable::{self, LogReader},
 };
@@ -35,6 +36,7 @@ const GRACE: Duration = Duration::from_secs(3);
 pub(super) struct Parts {
     pub(super) clock: Clock,
     pub(super) control: Handle,
+    pub(super) events: Bus,
     pub(super) network: Network,
     pub(super) attacher: Attacher,
     pub(super) data: Data,
@@ -47,6 +49,8 @@ pub(super) struct Parts {
 /// Tasks that run.
 pub(super) struct Tasks {
     stop: watch::Sender<bool>,
+    /// Ends the streams of events, which have no end of their own.
+    events: Bus,
     /// End when they are told to, so that answers under way are not cut off.
     servers: JoinSet<&'static str>,
     /// Can be ended at any moment.
@@ -55,9 +59,20 @@ pub(super) struct Tasks {
 
 /// Starts all tasks.
 pub(super) fn start(parts: Parts) -> Result<Tasks, Failure> {
-    let Parts { clock, control, network, mut attacher, data, socket, port, metrics, config_file } = parts;
+    let Parts {
+        clock,
+        control,
+        events: bus,
+        network,
+        mut attacher,
+        data,
+        socket,
+        port,
+        metrics,
+        config_file,
+    } = parts;
     let (stop, _) = watch::channel(false);
-    let mut tasks = Tasks { stop, servers: JoinSet::new(), workers: JoinSet::new() };
+    let mut tasks = Tasks { stop, events: bus.clone(), servers: JoinSet::new(), workers: JoinSet::new() };
 
     let events = attacher.program().events()?;
     let events =
@@ -83,7 +98,7 @@ pub(super) fn start(parts: Parts) -> Result<Tasks, Failure> {
         let source = observe::source(control.clone(), Arc::clone(&data), last);
         tasks.serve("the metrics", metrics::serve(listener, source, stopped(tasks.stop.subscribe())));
     }
-    let router = api::router(Api { control, data, config_file });
+    let router = api::router(Api { control, data, events: bus, config_file });
     if let Some(port) = port {
         let remote = Remote::new(port, router.clone());
         tasks.serve("the API over TCP", remote.serve(stopped(tasks.stop.subscribe())));
@@ -102,6 +117,7 @@ impl Tasks {
         };
         notify::stopping();
         self.stop.send_replace(true);
+        self.events.end();
         let servers = async { while self.servers.join_next().await.is_some() {} };
         if tokio::time::timeout(GRACE, servers).await.is_err() {
             tracing::warn!("requests were cut off");

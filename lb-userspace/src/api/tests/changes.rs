@@ -95,6 +95,7 @@ async fn status_sums_up() {
         "config_file": "/etc/lb/lb.toml",
         "unsaved_changes": false,
         "drift_repaired": 0,
+        "event_subscribers": 0,
         "interfaces": [{"name": "eth0", "ifindex": 2, "mode": "native"}],
         "services": 2,
         "backends": {"active": 3, "draining": 0, "down": 0, "disabled": 0},

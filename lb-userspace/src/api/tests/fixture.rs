@@ -31,7 +31,8 @@ use crate::{
         Handle,
         fixture::{self, MemoryStore},
     },
-    model::ApiListener,
+    events::{Bus, changes},
+    model::{ApiListener, Timestamp},
     plan::FlowGroup,
 };
 
@@ -51,12 +52,18 @@ pub(crate) struct Daemon {
 impl Daemon {
     pub(crate) fn start() -> Self {
         let store = MemoryStore::new(fixture::example());
-        let (control, clock) = fixture::clocked(&store);
+        let events = Bus::new(wall());
+        let publish = {
+            let events = events.clone();
+            move |before: &_, after: &_| events.publish(wall(), changes(before, after))
+        };
+        let (control, clock) = fixture::observed(&store, publish);
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("lbd.sock");
         let api = Api {
             control: control.clone(),
             data: Arc::new(FakeData),
+            events,
             config_file: "/etc/lb/lb.toml".to_owned(),
         };
         let socket = Socket::bind(&path, None).unwrap();
@@ -118,6 +125,11 @@ impl Daemon {
     }
 }
 
+/// When events happen here.
+fn wall() -> Timestamp {
+    Timestamp::since_epoch(Duration::from_secs(1_795_389_000))
+}
+
 /// A served API at a TCP port; it ends with this value.
 pub(crate) struct Port {
     pub(crate) address: SocketAddr,
@@ -131,7 +143,12 @@ impl Port {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("lb.toml");
         fs::write(&file, Document::of(file.clone(), &fixture::example()).text()).unwrap();
-        let api = Api { control, data: Arc::new(FakeData), config_file: file.display().to_string() };
+        let api = Api {
+            control,
+            data: Arc::new(FakeData),
+            events: Bus::new(wall()),
+            config_file: file.display().to_string(),
+        };
         let port = api::Port::bind(listener).await.unwrap();
         let address = port.address().unwrap();
         let (stop, stopped) = oneshot::channel();

@@ -85,6 +85,7 @@ fn status_is_a_list_of_facts() {
         restart_needed: Vec::new(),
         problem: None,
         drift_repaired: 0,
+        event_subscribers: 0,
         confirm_until: None,
         interfaces: vec![
             Interface { name: "eth0".to_owned(), ifindex: 2, mode: "native".to_owned() },

@@ -1,0 +1,236 @@
+//! What an event is: a kind, attributes, and a number.
+
+use std::{borrow::Cow, fmt, net::IpAddr};
+
+use crate::model::{Keyword, Timestamp, keyword::keyword};
+
+/// What an event is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Topic {
+    /// Services, and how the backends of one do together.
+    Service,
+    /// Backends: what the operator wants of them, and what they are in the maps.
+    Backend,
+    /// What health checks found.
+    Health,
+    /// The desired state as a whole, and whether the maps hold it.
+    Config,
+    /// Maps that somebody else changed.
+    Drift,
+}
+
+keyword!(Topic {
+    Service = "service",
+    Backend = "backend",
+    Health = "health",
+    Config = "config",
+    Drift = "drift",
+});
+
+macro_rules! kinds {
+    ($($kind:ident = $word:literal, $topic:ident, $about:literal, [$($attribute:ident),*];)+) => {
+        /// What happened.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Kind {
+            $(#[doc = $about] $kind),+
+        }
+
+        keyword!(Kind { $($kind = $word),+ });
+
+        impl Kind {
+            /// What it is about.
+            #[must_use]
+            pub fn topic(self) -> Topic {
+                match self {
+                    $(Self::$kind => Topic::$topic),+
+                }
+            }
+
+            /// When there is such an event, for the documentation.
+            #[must_use]
+            pub fn about(self) -> &'static str {
+                match self {
+                    $(Self::$kind => $about),+
+                }
+            }
+
+            /// The attributes that it has, beside `topic` and `kind`; those without a value are left out.
+            #[must_use]
+            pub fn attributes(self) -> &'static [Attribute] {
+                match self {
+                    $(Self::$kind => &[$(Attribute::$attribute),*]),+
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    ServiceAdded = "service-added", Service, "A service was added.", [Service, Address];
+    ServiceChanged = "service-changed", Service, "A service has another configuration, its backends apart.", [Service, Address];
+    ServiceRemoved = "service-removed", Service, "A service was removed.", [Service, Address];
+    ServicePool = "service-pool", Service,
+        "The backends of a service do better or worse together: normal, backup, panic.", [Service, From, To, Healthy, Wanted];
+    BackendAdded = "backend-added", Backend, "A backend was added.", [Service, Backend, Address, To];
+    BackendChanged = "backend-changed", Backend, "A backend has another configuration.", [Service, Backend, Address];
+    BackendRemoved = "backend-removed", Backend, "A backend was removed.", [Service, Backend, Address, From];
+    BackendState = "backend-state", Backend,
+        "A backend has another state in the maps: active, draining, down, disabled.", [Service, Backend, Address, From, To, Reason];
+    BackendDrained = "backend-drained", Backend, "The last flow of a backend that is drained has ended.", [Service, Backend, Address];
+    BackendDrainExpired = "backend-drain-expired", Backend,
+        "The deadline of a drain is over, and there are flows left.", [Service, Backend, Address, Flows];
+    HealthUp = "health-up", Health, "The checks of a backend succeed.", [Service, Backend, Address, From, To];
+    HealthDown = "health-down", Health, "The checks of a backend fail.", [Service, Backend, Address, From, To, Reason];
+    ConfigChanged = "config-changed", Config, "The desired state is another one.", [Services, Unsaved];
+    ConfigUnconfirmed = "config-unconfirmed", Config, "What was applied waits to be confirmed.", [Until];
+    ConfigSettled = "config-settled", Config, "What was applied was confirmed or taken back.", [];
+    ConfigProblem = "config-problem", Config, "The maps do not hold the desired state.", [Reason];
+    ConfigApplied = "config-applied", Config, "The maps hold the desired state again.", [];
+    DriftRepaired = "drift-repaired", Drift, "Somebody else had changed the maps, which were put right.", [Count];
+}
+
+/// A property of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Attribute {
+    /// A [`Topic`]; every event has it.
+    Topic,
+    /// A [`Kind`]; every event has it.
+    Kind,
+    /// Name of a service.
+    Service,
+    /// Name of a backend.
+    Backend,
+    /// Address of the service or the backend.
+    Address,
+    /// What was before.
+    From,
+    /// What is from here on.
+    To,
+    /// Why.
+    Reason,
+    /// Backends that are healthy.
+    Healthy,
+    /// Backends that are wanted.
+    Wanted,
+    /// Flows that are left.
+    Flows,
+    /// Services.
+    Services,
+    /// Whether the desired state differs from the file: `true` or `false`.
+    Unsaved,
+    /// A moment, RFC 3339.
+    Until,
+    /// How many.
+    Count,
+}
+
+keyword!(Attribute {
+    Topic = "topic",
+    Kind = "kind",
+    Service = "service",
+    Backend = "backend",
+    Address = "address",
+    From = "from",
+    To = "to",
+    Reason = "reason",
+    Healthy = "healthy",
+    Wanted = "wanted",
+    Flows = "flows",
+    Services = "services",
+    Unsaved = "unsaved",
+    Until = "until",
+    Count = "count",
+});
+
+/// The value of an attribute.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Value {
+    /// A text.
+    Text(Cow<'static, str>),
+    /// A number.
+    Number(u64),
+    /// An address.
+    Address(IpAddr),
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => text.fmt(f),
+            Self::Number(number) => number.fmt(f),
+            Self::Address(address) => address.fmt(f),
+        }
+    }
+}
+
+impl From<IpAddr> for Value {
+    fn from(address: IpAddr) -> Self {
+        Self::Address(address)
+    }
+}
+
+impl From<u64> for Value {
+    fn from(number: u64) -> Self {
+        Self::Number(number)
+    }
+}
+
+impl From<&'static str> for Value {
+    fn from(text: &'static str) -> Self {
+        Self::Text(Cow::Borrowed(text))
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self::Text(Cow::Owned(text))
+    }
+}
+
+/// Something that happened, before it has a number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// What.
+    pub kind: Kind,
+    attributes: Vec<(Attribute, Value)>,
+}
+
+impl Notice {
+    /// A notice with no attributes but `topic` and `kind`.
+    #[must_use]
+    pub fn new(kind: Kind) -> Self {
+        let attributes =
+            vec![(Attribute::Topic, kind.topic().as_str().into()), (Attribute::Kind, kind.as_str().into())];
+        Self { kind, attributes }
+    }
+
+    /// With one more attribute.
+    #[must_use]
+    pub fn with(mut self, attribute: Attribute, value: impl Into<Value>) -> Self {
+        debug_assert!(self.kind.attributes().contains(&attribute), "{} has no {attribute}", self.kind);
+        self.attributes.push((attribute, value.into()));
+        self
+    }
+
+    /// The attributes in the order in which they were given; `topic` and `kind` come first.
+    pub fn attributes(&self) -> impl ExactSizeIterator<Item = (Attribute, &Value)> {
+        self.attributes.iter().map(|(attribute, value)| (*attribute, value))
+    }
+
+    /// The value of an attribute.
+    #[must_use]
+    pub fn value(&self, attribute: Attribute) -> Option<&Value> {
+        self.attributes.iter().find(|(other, _)| *other == attribute).map(|(_, value)| value)
+    }
+}
+
+/// A notice with its place among all others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// One more than that of the event before; greater than all of earlier runs of `lbd`.
+    pub sequence: u64,
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub notice: Notice,
+}

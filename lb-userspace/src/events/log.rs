@@ -1,0 +1,170 @@
+//! The events of the last time, and who waits for the next ones. No I/O, no clock.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
+
+use thiserror::Error;
+
+use super::{Event, Filter, Index, Notice, SubscriptionId};
+use crate::model::Timestamp;
+
+/// Events that are kept for those who resume.
+pub const KEPT: usize = 8192;
+/// Events that may wait for one subscriber beside those that it resumed with; then it loses the oldest.
+pub const QUEUE: usize = 1024;
+/// Most subscriptions.
+pub const MOST_SUBSCRIPTIONS: usize = 16_384;
+
+/// Why there is no subscription.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[error("there are {MOST_SUBSCRIPTIONS} subscriptions already; end one that is not needed")]
+pub struct TooMany;
+
+/// What a subscriber gets at once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Batch {
+    /// What it lost before the first of `events`.
+    pub lost: Lost,
+    /// In their order.
+    pub events: Vec<Arc<Event>>,
+}
+
+/// Events that a subscriber wanted and did not get.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Lost {
+    /// None.
+    #[default]
+    Nothing,
+    /// So many: it was too slow.
+    Wanted(u64),
+    /// Those that it wanted of so many: they are older than what is kept.
+    AtMost(u64),
+    /// Nobody knows how many: they are of an earlier run of `lbd`.
+    Unknown,
+}
+
+/// All events, and the subscriptions to them.
+#[derive(Debug)]
+pub struct Log {
+    first: u64,
+    next: u64,
+    kept: VecDeque<Arc<Event>>,
+    index: Index,
+    subscribers: HashMap<SubscriptionId, Subscriber>,
+    last_subscription: SubscriptionId,
+}
+
+#[derive(Debug)]
+struct Subscriber {
+    queue: VecDeque<Arc<Event>>,
+    /// Most events in `queue`: [`QUEUE`] more than it began with.
+    room: usize,
+    lost: Lost,
+}
+
+impl Log {
+    /// An empty log. The first number comes from the time, so that numbers grow from one run of `lbd` to the next as long as there is
+    /// less than an event in a microsecond: a number of an earlier run is known for what it is.
+    #[must_use]
+    pub fn new(now: Timestamp) -> Self {
+        let first = u64::try_from(now.to_epoch().as_micros()).unwrap_or(1).max(1);
+        Self {
+            first,
+            next: first,
+            kept: VecDeque::new(),
+            index: Index::default(),
+            subscribers: HashMap::new(),
+            last_subscription: 0,
+        }
+    }
+
+    /// The number of the next event.
+    #[must_use]
+    pub fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// Gives a notice its number, and puts it into the queues of those who want it; who they are.
+    pub fn publish(&mut self, at: Timestamp, notice: Notice) -> impl Iterator<Item = SubscriptionId> + use<> {
+        let event = Arc::new(Event { sequence: self.next, at, notice });
+        self.next += 1;
+        if self.kept.len() == KEPT {
+            self.kept.pop_front();
+        }
+        self.kept.push_back(Arc::clone(&event));
+        let wanted = self.index.matching(&event.notice);
+        for subscription in &wanted {
+            if let Some(subscriber) = self.subscribers.get_mut(subscription) {
+                subscriber.push(Arc::clone(&event));
+            }
+        }
+        wanted.into_iter()
+    }
+
+    /// Subscribes to what a filter wants: of what comes, and, if `after` is given, of what came after the event of that number.
+    ///
+    /// # Errors
+    /// [`TooMany`].
+    pub fn subscribe(&mut self, filter: Filter, after: Option<u64>) -> Result<SubscriptionId, TooMany> {
+        if self.index.len() >= MOST_SUBSCRIPTIONS {
+            return Err(TooMany);
+        }
+        let mut subscriber = Subscriber { queue: VecDeque::new(), room: QUEUE, lost: Lost::Nothing };
+        if let Some(after) = after {
+            let oldest = self.kept.front().map_or(self.next, |event| event.sequence);
+            subscriber.lost = match () {
+                () if after.saturating_add(1) >= oldest => Lost::Nothing,
+                () if after.saturating_add(1) >= self.first => Lost::AtMost(oldest - after - 1),
+                () => Lost::Unknown,
+            };
+            let missed =
+                self.kept.iter().filter(|event| event.sequence > after && filter.matches(&event.notice));
+            subscriber.queue.extend(missed.cloned());
+            subscriber.room += subscriber.queue.len();
+        }
+        self.last_subscription += 1;
+        self.index.insert(self.last_subscription, filter);
+        self.subscribers.insert(self.last_subscription, subscriber);
+        Ok(self.last_subscription)
+    }
+
+    /// What waits for a subscriber; `None`: nothing.
+    pub fn take(&mut self, subscription: SubscriptionId) -> Option<Batch> {
+        let subscriber = self.subscribers.get_mut(&subscription)?;
+        if subscriber.queue.is_empty() && subscriber.lost == Lost::Nothing {
+            return None;
+        }
+        let lost = std::mem::take(&mut subscriber.lost);
+        subscriber.room = QUEUE;
+        Some(Batch { lost, events: std::mem::take(&mut subscriber.queue).into() })
+    }
+
+    /// Ends a subscription.
+    pub fn unsubscribe(&mut self, subscription: SubscriptionId) {
+        self.index.remove(subscription);
+        self.subscribers.remove(&subscription);
+    }
+
+    /// Number of subscriptions.
+    #[must_use]
+    pub fn subscriptions(&self) -> usize {
+        self.index.len()
+    }
+}
+
+impl Subscriber {
+    fn push(&mut self, event: Arc<Event>) {
+        if self.queue.len() == self.room {
+            self.queue.pop_front();
+            self.lost = match self.lost {
+                Lost::Nothing => Lost::Wanted(1),
+                Lost::Wanted(count) => Lost::Wanted(count + 1),
+                Lost::AtMost(count) => Lost::AtMost(count + 1),
+                Lost::Unknown => Lost::Unknown,
+            };
+        }
+        self.queue.push_back(event);
+    }
+}

@@ -1,0 +1,17 @@
+//! What happened: events with numbers, for any number of subscribers, each by what it wants.
+
+mod bus;
+mod changes;
+mod event;
+mod filter;
+mod index;
+mod log;
+#[cfg(test)]
+mod tests;
+
+pub use bus::{Bus, Subscription};
+pub use changes::changes;
+pub use event::{Attribute, Event, Kind, Notice, Topic, Value};
+pub use filter::{Filter, FilterError};
+pub use index::{Index, SubscriptionId};
+pub use log::{Batch, KEPT, Log, Lost, MOST_SUBSCRIPTIONS, QUEUE, TooMany};
