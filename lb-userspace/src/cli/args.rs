@@ -13,6 +13,7 @@ use clap::{
 use clap_complete::engine::ArgValueCandidates;
 
 use super::complete;
+use super::events::EventArgs;
 use super::health_args::HealthOptions;
 use crate::api::Url;
 use crate::import::Format;
@@ -114,6 +115,11 @@ pub enum Command {
     },
     /// Show dropped packets by reason.
     Drops,
+    /// Show what happens, as it happens: backends that go up and down, changes of the configuration, drains that end.
+    ///
+    /// Events that happen while lbd cannot be reached are shown later, as far as lbd keeps them. docs/events.md lists all kinds with their
+    /// attributes.
+    Events(EventArgs),
     /// The configuration file.
     #[command(subcommand)]
     Config(ConfigCommand),

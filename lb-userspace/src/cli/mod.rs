@@ -6,6 +6,7 @@ mod complete;
 mod config;
 mod doctor;
 mod drain;
+mod events;
 mod failure;
 mod health_args;
 mod import;

@@ -9,7 +9,7 @@ use super::{
     args::{Args, Command, ConfigCommand, Output},
     commands::{self, Session},
     complete::script,
-    config, doctor,
+    config, doctor, events,
     failure::{Exit, Failure},
     import,
     man::man,
@@ -26,6 +26,11 @@ use crate::api::Client;
 pub async fn run(args: Args) -> Result<(), Failure> {
     if let Some(seconds) = args.watch {
         return watch(&args, Duration::from_secs(seconds)).await;
+    }
+    if let Command::Events(wanted) = &args.command
+        && !wanted.past
+    {
+        return events::follow(&Client::new(server(&args)?), wanted, args.output == Output::Json).await;
     }
     match text(args).await {
         Ok(text) => print(&text),
@@ -61,6 +66,7 @@ pub(super) async fn text(args: Args) -> Result<String, Failure> {
         Command::Flow(command) => commands::flow(&session, command).await,
         Command::Stats { rate } => commands::stats(&session, rate).await,
         Command::Drops => commands::drops(&session).await,
+        Command::Events(wanted) => events::past(&session, &wanted).await,
         Command::Doctor(args) => doctor::doctor(&session, args).await,
         Command::Config(ConfigCommand::Check { file }) => config::check(&session, &file),
         Command::Config(ConfigCommand::Import(args)) => import::import(&session, *args),

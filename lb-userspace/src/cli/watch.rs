@@ -86,7 +86,7 @@ fn frame(text: &str, shown: Shown, first: bool) -> String {
 }
 
 /// Waits for SIGINT or SIGTERM.
-async fn interrupted() {
+pub(super) async fn interrupted() {
     let signals = signal(SignalKind::interrupt()).and_then(|int| Ok((int, signal(SignalKind::terminate())?)));
     match signals {
         Ok((mut interrupt, mut terminate)) => {

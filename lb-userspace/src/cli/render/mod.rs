@@ -1,6 +1,7 @@
 //! Answers as text for people: pure functions, so that their output is tested as text.
 
 mod configuration;
+mod event;
 mod findings;
 mod note;
 mod objects;
@@ -8,6 +9,7 @@ mod table;
 mod traffic;
 
 pub(super) use configuration::{applied, changes};
+pub(super) use event::event;
 pub(super) use findings::findings;
 pub(super) use objects::{all_backends, backends, drain_end, repaired, service, services, status};
 pub(super) use table::Style;
