@@ -31,6 +31,14 @@ pub const ROTATION: &str = "ROTATION";
 pub const BACKENDS: &str = "BACKENDS";
 /// `ARRAY` of u64 by backend id: live flows, counted up by the data path and set by every expiry scan.
 pub const BACKEND_FLOWS: &str = "BACKEND_FLOWS";
+/// `ARRAY` of [`crate::abi::BackendLimits`] by backend id.
+pub const BACKEND_LIMITS: &str = "BACKEND_LIMITS";
+/// `ARRAY` of [`crate::abi::Places`] by backend id: counted by the data path, put right by every expiry scan.
+pub const BACKEND_PLACES: &str = "BACKEND_PLACES";
+/// `ARRAY` of [`crate::abi::Places`] by service id.
+pub const SERVICE_PLACES: &str = "SERVICE_PLACES";
+/// `LRU_HASH` of [`crate::abi::AffinityKey`] to [`crate::abi::Affinity`].
+pub const AFFINITY: &str = "AFFINITY";
 /// `ARRAY` of [`crate::abi::NextHop`] by backend id: where the last SYN went that took no entry. A cache of the data path.
 pub const BACKEND_HOPS: &str = "BACKEND_HOPS";
 /// `ARRAY` of [`crate::abi::BackendSignals`] by backend id, which `lbd` maps into its memory.
@@ -76,6 +84,10 @@ pub const ALL: &[&str] = &[
     ROTATION,
     BACKENDS,
     BACKEND_FLOWS,
+    BACKEND_LIMITS,
+    BACKEND_PLACES,
+    SERVICE_PLACES,
+    AFFINITY,
     BACKEND_HOPS,
     BACKEND_SIGNALS,
     CLIENT_HOPS,
@@ -103,6 +115,8 @@ pub const DEFAULT_FRAGMENTS: u32 = 1 << 12;
 pub const DEFAULT_SERVICES: u32 = 1024;
 /// Default number of backends, all services together.
 pub const DEFAULT_BACKENDS: u32 = 8192;
+/// Default number of clients whose backend is remembered, all services together.
+pub const DEFAULT_AFFINITY: u32 = 1 << 15;
 /// Words of `OWN_ADDRESSES`.
 pub const OWN_ADDRESS_WORDS: u32 = 1024;
 /// Default number of port pools: (SNAT address, backend) pairs. 8 KiB each.
@@ -116,7 +130,7 @@ pub const EVENTS_BYTES: u32 = 1 << 16;
 
 /// `BPF_F_INNER_MAP`: inner maps may differ in size (Linux 5.10).
 pub const INNER_MAP_FLAG: u32 = 0x1000;
-/// `BPF_F_MMAPABLE`: `lbd` has the elements in its memory. It changes single bits of `PORTS` atomically, as the data path does.
+/// `BPF_F_MMAPABLE`: `lbd` has the elements in its memory. It changes `PORTS` and places atomically, as the data path does.
 pub const MMAPABLE_FLAG: u32 = 0x400;
 /// u64 words of `PORTS` per pool: one bit per port.
 pub const PORT_WORDS: u32 = 1024;

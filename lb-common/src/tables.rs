@@ -3,8 +3,8 @@
 use crate::{
     Action,
     abi::{
-        Address, Backend, Event, Flow, FlowKey, FragmentKey, FragmentPorts, Interface, NextHop, Origin,
-        Service, ServiceKey, Signal,
+        Address, Affinity, AffinityKey, Backend, BackendLimits, Event, Flow, FlowKey, FragmentKey,
+        FragmentPorts, Interface, NextHop, Origin, Places, Service, ServiceKey, Signal,
     },
 };
 
@@ -38,6 +38,8 @@ pub trait FlowEntry<A> {
     fn set_state(&self, state: u8);
     /// Sets `next_hop`.
     fn set_next_hop(&self, next_hop: NextHop);
+    /// Clears [`crate::abi::FlowFlags::COUNTED`] atomically; whether it was set.
+    fn clear_counted(&self) -> bool;
 }
 
 /// The maps of one address family.
@@ -93,6 +95,15 @@ pub enum FibResult {
     NoRoute,
 }
 
+/// Who has places for flows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// A backend.
+    Backend(u32),
+    /// A service.
+    Service(u16),
+}
+
 /// Index and direction of a traffic count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Traffic {
@@ -136,6 +147,24 @@ pub trait Tables: AddressTables<u32> + AddressTables<[u32; 4]> {
     fn client_hop(&self, ifindex: u32) -> Option<NextHop>;
     /// Keeps it.
     fn set_client_hop(&self, ifindex: u32, next_hop: NextHop);
+    /// The limits of a backend.
+    fn limits(&self, backend: u32) -> Option<BackendLimits>;
+    /// The places in use.
+    fn places(&self, holder: Holder) -> Option<Places>;
+    /// Takes a place, whatever the limit is; those in use without it.
+    fn take_place(&self, holder: Holder) -> Option<Places>;
+    /// Takes back that a place was taken.
+    fn untake_place(&self, holder: Holder);
+    /// Gives a place back.
+    fn return_place(&self, holder: Holder);
+
+    /// The backend that a client had.
+    fn affinity(&self, key: &AffinityKey) -> Option<Affinity>;
+    /// Sets `seen` of it, if it is there.
+    fn touch_affinity(&self, key: &AffinityKey, tick: u32);
+    /// Remembers the backend of a client.
+    fn set_affinity(&self, key: &AffinityKey, affinity: &Affinity);
+
     /// Counts a flow begun.
     fn count_flow(&self, service: u16, backend: u32);
     /// Counts what a packet says of a backend's health.

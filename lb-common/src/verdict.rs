@@ -35,7 +35,13 @@ impl Verdict {
     #[inline(always)]
     #[must_use]
     pub const fn drop(reason: DropReason) -> Self {
-        Self::new(Action::Drop, reason as u32)
+        Self::drop_for(reason as u32)
+    }
+
+    /// Drop it, for the reason of a number.
+    #[inline(always)]
+    pub(crate) const fn drop_for(reason: u32) -> Self {
+        Self::new(Action::Drop, reason)
     }
 
     /// Send it out of another interface.
@@ -106,7 +112,25 @@ impl Step {
     pub(crate) const TIME_EXCEEDED: Self = Self(3);
 
     /// The packet's connection is ended: its sender is to get a RST.
-    pub(crate) const RESET: Self = Self(5);
+    pub(crate) const RESET: Self = Self::reset(DropReason::FlowReset);
+
+    /// The packet is dropped, and its sender is to get a RST.
+    #[inline(always)]
+    pub(crate) const fn reset(reason: DropReason) -> Self {
+        Self::reset_for(reason as u32)
+    }
+
+    /// [`Self::reset`], for the reason of a number.
+    #[inline(always)]
+    pub(crate) const fn reset_for(reason: u32) -> Self {
+        Self(5 | (reason as u64) << 32)
+    }
+
+    /// Number of the [`DropReason`] of a packet whose sender is to get a RST.
+    #[inline(always)]
+    pub(crate) const fn reset_reason(self) -> Option<u32> {
+        if self.0 as u32 == 5 { Some((self.0 >> 32) as u32) } else { None }
+    }
 
     /// The packet is larger than the egress MTU: its sender is to be told.
     #[inline(always)]

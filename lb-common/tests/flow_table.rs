@@ -2,15 +2,18 @@
 
 mod common;
 
-use std::{collections::HashSet, net::SocketAddr};
+use std::{
+    collections::{HashMap, HashSet},
+    net::SocketAddr,
+};
 
-use common::{CLIENTS, Look, Plan, SERVERS, add_host, endpoints, mac, plan};
+use common::{CLIENTS, Look, Plan, SERVERS, SERVICE, add_host, endpoints, mac, plan};
 use lb_common::{
     Action,
-    abi::{BackendState, DropReason, FlowFlags, Mode, Selector},
+    abi::{BackendState, DropReason, FlowFlags, FlowState, Mode, Selector},
     host::{HostTables, Side, run},
     maps::PORT_WORDS,
-    tables::Tier,
+    tables::{Holder, Tier},
     wire::{ACK, FIN, RST, SYN, TCP},
 };
 use proptest::prelude::*;
@@ -78,6 +81,31 @@ fn consistent<A: Side>(tables: &HostTables, proto: u8) {
     }
 }
 
+/// Live flows have places, and never more than there are; flows without a limit have none.
+fn counted<A: Side>(tables: &HostTables, of_service: u32, of_backend: u32) {
+    let side = A::side(tables);
+    let mut holders: HashMap<u32, i64> = HashMap::new();
+    for flows in [&side.flows, &side.embryonic] {
+        for flow in flows.borrow().values().map(|entry| entry.0.get()).filter(|flow| !flow.is_reverse()) {
+            let over = flow.state == FlowState::Closing as u8 || flow.state == FlowState::Closed as u8;
+            let limited = of_service + of_backend > 0;
+            assert_eq!(flow.flags & FlowFlags::COUNTED != 0, limited && !over, "{flow:?}");
+            *holders.entry(flow.backend).or_default() += i64::from(limited && !over);
+        }
+    }
+    if holders.is_empty() {
+        return;
+    }
+    let mut all = 0;
+    for (backend, flows) in holders {
+        all += flows;
+        assert_eq!(tables.places_in_use(Holder::Backend(backend)), flows, "of backend {backend}");
+        assert!(of_backend == 0 || flows <= i64::from(of_backend), "backend {backend} has {flows}");
+    }
+    assert_eq!(tables.places_in_use(Holder::Service(SERVICE)), all);
+    assert!(of_service == 0 || all <= i64::from(of_service), "the service has {all}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(400) })]
 
@@ -85,8 +113,13 @@ proptest! {
     fn the_two_directions_of_every_flow_stay_together(
         plan in plan(),
         events in prop::collection::vec(event(), 1..60),
+        (of_service, of_backend) in (0u32..5, 0u32..3),
     ) {
         let tables = plan.tables();
+        if of_service + of_backend > 0 {
+            let limits: Vec<_> = (1..=plan.backends.len() as u32).map(|id| (id, of_backend)).collect();
+            tables.set_limits(of_service, &limits);
+        }
         for number in 0..3 {
             add_host(&tables, client(&plan, number, 0).client.ip(), CLIENTS);
         }
@@ -120,7 +153,20 @@ proptest! {
             }
             consistent::<u32>(&tables, plan.proto);
             consistent::<[u32; 4]>(&tables, plan.proto);
+            counted::<u32>(&tables, of_service, of_backend);
+            counted::<[u32; 4]>(&tables, of_service, of_backend);
         }
+        // Flows that nobody ended are over when their clients come back after their time.
+        tables.now.set(tables.now.get() + 1000);
+        tables.backends.borrow_mut().values_mut().for_each(|backend| backend.state = BackendState::Draining as u8);
+        for (number, port) in (0..3).flat_map(|number| (0..3).map(move |port| (number, port))) {
+            let spec = client(&plan, number, port).request(RST, &plain());
+            let _ = run(&spec.build(), CLIENTS, &tables);
+        }
+        for id in 1..=plan.backends.len() as u32 {
+            prop_assert_eq!(tables.places_in_use(Holder::Backend(id)), 0);
+        }
+        prop_assert_eq!(tables.places_in_use(Holder::Service(SERVICE)), 0);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use core::{
     ffi::c_void,
-    intrinsics::{AtomicOrdering, atomic_or, atomic_xadd},
+    intrinsics::{AtomicOrdering, atomic_and, atomic_or, atomic_xadd},
     mem::{offset_of, zeroed},
     ptr::{self, NonNull},
 };
@@ -21,12 +21,12 @@ use aya_ebpf::{
 use lb_common::{
     Action, AddressTables, Tables, Workspace,
     abi::{
-        Address, Backend, BackendSignals, DropReason, Event, Flow, FlowKey, FragmentKey, FragmentPorts,
-        Interface, InterfaceCounters, NextHop, Origin, Service, ServiceKey, Settings, Signal,
-        TrafficCounters, ticks_from_nanos,
+        Address, Affinity, AffinityKey, Backend, BackendLimits, BackendSignals, DropReason, Event, Flow,
+        FlowFlags, FlowKey, FragmentKey, FragmentPorts, Interface, InterfaceCounters, NextHop, Origin,
+        Places, Service, ServiceKey, Settings, Signal, TrafficCounters, ticks_from_nanos,
     },
     maps as sizes,
-    tables::{FibQuery, FibResult, FlowEntry, Insert, Tier, Traffic},
+    tables::{FibQuery, FibResult, FlowEntry, Holder, Insert, Tier, Traffic},
 };
 
 type V6 = [u32; 4];
@@ -74,6 +74,22 @@ static ROTATION: Array<u64, { sizes::DEFAULT_SERVICES as usize }> = Array::new()
 static BACKENDS: Array<Backend, { sizes::DEFAULT_BACKENDS as usize }> = Array::new();
 #[btf_map]
 static BACKEND_FLOWS: Array<u64, { sizes::DEFAULT_BACKENDS as usize }> = Array::new();
+#[btf_map]
+static BACKEND_LIMITS: Array<BackendLimits, { sizes::DEFAULT_BACKENDS as usize }> = Array::new();
+#[btf_map]
+static BACKEND_PLACES: Array<
+    Places,
+    { sizes::DEFAULT_BACKENDS as usize },
+    { sizes::MMAPABLE_FLAG as usize },
+> = Array::new();
+#[btf_map]
+static SERVICE_PLACES: Array<
+    Places,
+    { sizes::DEFAULT_SERVICES as usize },
+    { sizes::MMAPABLE_FLAG as usize },
+> = Array::new();
+#[btf_map]
+static AFFINITY: LruHashMap<AffinityKey, Affinity, { sizes::DEFAULT_AFFINITY as usize }> = LruHashMap::new();
 #[btf_map]
 static BACKEND_HOPS: Array<NextHop, { sizes::DEFAULT_BACKENDS as usize }> = Array::new();
 #[btf_map]
@@ -197,6 +213,19 @@ impl<A: Copy> FlowEntry<A> for Entry<A> {
     fn set_next_hop(&self, next_hop: NextHop) {
         // SAFETY: as in `load`.
         unsafe { store_next_hop(&raw mut (*self.0.as_ptr()).next_hop, next_hop) }
+    }
+
+    #[inline(always)]
+    fn clear_counted(&self) -> bool {
+        const { assert!(offset_of!(Flow<A>, service) % 4 == 0) }
+        const { assert!(offset_of!(Flow<A>, flags) == offset_of!(Flow<A>, service) + 3) }
+        let bit = u32::from_ne_bytes([0, 0, 0, FlowFlags::COUNTED]);
+        // SAFETY: as in `load`; an aligned word of service, state and flags. Not relaxed: the value it had is used.
+        let before = unsafe {
+            let word = (&raw mut (*self.0.as_ptr()).service).cast::<u32>();
+            atomic_and::<u32, u32, { AtomicOrdering::AcqRel }>(word, !bit)
+        };
+        before & bit != 0
     }
 }
 
@@ -396,6 +425,72 @@ impl Tables for Maps {
     }
 
     #[inline(always)]
+    fn limits(&self, backend: u32) -> Option<BackendLimits> {
+        BACKEND_LIMITS.get(backend).copied()
+    }
+
+    #[inline(always)]
+    fn places(&self, holder: Holder) -> Option<Places> {
+        let places = element(holder)?;
+        // SAFETY: an element of an array map, never unmapped; aligned 8-byte loads are not torn.
+        unsafe {
+            Some(Places {
+                taken: ptr::read_volatile(&raw const (*places).taken),
+                returned: ptr::read_volatile(&raw const (*places).returned),
+            })
+        }
+    }
+
+    #[inline(always)]
+    fn take_place(&self, holder: Holder) -> Option<Places> {
+        let places = element(holder)?;
+        // Not relaxed: the value it had is used. What is returned meanwhile is seen, so that no place is thought taken for too long.
+        // SAFETY: an element of an array map, never unmapped.
+        unsafe {
+            let taken = atomic_xadd::<u64, u64, { AtomicOrdering::AcqRel }>(&raw mut (*places).taken, 1);
+            Some(Places { taken, returned: ptr::read_volatile(&raw const (*places).returned) })
+        }
+    }
+
+    #[inline(always)]
+    fn untake_place(&self, holder: Holder) {
+        if let Some(places) = element(holder) {
+            // SAFETY: as above.
+            unsafe {
+                atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(&raw mut (*places).taken, u64::MAX)
+            };
+        }
+    }
+
+    #[inline(always)]
+    fn return_place(&self, holder: Holder) {
+        if let Some(places) = element(holder) {
+            // SAFETY: as above.
+            unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(&raw mut (*places).returned, 1) };
+        }
+    }
+
+    #[inline(always)]
+    fn affinity(&self, key: &AffinityKey) -> Option<Affinity> {
+        // SAFETY: copied at once; a torn copy names a backend that is not at its place.
+        unsafe { AFFINITY.get(key).copied() }
+    }
+
+    #[inline(always)]
+    fn touch_affinity(&self, key: &AffinityKey, tick: u32) {
+        if let Some(affinity) = AFFINITY.get_ptr_mut(key) {
+            // SAFETY: a preallocated element, never unmapped; an aligned 4-byte store is not torn.
+            unsafe { ptr::write_volatile(&raw mut (*affinity).seen, tick) }
+        }
+    }
+
+    #[inline(always)]
+    fn set_affinity(&self, key: &AffinityKey, affinity: &Affinity) {
+        // Without it the client's next flow is one of a client that is not known.
+        let _ = AFFINITY.insert(key, affinity, BPF_ANY.into());
+    }
+
+    #[inline(always)]
     fn count_flow(&self, service: u16, backend: u32) {
         if let Some(flows) = BACKEND_FLOWS.get_ptr_mut(backend) {
             // SAFETY: an element of an array map, never unmapped.
@@ -523,6 +618,15 @@ impl Tables for Maps {
     fn emit(&self, event: &Event) {
         // A full ring has many of the same already.
         let _ = EVENTS.output(event, 0);
+    }
+}
+
+/// The places of a backend or a service.
+#[inline(always)]
+fn element(holder: Holder) -> Option<*mut Places> {
+    match holder {
+        Holder::Backend(id) => BACKEND_PLACES.get_ptr_mut(id),
+        Holder::Service(id) => SERVICE_PLACES.get_ptr_mut(id.into()),
     }
 }
 

@@ -33,6 +33,8 @@ impl BackendFlags {
     /// While it takes no packets (down, disabled, removed), TCP packets of its flows are answered by a RST, whichever end they come
     /// from. Without this bit, those of clients select another backend.
     pub const RESET: u16 = 2;
+    /// It or its service has a limit of connections: its flows take places, see [`super::BackendLimits`].
+    pub const LIMITED: u16 = 4;
 }
 
 /// State of a backend.
@@ -43,7 +45,7 @@ pub enum BackendState {
     Unused = 0,
     /// Takes flows.
     Active = 1,
-    /// Keeps its flows, takes none.
+    /// Keeps its flows, takes none but those of clients that have an [`super::Affinity`] to it.
     Draining = 2,
     /// Unhealthy: takes no flows; packets of its flows select another backend.
     Down = 3,

@@ -73,4 +73,8 @@ drop_reasons! {
     WriteFailed = "write-failed",
     /// A packet of a TCP connection that is ended because its backend was taken out; its sender gets a RST.
     FlowReset = "flow-reset",
+    /// Every backend of the service has as many connections as it may have (max_connections).
+    BackendFull = "backend-full",
+    /// The service has as many connections as it may have (max_connections).
+    ServiceFull = "service-full",
 }

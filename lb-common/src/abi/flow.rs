@@ -196,6 +196,9 @@ impl FlowFlags {
     pub const REVERSE: u8 = 1;
     /// The source address and port were allocated from a port pool, to be given back at the end.
     pub const PORT_ALLOCATED: u8 = 2;
+    /// It has a place of its backend's and its service's limit, see [`super::Places`]. The client's entry says whether it was given
+    /// back.
+    pub const COUNTED: u8 = 4;
 }
 
 /// Key of the fragment tables (RFC 791 §3.2, RFC 8200 §4.5).

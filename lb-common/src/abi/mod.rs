@@ -5,6 +5,7 @@
 //! not mind, and nothing has to be swapped per packet). Every other field is native.
 
 mod address;
+mod affinity;
 mod backend;
 mod counters;
 mod drop_reason;
@@ -12,16 +13,19 @@ mod event;
 mod flow;
 pub mod former;
 mod interface;
+mod limit;
 mod service;
 mod settings;
 
 pub use address::Address;
+pub use affinity::{Affinity, AffinityKey};
 pub use backend::{Backend, BackendFlags, BackendState};
 pub use counters::{BackendSignals, InterfaceCounters, Signal, TrafficCounters};
 pub use drop_reason::DropReason;
 pub use event::{Event, EventKind};
 pub use flow::{Flow, FlowFlags, FlowKey, FlowState, FragmentKey, FragmentPorts, NextHop};
 pub use interface::{Interface, InterfaceFlags, Mac};
+pub use limit::{BackendLimits, Places};
 pub use service::{Mode, Origin, Selector, Service, ServiceFlags, ServiceKey};
 pub use settings::{Settings, TICK_SHIFT, ticks_from_nanos};
 
@@ -60,6 +64,10 @@ abi! {
     Origin<u32> = 12,
     Origin<[u32; 4]> = 24,
     Backend = 32,
+    BackendLimits = 16,
+    Places = 16,
+    AffinityKey = 20,
+    Affinity = 16,
     NextHop = 12,
     Interface = 48,
     Settings = 96,

@@ -28,14 +28,14 @@ pub struct Service {
     pub selector: u8,
     /// [`ServiceFlags`] bits.
     pub flags: u8,
-    /// Bits of the client's address that [`Selector::SourceHash`] hashes.
+    /// Bits of the client's address that [`Selector::SourceHash`] hashes, and by which `AFFINITY` knows it.
     pub affinity_prefix: u8,
     /// Number of SNAT addresses (`full-nat`).
     pub snat_count: u16,
     /// Index of the first SNAT address in `SNAT_ADDRESSES`.
     pub snat_base: u32,
-    /// 0.
-    pub reserved: u32,
+    /// Ticks after the beginning of a client's last flow for which it gets the same backend; 0: no affinity is kept.
+    pub affinity_timeout: u32,
 }
 
 /// Whose backend an address and port is: element of `ORIGINS`, by the address, port and protocol that the backend's packets come from.
@@ -79,6 +79,11 @@ pub enum Selector {
     LeastFlows = 5,
 }
 
-/// Bits of [`Service::flags`]; none so far.
+/// Bits of [`Service::flags`].
 #[derive(Debug)]
 pub struct ServiceFlags;
+
+impl ServiceFlags {
+    /// TCP packets that would begin a flow while no backend has a place for it are answered by a RST.
+    pub const RESET_WHEN_FULL: u8 = 1;
+}

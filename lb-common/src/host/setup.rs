@@ -4,12 +4,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::{HostEntry, HostTables, tables::Family};
 use crate::{
+    Tables as _,
     abi::{
-        Address, Backend, BackendFlags, BackendState, Flow, FlowKey, FlowState, Mode, NextHop, Origin,
-        Selector, Service, ServiceKey,
+        Address, Backend, BackendFlags, BackendLimits, BackendState, Flow, FlowKey, FlowState, Mode, NextHop,
+        Origin, Selector, Service, ServiceKey,
     },
     maps::{slot_elements, slot_position},
-    tables::{FibResult, Tier},
+    tables::{FibResult, Holder, Tier},
     wire::{ICMP, ICMPV6},
 };
 
@@ -132,7 +133,7 @@ impl HostTables {
             affinity_prefix: 128,
             snat_base: setup.snat.0,
             snat_count: setup.snat.1,
-            reserved: 0,
+            affinity_timeout: 0,
         };
         match setup.address {
             SocketAddr::V4(_) => self.add_service_keys::<u32>(setup, service, ICMP),
@@ -194,6 +195,45 @@ impl HostTables {
         let mut settings = self.settings.get();
         settings.fib_generation += 1;
         self.settings.set(settings);
+    }
+
+    /// Limits the connections of a service (0: any number) and of its backends, given in the order in which they are tried.
+    pub fn set_limits(&self, service: u32, backends: &[(u32, u32)]) {
+        let mut limits = self.limits.borrow_mut();
+        let nexts = backends.iter().cycle().skip(1);
+        for ((id, connections), (next, _)) in backends.iter().zip(nexts) {
+            let element = BackendLimits {
+                connections: *connections,
+                service_connections: service,
+                next: *next,
+                reserved: 0,
+            };
+            limits.insert(*id, element);
+            if let Some(backend) = self.backends.borrow_mut().get_mut(id) {
+                backend.flags |= BackendFlags::LIMITED;
+            }
+        }
+    }
+
+    /// Changes a service.
+    pub fn change_service(&self, id: u16, change: impl Fn(&mut Service)) {
+        let (mut v4, mut v6) = (self.v4.services.borrow_mut(), self.v6.services.borrow_mut());
+        v4.values_mut().chain(v6.values_mut()).filter(|service| service.id == id).for_each(change);
+    }
+
+    /// Takes (or gives back) places of backends, as flows that are not in the tables.
+    pub fn change_all_places(&self, backends: &[u32], by: i64) {
+        let mut places = self.backend_places.borrow_mut();
+        for id in backends {
+            let places = places.entry(*id).or_default();
+            places.taken = places.taken.wrapping_add_signed(by);
+        }
+    }
+
+    /// Places in use.
+    #[must_use]
+    pub fn places_in_use(&self, holder: Holder) -> i64 {
+        self.places(holder).unwrap_or_default().in_use()
     }
 
     /// Makes the backends of a service exclusive: their addresses and ports belong to no other service.

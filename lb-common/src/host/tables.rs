@@ -9,11 +9,12 @@ use std::{
 use crate::{
     Action, AddressTables, Tables,
     abi::{
-        Address, Backend, BackendSignals, Event, Flow, FlowKey, FragmentKey, FragmentPorts, Interface,
-        InterfaceCounters, NextHop, Origin, Service, ServiceKey, Settings, Signal, TrafficCounters,
+        Address, Affinity, AffinityKey, Backend, BackendLimits, BackendSignals, Event, Flow, FlowFlags,
+        FlowKey, FragmentKey, FragmentPorts, Interface, InterfaceCounters, NextHop, Origin, Places, Service,
+        ServiceKey, Settings, Signal, TrafficCounters,
     },
     maps::address_bit,
-    tables::{FibQuery, FibResult, FlowEntry, Insert, Tier, Traffic},
+    tables::{FibQuery, FibResult, FlowEntry, Holder, Insert, Tier, Traffic},
 };
 
 /// The tables of one address family.
@@ -54,6 +55,14 @@ pub struct HostTables {
     pub backends: RefCell<HashMap<u32, Backend>>,
     /// `BACKEND_FLOWS`.
     pub backend_flows: RefCell<HashMap<u32, u64>>,
+    /// `BACKEND_LIMITS`.
+    pub limits: RefCell<HashMap<u32, BackendLimits>>,
+    /// `BACKEND_PLACES`.
+    pub backend_places: RefCell<HashMap<u32, Places>>,
+    /// `SERVICE_PLACES`.
+    pub service_places: RefCell<HashMap<u32, Places>>,
+    /// `AFFINITY`.
+    pub affinity: RefCell<HashMap<AffinityKey, Affinity>>,
     /// `BACKEND_HOPS`.
     pub backend_hops: RefCell<HashMap<u32, NextHop>>,
     /// `BACKEND_SIGNALS`.
@@ -120,6 +129,12 @@ impl<A: Address> FlowEntry<A> for HostEntry<A> {
     fn set_next_hop(&self, next_hop: NextHop) {
         self.change(|flow| flow.next_hop = next_hop);
     }
+
+    fn clear_counted(&self) -> bool {
+        let counted = self.0.get().flags & FlowFlags::COUNTED != 0;
+        self.change(|flow| flow.flags &= !FlowFlags::COUNTED);
+        counted
+    }
 }
 
 impl<A: Address> Family<A> {
@@ -132,6 +147,19 @@ impl<A: Address> Family<A> {
 }
 
 impl HostTables {
+    /// Changes places; what they were.
+    fn change_places(&self, holder: Holder, change: impl FnOnce(&mut Places)) -> Option<Places> {
+        let (map, id) = match holder {
+            Holder::Backend(id) => (&self.backend_places, id),
+            Holder::Service(id) => (&self.service_places, id.into()),
+        };
+        let mut map = map.borrow_mut();
+        let places = map.entry(id).or_default();
+        let before = *places;
+        change(places);
+        Some(before)
+    }
+
     /// `OWN_ADDRESSES`, but for words of 0: the bits of all VIPs, SNAT addresses and backends.
     #[must_use]
     pub fn own_addresses(&self) -> HashMap<u32, u64> {
@@ -259,6 +287,40 @@ impl Tables for HostTables {
 
     fn set_client_hop(&self, ifindex: u32, next_hop: NextHop) {
         self.client_hops.borrow_mut().insert(ifindex, next_hop);
+    }
+
+    fn limits(&self, backend: u32) -> Option<BackendLimits> {
+        Some(self.limits.borrow().get(&backend).copied().unwrap_or_default())
+    }
+
+    fn places(&self, holder: Holder) -> Option<Places> {
+        self.change_places(holder, |_| {})
+    }
+
+    fn take_place(&self, holder: Holder) -> Option<Places> {
+        self.change_places(holder, |places| places.taken = places.taken.wrapping_add(1))
+    }
+
+    fn untake_place(&self, holder: Holder) {
+        self.change_places(holder, |places| places.taken = places.taken.wrapping_sub(1));
+    }
+
+    fn return_place(&self, holder: Holder) {
+        self.change_places(holder, |places| places.returned = places.returned.wrapping_add(1));
+    }
+
+    fn affinity(&self, key: &AffinityKey) -> Option<Affinity> {
+        self.affinity.borrow().get(key).copied()
+    }
+
+    fn touch_affinity(&self, key: &AffinityKey, tick: u32) {
+        if let Some(affinity) = self.affinity.borrow_mut().get_mut(key) {
+            affinity.seen = tick;
+        }
+    }
+
+    fn set_affinity(&self, key: &AffinityKey, affinity: &Affinity) {
+        self.affinity.borrow_mut().insert(*key, *affinity);
     }
 
     fn count_flow(&self, service: u16, backend: u32) {

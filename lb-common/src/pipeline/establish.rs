@@ -4,7 +4,7 @@ use super::{
     Verdict, Work, admit,
     family::Family,
     flow::{forget, is_over, is_reset, set_deltas, turn},
-    forward,
+    forward, limit,
     parse::Headers,
     select::Selected,
     snat,
@@ -28,6 +28,10 @@ where
     P: Packet,
     T: Tables + AddressTables<A>,
 {
+    let step = limit::take(tables, work);
+    if step != Step::DONE {
+        return step;
+    }
     let Work { headers, flow, service, selected, .. } = &mut *work;
     let key = &headers.key;
     let backend = &selected.backend;
@@ -39,16 +43,17 @@ where
     flow.last_seen = tables.now();
     flow.service = service.id;
     flow.state = admit::initial_state(headers) as u8;
+    flow.flags = if limit::is_limited(backend) { FlowFlags::COUNTED } else { 0 };
     // Where the packet came from, for `claim`; the FIB's answer takes its place.
     flow.next_hop = way_back(packet);
     let (claimed, refusal) = if service.mode == Mode::FullNat as u8 {
-        flow.flags = FlowFlags::PORT_ALLOCATED;
+        flow.flags |= FlowFlags::PORT_ALLOCATED;
         (snat::claim_allocated(tables, work), DropReason::PortsExhausted)
     } else {
-        flow.flags = 0;
         (snat::claim_kept(tables, work), DropReason::TupleConflict)
     };
     if !claimed {
+        limit::unclaim(tables, &work.flow);
         return Step::end(Verdict::drop(refusal));
     }
     let Work { headers, flow, .. } = work;
@@ -56,6 +61,7 @@ where
     if step == Step::DONE {
         tables.count_flow(flow.service, flow.backend);
     } else {
+        limit::unclaim(tables, flow);
         tables.remove_flow(Tier::Embryonic, &flow.twin_key(headers.key.proto));
     }
     step
@@ -149,7 +155,7 @@ fn is_exclusive(backend: &Backend) -> bool {
 }
 
 /// An exclusive backend's answer to a SYN that left no entry: a SYN-ACK begins the flow, a RST is only translated. `ABSENT`: it is none,
-/// as what a backend sends to this host. `RESET`: the backend's connections are ended.
+/// as what a backend sends to this host. A RST for the backend: its connections are ended, or it has no place for one more.
 #[inline(never)]
 pub(super) fn answered<A, P, T>(packet: &P, tables: &T, work: &mut Work<A>) -> Step
 where
@@ -162,9 +168,17 @@ where
     if step != Step::DONE || work.headers.flags & RST != 0 {
         return step;
     }
+    if work.flow.flags & FlowFlags::COUNTED != 0 {
+        let refusal = limit::claim(tables, work.flow.backend, work.flow.service);
+        if refusal != limit::FREE {
+            // The backend is told, so that it does not wait for the client, whose next SYN finds another one.
+            return Step::reset_for(refusal);
+        }
+    }
     let next_hop = work.flow.next_hop;
     work.flow.next_hop = way_back(packet);
     if !claim(tables, work) {
+        limit::unclaim(tables, &work.flow);
         return Step::end(Verdict::drop(DropReason::TupleConflict));
     }
     let Work { headers, flow, .. } = work;
@@ -175,6 +189,7 @@ where
         flow.state = FlowState::SynSent as u8;
         return Step::DONE;
     }
+    limit::unclaim(tables, flow);
     tables.remove_flow(Tier::Embryonic, &flow.twin_key(TCP));
     Step::end(Verdict::drop(DropReason::FlowTableFull))
 }
@@ -200,7 +215,7 @@ where
         last_seen: tables.now(),
         service: origin.service,
         state: if reset { FlowState::SynSent } else { FlowState::SynReceived } as u8,
-        flags: FlowFlags::REVERSE,
+        flags: FlowFlags::REVERSE | if limit::is_limited(&backend) { FlowFlags::COUNTED } else { 0 },
         ..Flow::default()
     };
     match translate(tables, key, flow) {

@@ -3,7 +3,7 @@
 //! An established packet costs one look-up here. The slow paths (once in 16 ticks, at the handshake, at the end) also keep the other
 //! direction's entry, the twin, in step.
 
-use super::{Work, family::Family, forward, parse::Headers};
+use super::{Work, family::Family, forward, limit, parse::Headers};
 use crate::{
     Tables,
     abi::{Backend, BackendFlags, BackendState, Flow, FlowFlags, FlowKey, FlowState, NextHop},
@@ -92,6 +92,7 @@ where
     // Both entries stay for a while, so that every packet under way is answered. They keep their generation, which is not the current
     // one: their packets never take the shortcut. The entry that leads to the sender says that the sender knows.
     touch(tables, key, entry, tier, twin);
+    limit::release(tables, key, entry, twin.flags, tier);
     if let Some(twin) = tables.flow(tier, &entry.load().twin_key(key.proto)) {
         twin.set_state(FlowState::Closed as u8);
     }
@@ -278,6 +279,9 @@ where
     if let Some(twin) = tables.flow(tier, &entry.load().twin_key(key.proto)) {
         twin.set_state(state as u8);
     }
+    if matches!(state, FlowState::Closing | FlowState::Closed) {
+        limit::release(tables, key, entry, entry.load().flags, tier);
+    }
 }
 
 /// Removes both directions of a dead flow.
@@ -290,6 +294,9 @@ where
 {
     // The key is made before the element can be given away.
     let twin_key = entry.load().twin_key(key.proto);
+    if entry.load().flags & FlowFlags::COUNTED != 0 {
+        limit::release_both(tables, &twin_key, entry, tier);
+    }
     tables.remove_flow(tier, &twin_key);
     tables.remove_flow(tier, key);
 }

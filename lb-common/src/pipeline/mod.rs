@@ -1,4 +1,4 @@
-//! The way of a packet: parse -> flow -> service -> admit -> select -> establish -> rewrite -> forward.
+//! The way of a packet: parse -> flow -> service -> admit -> select -> limit -> establish -> rewrite -> forward.
 //!
 //! One file per stage. A stage returns a value, or `Err` with the [`Verdict`] that ends the packet's way; what the verdict means
 //! to the kernel is the business of `lb-ebpf`'s entry point. What an established packet needs is inlined (most take the shortcut of
@@ -6,6 +6,7 @@
 //! bytes of stack.
 
 mod admit;
+mod affinity;
 mod establish;
 mod established;
 mod family;
@@ -13,6 +14,7 @@ mod flow;
 mod forward;
 mod fragment;
 mod icmp;
+mod limit;
 mod parse;
 mod reply;
 mod rewrite;
@@ -126,7 +128,10 @@ where
             step = establish::answered(packet, tables, work);
         }
         if step == Step::ABSENT {
-            step = choose(packet, tables, work);
+            step = choose(tables, work);
+            if step == Step::ABSENT {
+                step = settle(packet, tables, work);
+            }
             if step == Step::ABSENT {
                 step = establish::flow(packet, tables, work);
             }
@@ -135,8 +140,8 @@ where
             step = deliver_unanswered(packet, tables, work);
         }
     }
-    if step == Step::RESET {
-        reply::reset(packet, tables, &work.headers)
+    if let Some(reason) = step.reset_reason() {
+        reply::reset(packet, tables, &work.headers, reason)
     } else if step == Step::TIME_EXCEEDED {
         reply::time_exceeded(packet, tables, &work.headers)
     } else if let Some(mtu) = step.exceeded_mtu() {
@@ -173,31 +178,50 @@ where
     stages().unwrap_or_else(Step::end)
 }
 
-/// The stages that only a packet without a flow goes through, up to the choice of a backend; `ABSENT` if its flow is to be stored.
+/// The stages that only a packet without a flow goes through, up to the choice of a backend.
 #[inline(never)]
-fn choose<A, P, T>(packet: &P, tables: &T, work: &mut Work<A>) -> Step
+fn choose<A, T>(tables: &T, work: &mut Work<A>) -> Step
+where
+    A: Family,
+    T: Tables + AddressTables<A>,
+{
+    let mut stages = || {
+        work.service = service::find(tables, &work.headers)?;
+        admit::new_flow(&work.headers)?;
+        if work.headers.hop_limit <= 1 {
+            return Ok(Step::TIME_EXCEEDED);
+        }
+        if affinity::recall(tables, work) == Step::ABSENT {
+            work.selected = select::backend(tables, &work.service, &work.headers.key)?;
+        }
+        Ok(Step::ABSENT)
+    };
+    stages().unwrap_or_else(Step::end)
+}
+
+/// Sees to it that the backend that was chosen has a place, and remembers it; `ABSENT` if the flow is to be stored.
+#[inline(never)]
+fn settle<A, P, T>(packet: &P, tables: &T, work: &mut Work<A>) -> Step
 where
     A: Family,
     P: Packet,
     T: Tables + AddressTables<A>,
 {
+    let step = limit::check(tables, work);
+    if step != Step::DONE {
+        return step;
+    }
+    affinity::remember(tables, work);
     let Work { headers, flow, service, selected, .. } = work;
-    let mut stages = || {
-        *service = service::find(tables, headers)?;
-        admit::new_flow(headers)?;
-        if headers.hop_limit <= 1 {
-            return Ok(Step::TIME_EXCEEDED);
-        }
-        *selected = select::backend(tables, service, &headers.key)?;
-        if establish::is_stateless(tables, headers, service, &selected.backend)
-            && establish::knows_way_back(packet, tables, headers.key.src)
-        {
-            establish::syn(tables, headers, selected, service.id, flow)?;
-            return Ok(Step::DONE);
-        }
-        Ok(Step::ABSENT)
-    };
-    stages().unwrap_or_else(Step::end)
+    if establish::is_stateless(tables, headers, service, &selected.backend)
+        && establish::knows_way_back(packet, tables, headers.key.src)
+    {
+        return match establish::syn(tables, headers, selected, service.id, flow) {
+            Ok(()) => Step::DONE,
+            Err(verdict) => Step::end(verdict),
+        };
+    }
+    Step::ABSENT
 }
 
 /// [`deliver`] as a function of its own, for flows that were not answered yet: what they say of their backends is counted.

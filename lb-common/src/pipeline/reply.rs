@@ -121,21 +121,22 @@ fn write_error<A: Family, P: Packet>(packet: &mut P, headers: &Headers<A>, src: 
 /// Shortest frame without its checksum (IEEE 802.3 §4A.4.2): what arrived with at least that leaves so.
 const SHORTEST_FRAME: usize = 60;
 
-/// Drops a TCP packet whose connection is ended, and sends a RST back; never for a RST, nor for a later fragment, which has no numbers.
+/// Drops a TCP packet for a reason, given by its number, and sends a RST back; never for a RST, nor for a later fragment, which has
+/// no numbers.
 #[inline(never)]
-pub(super) fn reset<A, P, T>(packet: &mut P, tables: &T, headers: &Headers<A>) -> Verdict
+pub(super) fn reset<A, P, T>(packet: &mut P, tables: &T, headers: &Headers<A>, reason: u32) -> Verdict
 where
     A: Family,
     P: Packet,
     T: Tables,
 {
-    let dropped = Verdict::drop(DropReason::FlowReset);
+    let dropped = Verdict::drop_for(reason);
     if headers.flags & RST != 0 || !headers.has_transport {
         return dropped;
     }
     match write_reset(packet, headers) {
         Some(()) => {
-            tables.count_drop(DropReason::FlowReset as u32);
+            tables.count_drop(reason);
             Verdict::TRANSMIT
         }
         None => dropped,

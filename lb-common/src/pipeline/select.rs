@@ -18,6 +18,8 @@ pub(super) struct Selected {
     pub(super) id: u32,
     /// Itself.
     pub(super) backend: Backend,
+    /// Whether it is the one that the client had.
+    pub(super) is_recalled: bool,
 }
 
 /// The backend of a new flow.
@@ -46,14 +48,22 @@ where
 /// The number that picks the slot.
 #[inline(always)]
 fn index<A: Family, T: Tables>(tables: &T, service: &Service, key: &FlowKey<A>) -> u32 {
-    if service.selector == Selector::FlowHash as u8 {
-        hash::flow(tables.seed(), key)
-    } else if service.selector == Selector::SourceHash as u8 {
-        hash::source(tables.seed(), key.src, service.affinity_prefix)
+    if service.selector == Selector::FlowHash as u8 || service.selector == Selector::SourceHash as u8 {
+        hashed(tables, service, key)
     } else if service.selector == Selector::Rotation as u8 {
         tables.rotate(service.id)
     } else {
         tables.random()
+    }
+}
+
+/// The same number for all flows that are to go to one backend: those of a client where its affinity counts, else each for itself.
+#[inline(always)]
+pub(super) fn hashed<A: Family, T: Tables>(tables: &T, service: &Service, key: &FlowKey<A>) -> u32 {
+    if service.selector == Selector::SourceHash as u8 || service.affinity_timeout != 0 {
+        hash::source(tables.seed(), key.src, service.affinity_prefix)
+    } else {
+        hash::flow(tables.seed(), key)
     }
 }
 
@@ -63,11 +73,29 @@ fn slot<T: Tables>(tables: &T, service: u16, index: u32, slots: u32) -> Option<S
     if slots == 0 {
         return None;
     }
-    let (element, half) = slot_position(index % slots);
-    let [even, odd] = tables.slot_element(service, element)?;
-    let id = if half == 0 { even } else { odd };
+    let id = slot_id(tables, service, index % slots);
     let backend = tables.backend(id)?;
-    (id != 0 && backend.state == BackendState::Active as u8).then_some(Selected { id, backend })
+    (id != 0 && backend.state == BackendState::Active as u8).then_some(Selected {
+        id,
+        backend,
+        is_recalled: false,
+    })
+}
+
+/// The id in a slot; 0: none.
+#[inline(always)]
+pub(super) fn slot_id<T: Tables>(tables: &T, service: u16, slot: u32) -> u32 {
+    let (element, half) = slot_position(slot);
+    match tables.slot_element(service, element) {
+        Some([even, odd]) => {
+            if half == 0 {
+                even
+            } else {
+                odd
+            }
+        }
+        None => 0,
+    }
 }
 
 /// The one with fewer live flows for its weight: power of two choices (Mitzenmacher 2001).

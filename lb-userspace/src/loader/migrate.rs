@@ -11,7 +11,9 @@ use std::{
 };
 
 use lb_common::{
-    abi::{Abi, Address, Backend, Flow, FlowKey, Service, ServiceKey, Settings},
+    abi::{
+        Abi, Address, Affinity, AffinityKey, Backend, Flow, FlowKey, Places, Service, ServiceKey, Settings,
+    },
     maps,
 };
 
@@ -70,6 +72,8 @@ fn copy_of(name: &str) -> Copy {
         maps::SNAT_ADDRESSES => copy_array::<[u32; 4]>,
         maps::PORTS => copy_array::<u64>,
         maps::SETTINGS => copy_array::<Settings>,
+        maps::BACKEND_PLACES | maps::SERVICE_PLACES => copy_array::<Places>,
+        maps::AFFINITY => copy_hash::<AffinityKey, Affinity>,
         _ => |_, _, _| Err(io::Error::new(io::ErrorKind::Unsupported, "nobody said what its elements are")),
     }
 }

@@ -53,6 +53,9 @@ const KEPT: &[&str] = &[
     maps::SNAT_ADDRESSES,
     maps::PORTS,
     maps::SETTINGS,
+    maps::BACKEND_PLACES,
+    maps::SERVICE_PLACES,
+    maps::AFFINITY,
 ];
 
 /// What becomes of the map `name` that is pinned as `pinned` and defined as `defined`.
@@ -98,8 +101,11 @@ impl Sizes {
             (maps::SLOTS, services),
             (maps::ROTATION, services),
             (maps::SERVICE_COUNTERS, services),
+            (maps::SERVICE_PLACES, services),
             (maps::BACKENDS, backends),
             (maps::BACKEND_FLOWS, backends),
+            (maps::BACKEND_LIMITS, backends),
+            (maps::BACKEND_PLACES, backends),
             (maps::BACKEND_HOPS, backends),
             (maps::BACKEND_SIGNALS, backends),
             (maps::BACKEND_COUNTERS, backends),

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use lb_common::abi::{
-    Abi, Backend, BackendSignals, Interface, InterfaceCounters, Origin, Service, ServiceKey, Settings,
-    TrafficCounters,
+    Abi, Affinity, AffinityKey, Backend, BackendLimits, BackendSignals, Interface, InterfaceCounters, Origin,
+    Places, Service, ServiceKey, Settings, TrafficCounters,
 };
 use lb_common::maps;
 
@@ -22,6 +22,7 @@ const MMAPABLE: u32 = 0x400;
 const HASH: u32 = 1;
 pub(super) const ARRAY: u32 = 2;
 const PER_CPU_ARRAY: u32 = 6;
+const LRU_HASH: u32 = 9;
 const ARRAY_OF_MAPS: u32 = 12;
 
 /// The shape of a map that this module uses; sizes are configurable, so `max_entries` is 0. `None` for the others.
@@ -39,6 +40,11 @@ pub(super) fn expected(name: &str) -> Option<MapShape> {
         maps::BACKEND_SIGNALS => {
             MapShape { flags: maps::MMAPABLE_FLAG, ..shape::<u32, BackendSignals>(ARRAY) }
         }
+        maps::BACKEND_LIMITS => shape::<u32, BackendLimits>(ARRAY),
+        maps::BACKEND_PLACES | maps::SERVICE_PLACES => {
+            MapShape { flags: maps::MMAPABLE_FLAG, ..shape::<u32, Places>(ARRAY) }
+        }
+        maps::AFFINITY => shape::<AffinityKey, Affinity>(LRU_HASH),
         maps::SNAT_ADDRESSES => shape::<u32, [u32; 4]>(ARRAY),
         maps::INTERFACES => shape::<u32, Interface>(ARRAY),
         maps::SETTINGS => shape::<u32, Settings>(ARRAY),

@@ -6,7 +6,7 @@ use lb_common::{
     Action, Verdict,
     abi::{DropReason, FlowState, Signal},
     host::{self, FrameSpec, HostTables},
-    tables::Tier,
+    tables::{Holder, Tier},
 };
 
 /// A case: tables, and what happens to frames one after the other.
@@ -83,6 +83,10 @@ pub enum Fact {
     Egress(Tier, Tuple, (u32, u32)),
     /// A backend has these signals, as often as said, and no others.
     Signals(u32, &'static [(Signal, u64)]),
+    /// So many places are in use.
+    Places(Holder, i64),
+    /// So many clients' backends are remembered.
+    Affinities(usize),
 }
 
 /// Source, destination, protocol.
@@ -268,6 +272,8 @@ impl Fact {
             }
             Self::Egress(tier, tuple, egress) => find(tier, tuple).is_some_and(|flow| flow.egress == *egress),
             Self::Signals(backend, expected) => signals(tables, *backend) == *expected,
+            Self::Places(holder, places) => tables.places_in_use(*holder) == *places,
+            Self::Affinities(number) => tables.affinity.borrow().len() == *number,
         };
         if holds {
             return Ok(());
@@ -283,6 +289,8 @@ impl Fact {
             }
             Self::Port(..) => String::new(),
             Self::Signals(backend, _) => format!("{:?}", signals(tables, *backend)),
+            Self::Places(holder, _) => tables.places_in_use(*holder).to_string(),
+            Self::Affinities(_) => format!("{:?}", tables.affinity.borrow()),
         };
         Err(format!("does not hold: {self:?} (found {found})"))
     }

@@ -5,8 +5,8 @@ use std::{collections::HashMap, fmt::Debug, hash::Hash, io, path::Path};
 use anyhow::{Context, Result};
 use lb_common::{
     abi::{
-        Abi, Backend, BackendSignals, Flow, FlowKey, FragmentKey, FragmentPorts, Interface,
-        InterfaceCounters, Mode, NextHop, Origin, Service, ServiceKey, TrafficCounters,
+        Abi, Affinity, AffinityKey, Backend, BackendSignals, Flow, FlowKey, FragmentKey, FragmentPorts,
+        Interface, InterfaceCounters, Mode, NextHop, Origin, Places, Service, ServiceKey, TrafficCounters,
     },
     host::{self, HostEntry, HostTables},
     maps as names,
@@ -22,7 +22,7 @@ const SNAT_ADDRESSES: u32 = 8;
 const FLOWS: u32 = 512;
 
 /// Sizes of the maps: small, as all of them are written for every frame.
-pub(super) const SIZES: [(&str, u32); 23] = [
+pub(super) const SIZES: [(&str, u32); 27] = [
     (names::SERVICES_V4, 2 * SERVICES),
     (names::SERVICES_V6, 2 * SERVICES),
     (names::ORIGINS_V4, BACKENDS),
@@ -32,6 +32,10 @@ pub(super) const SIZES: [(&str, u32); 23] = [
     (names::SERVICE_COUNTERS, SERVICES),
     (names::BACKENDS, BACKENDS),
     (names::BACKEND_FLOWS, BACKENDS),
+    (names::BACKEND_LIMITS, BACKENDS),
+    (names::BACKEND_PLACES, BACKENDS),
+    (names::SERVICE_PLACES, SERVICES),
+    (names::AFFINITY, FLOWS),
     (names::BACKEND_HOPS, BACKENDS),
     (names::BACKEND_SIGNALS, BACKENDS),
     (names::CLIENT_HOPS, INTERFACES),
@@ -105,6 +109,12 @@ macro_rules! family {
 family!(write_v4, compare_v4, u32);
 family!(write_v6, compare_v6, [u32; 4]);
 
+/// Affinities as they are when the clock is `shift` ticks ahead.
+fn affinity(tables: &HostTables, shift: u32) -> HashMap<AffinityKey, Affinity> {
+    let later = |affinity: &Affinity| Affinity { seen: affinity.seen.wrapping_add(shift), ..*affinity };
+    tables.affinity.borrow().iter().map(|(key, affinity)| (*key, later(affinity))).collect()
+}
+
 /// A flow as it is when the clock is `shift` ticks ahead.
 fn later<A: Copy>(flow: Flow<A>, shift: u32) -> Flow<A> {
     Flow { last_seen: flow.last_seen.wrapping_add(shift), ..flow }
@@ -152,6 +162,13 @@ impl Maps {
         self.array(names::BACKENDS, BACKENDS, |id| backends.get(&id).copied().unwrap_or_default())?;
         let flows = tables.backend_flows.borrow();
         self.array(names::BACKEND_FLOWS, BACKENDS, |id| flows.get(&id).copied().unwrap_or(0))?;
+        let limits = tables.limits.borrow();
+        self.array(names::BACKEND_LIMITS, BACKENDS, |id| limits.get(&id).copied().unwrap_or_default())?;
+        let places = tables.backend_places.borrow();
+        self.array(names::BACKEND_PLACES, BACKENDS, |id| places.get(&id).copied().unwrap_or_default())?;
+        let places = tables.service_places.borrow();
+        self.array(names::SERVICE_PLACES, SERVICES, |id| places.get(&id).copied().unwrap_or_default())?;
+        replace(&self.others[names::AFFINITY], &affinity(tables, shift))?;
         let hops = tables.backend_hops.borrow();
         self.array(names::BACKEND_HOPS, BACKENDS, |id| hops.get(&id).copied().unwrap_or_default())?;
         let signals = tables.backend_signals.borrow();
@@ -246,6 +263,13 @@ impl Maps {
         self.same_array(names::BACKEND_FLOWS, |id| {
             tables.backend_flows.borrow().get(&id).copied().unwrap_or(0)
         })?;
+        self.same_array(names::BACKEND_PLACES, |id| -> Places {
+            tables.backend_places.borrow().get(&id).copied().unwrap_or_default()
+        })?;
+        self.same_array(names::SERVICE_PLACES, |id| -> Places {
+            tables.service_places.borrow().get(&id).copied().unwrap_or_default()
+        })?;
+        same("AFFINITY", &self.others[names::AFFINITY], &affinity(tables, shift))?;
         self.same_array(names::BACKEND_HOPS, |id| -> NextHop {
             tables.backend_hops.borrow().get(&id).copied().unwrap_or_default()
         })?;

@@ -1,11 +1,13 @@
 //! The table: one file per subject.
 
+mod affinity;
 mod flows;
 mod foreign;
 mod forwarding;
 mod fragments;
 mod headers;
 mod icmp;
+mod limits;
 mod messages;
 mod resets;
 mod routing;
@@ -37,6 +39,8 @@ pub fn all() -> Vec<Case> {
         stateless::cases(),
         signals::cases(),
         selection::cases(),
+        limits::cases(),
+        affinity::cases(),
     ]
     .into_iter()
     .flatten()

@@ -54,7 +54,7 @@ fn leave_to_second(tables: &HostTables) {
 }
 
 /// The RST that a frame is answered with: its numbers are of RFC 9293 section 3.10.7.1.
-fn reset_of(frame: &FrameSpec) -> FrameSpec {
+pub(super) fn reset_of(frame: &FrameSpec) -> FrameSpec {
     let Transport::Tcp { sport, dport, flags, numbers: (seq, ack, _), .. } = &frame.transport else {
         panic!("only TCP is reset")
     };

@@ -31,7 +31,7 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 /// The same scene with backend `BACKEND + number`.
-fn numbered(scene: &Scene, number: u8) -> Scene {
+pub(super) fn numbered(scene: &Scene, number: u8) -> Scene {
     let backend = at(world::server(scene.family, 11 + number), 8080);
     scene.with_backend(backend, SERVERS, backend)
 }
