@@ -1,13 +1,23 @@
 //! VRRP without I/O: version 3 (RFC 9568) for IPv4 and IPv6, and version 2 (RFC 3768) for old peers.
 //!
-//! `values` are the numbers of the protocol and the times that follow from them, `packet` the bytes. Addresses, intervals and
-//! lists are in host types; only `packet` knows about byte order.
+//! From the bottom: `values` are the numbers of the protocol and the times that follow from them, `packet` the bytes, `settings` how
+//! a virtual router is configured, [`Router`] its state machine, `tracking` what its priority depends on, and [`Node`] all virtual
+//! routers of a machine with their sync groups. Addresses, intervals and lists are in host types; only `packet` knows about byte
+//! order.
 
+mod node;
 mod packet;
+mod router;
+mod settings;
+mod tracking;
 mod values;
 
+pub use node::{InvalidNode, Member, Node, RouterId};
 pub use packet::{
     Addresses, Advert, Authentication, ChecksumForm, Ends, Envelope, GROUP_V4, GROUP_V6, HOP_LIMIT, Mac,
     PROTOCOL, Parsed, Rejection, Unbuildable, announcement, open_v4,
 };
+pub use router::{Accepted, Afterwards, Cause, Command, Peer, Router, Standing, State};
+pub use settings::{Announcing, Checksum, InvalidSettings, Peers, Preemption, Settings, Versions};
+pub use tracking::{Effect, Tracking};
 pub use values::{Interval, Priority, Version, Vrid};

@@ -1,0 +1,266 @@
+//! All virtual routers of this machine, and their sync groups.
+
+#[cfg(test)]
+mod tests;
+
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+
+use thiserror::Error;
+
+use super::{
+    Accepted, Addresses, Afterwards, Command, Ends, Envelope, InvalidSettings, Rejection, Router, Settings,
+    Tracking, Vrid,
+};
+use crate::model::InterfaceName;
+
+/// One virtual router, as it is configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Where its adverts are sent and heard.
+    pub interface: InterfaceName,
+    /// How it takes part.
+    pub settings: Settings,
+    /// What it depends on.
+    pub tracking: Tracking,
+    /// Its sync group: all members are active together, or none is.
+    pub group: Option<String>,
+}
+
+/// Names a router of a [`Node`]: its place among the members it was made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RouterId(pub usize);
+
+/// Why a [`Node`] can't be made.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum InvalidNode {
+    /// One router's settings.
+    #[error("virtual router {0:?}: {1}")]
+    Settings(RouterId, InvalidSettings),
+    /// Adverts could not be told apart.
+    #[error("virtual routers {0:?} and {1:?} have the same interface, address family and VRID")]
+    Duplicate(RouterId, RouterId),
+}
+
+#[derive(Debug)]
+struct Entry {
+    member: Member,
+    router: Router,
+}
+
+/// What tells the adverts of virtual routers apart: interface, whether it is IPv4, VRID.
+type Place = (InterfaceName, bool, Vrid);
+
+/// The virtual routers. The contract is that of [`Router`].
+#[derive(Debug)]
+pub struct Node {
+    entries: Vec<Entry>,
+    places: BTreeMap<Place, RouterId>,
+    groups: Vec<Vec<usize>>,
+    rejected: BTreeMap<(Option<RouterId>, &'static str), u64>,
+}
+
+impl Node {
+    /// Nothing is started.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn new(members: impl IntoIterator<Item = Member>) -> Result<Self, InvalidNode> {
+        let mut node = Self {
+            entries: Vec::new(),
+            places: BTreeMap::new(),
+            groups: Vec::new(),
+            rejected: BTreeMap::new(),
+        };
+        let mut groups: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for (index, member) in members.into_iter().enumerate() {
+            let id = RouterId(index);
+            let mut router =
+                Router::new(member.settings.clone()).map_err(|invalid| InvalidNode::Settings(id, invalid))?;
+            let is_v4 = matches!(member.settings.addresses, Addresses::V4(_));
+            let place = (member.interface.clone(), is_v4, member.settings.vrid);
+            if let Some(other) = node.places.insert(place, id) {
+                return Err(InvalidNode::Duplicate(other, id));
+            }
+            if let Some(group) = &member.group {
+                router.join_group();
+                groups.entry(group.clone()).or_default().push(index);
+            }
+            node.entries.push(Entry { member, router });
+        }
+        node.groups = groups.into_values().collect();
+        Ok(node)
+    }
+
+    /// Starts them all. `holds` says which of them have their addresses already, from before a restart.
+    pub fn start(&mut self, now: Duration, holds: impl Fn(RouterId) -> bool) {
+        for (index, entry) in self.entries.iter_mut().enumerate() {
+            let standing = entry.member.tracking.standing(entry.member.settings.priority);
+            entry.router.set_standing(now, standing);
+            entry.router.start(now, holds(RouterId(index)));
+        }
+        self.settle(now);
+    }
+
+    /// Stops them all at once.
+    pub fn stop(&mut self) {
+        self.entries.iter_mut().for_each(|entry| entry.router.stop());
+    }
+
+    /// A packet arrived at an interface.
+    ///
+    /// # Errors
+    /// Why it was not taken; it is counted, and changes nothing else.
+    pub fn handle_packet(
+        &mut self,
+        now: Duration,
+        interface: &InterfaceName,
+        envelope: &Envelope,
+        message: &[u8],
+    ) -> Result<(RouterId, Accepted), Rejection> {
+        let id = self.addressee(interface, envelope, message);
+        let result = match id {
+            Ok(id) => self.entries[id.0].router.handle_packet(now, envelope, message),
+            Err(rejection) => Err(rejection),
+        };
+        match (id, result) {
+            (Ok(id), Ok(accepted)) => {
+                self.settle(now);
+                Ok((id, accepted))
+            }
+            (id, Err(rejection)) | (id @ Err(rejection), Ok(_)) => {
+                *self.rejected.entry((id.ok(), rejection.label())).or_default() += 1;
+                Err(rejection)
+            }
+        }
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Duration) {
+        self.entries.iter_mut().for_each(|entry| entry.router.handle_timeout(now));
+        self.settle(now);
+    }
+
+    /// Something that routers may track is there, or missing.
+    pub fn set_tracked(&mut self, now: Duration, name: &str, is_there: bool) {
+        for Entry { member, router } in &mut self.entries {
+            if member.tracking.set(name, is_there) {
+                router.set_standing(now, member.tracking.standing(member.settings.priority));
+            }
+        }
+        self.settle(now);
+    }
+
+    /// The address that adverts of a router come from ([`Router::set_source`]).
+    pub fn set_source(&mut self, now: Duration, id: RouterId, source: Option<IpAddr>) {
+        if let Some(entry) = self.entries.get_mut(id.0) {
+            entry.router.set_source(now, source);
+        }
+        self.settle(now);
+    }
+
+    /// Lets another machine be active for a router and all of its sync group; true: that is under way.
+    pub fn hand_over(&mut self, now: Duration, id: RouterId, then: Afterwards) -> bool {
+        let mut is_under_way = false;
+        for index in self.companions(id) {
+            is_under_way |= self.entries[index].router.hand_over(now, then);
+        }
+        self.settle(now);
+        is_under_way
+    }
+
+    /// Ends [`Afterwards::Stay`] of a router and all of its sync group.
+    pub fn resume(&mut self, id: RouterId) {
+        for index in self.companions(id) {
+            self.entries[index].router.resume();
+        }
+    }
+
+    /// Packets for the addresses of a router arrive.
+    pub fn traffic_seen(&mut self, now: Duration, id: RouterId) {
+        if let Some(entry) = self.entries.get_mut(id.0) {
+            entry.router.traffic_seen(now);
+        }
+    }
+
+    /// Another machine said that an address of a router is there.
+    pub fn address_claimed(&mut self, now: Duration, id: RouterId) {
+        if let Some(entry) = self.entries.get_mut(id.0) {
+            entry.router.address_claimed(now);
+        }
+    }
+
+    /// When [`Self::handle_timeout`] is to be called next.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Duration> {
+        self.entries.iter().filter_map(|entry| entry.router.poll_timeout()).min()
+    }
+
+    /// The next thing to do, and for which router.
+    pub fn poll_command(&mut self) -> Option<(RouterId, Command)> {
+        self.entries
+            .iter_mut()
+            .enumerate()
+            .find_map(|(index, entry)| Some((RouterId(index), entry.router.poll_command()?)))
+    }
+
+    /// The routers, in the order they were given.
+    pub fn routers(&self) -> impl ExactSizeIterator<Item = (&Member, &Router)> {
+        self.entries.iter().map(|entry| (&entry.member, &entry.router))
+    }
+
+    /// How many packets were rejected, by router and [label](Rejection::label); `None`: for no router that there is.
+    #[must_use]
+    pub fn rejected(&self) -> &BTreeMap<(Option<RouterId>, &'static str), u64> {
+        &self.rejected
+    }
+
+    /// Whose packet it is.
+    fn addressee(
+        &self,
+        interface: &InterfaceName,
+        envelope: &Envelope,
+        message: &[u8],
+    ) -> Result<RouterId, Rejection> {
+        let [_, vrid, ..] = *message else {
+            return Err(Rejection::Length { found: message.len(), expected: 8 });
+        };
+        let unknown = Rejection::Vrid { found: vrid };
+        let is_v4 = matches!(envelope.ends, Ends::V4(..));
+        let place = (interface.clone(), is_v4, Vrid::new(vrid).ok_or(unknown)?);
+        self.places.get(&place).copied().ok_or(unknown)
+    }
+
+    /// A router and the others of its group.
+    fn companions(&self, id: RouterId) -> Vec<usize> {
+        let group = self.groups.iter().find(|group| group.contains(&id.0));
+        let alone = || self.entries.get(id.0).map(|_| id.0).into_iter().collect();
+        group.cloned().unwrap_or_else(alone)
+    }
+
+    /// Brings the members of each group together: a fault of one is a fault of all, they claim when all may, and give up when one
+    /// does.
+    fn settle(&mut self, now: Duration) {
+        for group in &self.groups {
+            let faulty: Vec<usize> = group
+                .iter()
+                .copied()
+                .filter(|index| self.entries[*index].router.has_fault_itself())
+                .collect();
+            for index in group {
+                let of_another = faulty.iter().any(|other| other != index);
+                self.entries[*index].router.follow_group_fault(now, of_another);
+            }
+            let all = |is: fn(&Router) -> bool| group.iter().all(|index| is(&self.entries[*index].router));
+            let (claims, waits) =
+                (all(Router::may_be_active), all(|router| router.may_be_active() || router.is_finding_out()));
+            for index in group {
+                let router = &mut self.entries[*index].router;
+                if claims {
+                    router.follow_claim(now);
+                } else if !waits {
+                    router.follow_yield(now);
+                }
+            }
+        }
+    }
+}

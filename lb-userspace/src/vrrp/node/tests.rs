@@ -1,0 +1,249 @@
+//! Sync groups, and whose packet it is.
+
+use std::net::Ipv4Addr;
+
+use super::*;
+use crate::vrrp::{Cause, ChecksumForm, Effect, GROUP_V4, HOP_LIMIT, Interval, Priority, State, Version};
+
+const OWN: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);
+const PEER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 9);
+const DOWN: Duration = Duration::from_millis(361);
+
+fn interface(name: &str) -> InterfaceName {
+    InterfaceName::new(name).unwrap()
+}
+
+fn member(name: &str, vrid: u8, group: Option<&str>) -> Member {
+    let addresses = Addresses::V4(vec![Ipv4Addr::new(10, 0, vrid, 100)]);
+    let mut settings = Settings::new(Vrid::new(vrid).unwrap(), addresses);
+    settings.interval = Interval::from_centiseconds(10).unwrap();
+    let tracking = Tracking::new([(name.to_owned(), Effect::Fault), ("pool".to_owned(), Effect::Takes(50))]);
+    Member { interface: interface(name), settings, tracking, group: group.map(str::to_owned) }
+}
+
+/// Two routers, inside and outside, and their clock.
+struct Fixture {
+    node: Node,
+    now: Duration,
+    done: Vec<(usize, Command)>,
+}
+
+impl Fixture {
+    fn new(group: Option<&str>) -> Self {
+        let node = Node::new([member("inside", 1, group), member("outside", 2, group)]).unwrap();
+        let mut fixture = Self { node, now: Duration::from_secs(1), done: Vec::new() };
+        for index in 0..2 {
+            fixture.node.set_source(fixture.now, RouterId(index), Some(OWN.into()));
+        }
+        for object in ["inside", "outside", "pool"] {
+            fixture.node.set_tracked(fixture.now, object, true);
+        }
+        fixture.node.start(fixture.now, |_| false);
+        fixture.take();
+        fixture
+    }
+
+    fn active(group: Option<&str>) -> Self {
+        let mut fixture = Self::new(group);
+        fixture.run_for(DOWN);
+        assert_eq!(fixture.states(), [State::Active; 2]);
+        fixture
+    }
+
+    fn take(&mut self) {
+        self.done =
+            std::iter::from_fn(|| self.node.poll_command()).map(|(id, command)| (id.0, command)).collect();
+    }
+
+    fn run_for(&mut self, time: Duration) {
+        let end = self.now + time;
+        while let Some(due) = self.node.poll_timeout()
+            && due <= end
+        {
+            self.node.handle_timeout(due);
+        }
+        self.now = end;
+        self.take();
+    }
+
+    fn hear(&mut self, name: &str, vrid: u8, priority: u8) {
+        let advert = member(name, vrid, None).settings.advert(Version::V3, Priority::new(priority));
+        let ends = Ends::V4(PEER, GROUP_V4);
+        let message = advert.build(&ends, ChecksumForm::MessageOnly).unwrap();
+        let envelope = Envelope { ends, hop_limit: HOP_LIMIT };
+        self.node.handle_packet(self.now, &interface(name), &envelope, &message).unwrap();
+        self.take();
+    }
+
+    fn states(&self) -> Vec<State> {
+        self.node.routers().map(|(_, router)| router.state()).collect()
+    }
+
+    fn causes(&self) -> Vec<(usize, State, Cause)> {
+        let change = |(index, command): &(usize, Command)| match command {
+            Command::Changed { state, cause } => Some((*index, *state, *cause)),
+            _ => None,
+        };
+        self.done.iter().filter_map(change).collect()
+    }
+}
+
+#[test]
+fn without_a_group_each_router_goes_its_own_way() {
+    let mut fixture = Fixture::active(None);
+    fixture.hear("inside", 1, 200);
+    assert_eq!(fixture.states(), [State::Backup, State::Active]);
+}
+
+#[test]
+fn a_group_claims_only_when_all_its_members_may() {
+    let mut fixture = Fixture::new(Some("nat"));
+    for _ in 0..20 {
+        fixture.run_for(Duration::from_millis(100));
+        fixture.hear("outside", 2, 200);
+        assert_eq!(fixture.states(), [State::Backup; 2], "inside alone does not go");
+    }
+    fixture.run_for(DOWN);
+    assert_eq!(fixture.states(), [State::Active; 2]);
+}
+
+#[test]
+fn a_group_gives_up_together_and_says_so_to_the_other_networks() {
+    let mut fixture = Fixture::active(Some("nat"));
+    fixture.hear("inside", 1, 200);
+    assert_eq!(fixture.states(), [State::Backup; 2]);
+    assert_eq!(fixture.causes()[1], (1, State::Backup, Cause::Group));
+    let resigned = fixture.done.iter().any(|(index, command)| {
+        *index == 1 && matches!(command, Command::Send { advert, .. } if advert.priority == Priority::STOPS)
+    });
+    assert!(resigned, "the successor need not wait on the other network");
+    assert!(fixture.done.contains(&(1, Command::Release)));
+}
+
+#[test]
+fn a_fault_of_one_member_is_a_fault_of_all_and_ends_with_it() {
+    let mut fixture = Fixture::active(Some("nat"));
+    fixture.node.set_tracked(fixture.now, "inside", false);
+    fixture.take();
+    assert_eq!(fixture.states(), [State::Fault; 2]);
+    assert_eq!(fixture.causes(), [(0, State::Fault, Cause::Fault), (1, State::Fault, Cause::Group)]);
+    fixture.node.set_tracked(fixture.now, "outside", false);
+    fixture.node.set_tracked(fixture.now, "inside", true);
+    assert_eq!(fixture.states(), [State::Fault; 2]);
+    fixture.node.set_tracked(fixture.now, "outside", true);
+    assert_eq!(fixture.states(), [State::Backup; 2]);
+    fixture.run_for(DOWN);
+    assert_eq!(fixture.states(), [State::Active; 2]);
+}
+
+#[test]
+fn a_planned_switchover_moves_the_whole_group_and_neither_network_lacks_its_addresses() {
+    let mut fixture = Fixture::active(Some("nat"));
+    assert!(fixture.node.hand_over(fixture.now, RouterId(0), Afterwards::Stay));
+    fixture.take();
+    fixture.hear("inside", 1, 50);
+    assert_eq!(fixture.states(), [State::Backup, State::Active], "outside waits for its own successor");
+    fixture.hear("outside", 2, 50);
+    assert_eq!(fixture.states(), [State::Backup; 2]);
+    for _ in 0..10 {
+        fixture.hear("inside", 1, 50);
+        fixture.hear("outside", 2, 50);
+        fixture.run_for(Duration::from_millis(100));
+        assert_eq!(fixture.states(), [State::Backup; 2]);
+    }
+    fixture.node.resume(RouterId(1));
+    for _ in 0..5 {
+        fixture.hear("inside", 1, 50);
+        fixture.hear("outside", 2, 50);
+        fixture.run_for(Duration::from_millis(100));
+    }
+    assert_eq!(fixture.states(), [State::Active; 2]);
+}
+
+#[test]
+fn half_a_switchover_ends_with_both_given_up() {
+    let mut fixture = Fixture::active(Some("nat"));
+    fixture.node.hand_over(fixture.now, RouterId(0), Afterwards::Stay);
+    for _ in 0..5 {
+        fixture.hear("inside", 1, 50);
+        fixture.run_for(Duration::from_millis(100));
+    }
+    assert_eq!(
+        fixture.states(),
+        [State::Backup; 2],
+        "inside has another active router, so outside must not be ours"
+    );
+}
+
+#[test]
+fn a_group_of_owners_is_active_at_once() {
+    let owner = |name, vrid| {
+        let mut member = member(name, vrid, Some("nat"));
+        member.settings.priority = Priority::OWNER;
+        member.tracking = Tracking::default();
+        member
+    };
+    let mut node = Node::new([owner("inside", 1), owner("outside", 2)]).unwrap();
+    for index in 0..2 {
+        node.set_source(Duration::ZERO, RouterId(index), Some(OWN.into()));
+    }
+    node.start(Duration::ZERO, |_| false);
+    assert!(node.routers().all(|(_, router)| router.state() == State::Active));
+}
+
+#[test]
+fn a_restarted_group_keeps_or_gives_up_together() {
+    let restarted = || {
+        let mut fixture = Fixture::new(Some("nat"));
+        fixture.node.stop();
+        fixture.node.start(fixture.now, |_| true);
+        fixture.take();
+        fixture
+    };
+    let mut fixture = restarted();
+    fixture.run_for(Duration::from_millis(100));
+    assert_eq!(fixture.states(), [State::Active; 2]);
+    assert!(!fixture.done.iter().any(|(_, command)| *command == Command::Release));
+    let mut fixture = restarted();
+    fixture.hear("inside", 1, 200);
+    assert_eq!(fixture.states(), [State::Backup; 2]);
+    for index in 0..2 {
+        assert!(fixture.done.contains(&(index, Command::Release)), "router {index}");
+    }
+}
+
+#[test]
+fn a_weight_changes_the_priority() {
+    let mut fixture = Fixture::active(Some("nat"));
+    fixture.node.set_tracked(fixture.now, "pool", false);
+    fixture.take();
+    assert!(fixture.node.routers().all(|(_, router)| router.priority() == Priority::new(50)));
+    assert_eq!(fixture.done.len(), 2, "each says so at once: {:?}", fixture.done);
+}
+
+#[test]
+fn packets_for_no_router_are_counted() {
+    let mut fixture = Fixture::new(None);
+    let envelope = Envelope { ends: Ends::V4(PEER, GROUP_V4), hop_limit: HOP_LIMIT };
+    let ends_v6 = Ends::V6("fe80::1".parse().unwrap(), crate::vrrp::GROUP_V6);
+    let other_family = Envelope { ends: ends_v6, ..envelope };
+    for (name, envelope, message) in [
+        ("inside", envelope, &[0x31, 2][..]),
+        ("elsewhere", envelope, &[0x31, 1]),
+        ("inside", other_family, &[0x31, 1]),
+        ("inside", envelope, &[0x31, 0]),
+        ("inside", envelope, &[0x31]),
+        ("inside", envelope, &[0x31, 1]),
+    ] {
+        assert!(fixture.node.handle_packet(fixture.now, &interface(name), &envelope, message).is_err());
+    }
+    let expected = [((None, "length"), 1), ((None, "vrid"), 4), ((Some(RouterId(0)), "length"), 1)];
+    assert_eq!(fixture.node.rejected(), &expected.into_iter().collect());
+}
+
+#[test]
+fn virtual_routers_that_cannot_be_told_apart_are_refused() {
+    let duplicate = Node::new([member("inside", 1, None), member("inside", 1, None)]);
+    assert_eq!(duplicate.unwrap_err(), InvalidNode::Duplicate(RouterId(0), RouterId(1)));
+    assert!(Node::new([member("inside", 1, None), member("outside", 1, None)]).is_ok());
+}

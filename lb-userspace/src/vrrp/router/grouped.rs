@@ -1,0 +1,74 @@
+//! What a virtual router does for its sync group: the members are active together, or none of them is.
+
+use std::time::Duration;
+
+use super::{Backup, Cause, Command, Phase, Router, State};
+
+/// What a router knows of its group.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Grouped {
+    /// It has one: it becomes active when all members may.
+    pub(super) is_member: bool,
+    /// Another member has a fault.
+    pub(super) fault: bool,
+}
+
+impl Router {
+    /// Makes it a member of a group, before it is started: it waits to be told by [`Self::follow_claim`].
+    pub(in crate::vrrp) fn join_group(&mut self) {
+        self.grouped.is_member = true;
+    }
+
+    /// Whether it may be active as far as it is concerned: it is, or nobody is heard that is to be left active.
+    pub(in crate::vrrp) fn may_be_active(&self) -> bool {
+        match &self.phase {
+            Phase::Active(_) => true,
+            Phase::Backup(backup) => backup.down_at.is_none(),
+            Phase::Initialize | Phase::Fault => false,
+        }
+    }
+
+    /// Whether something is missing, other members' faults apart.
+    pub(in crate::vrrp) fn has_fault_itself(&self) -> bool {
+        self.state() != State::Initialize && self.has_own_fault()
+    }
+
+    /// Another member has a fault, or none has one any more.
+    pub(in crate::vrrp) fn follow_group_fault(&mut self, now: Duration, fault: bool) {
+        let was_faulty = self.is_faulty();
+        self.grouped.fault = fault;
+        self.follow_fault(now, was_faulty, Cause::Group);
+    }
+
+    /// All members may be active: becomes active.
+    pub(in crate::vrrp) fn follow_claim(&mut self, now: Duration) {
+        if let Phase::Backup(backup) = &self.phase {
+            let cause = if backup.resigned { Cause::Resigned } else { Cause::Silence };
+            self.claim(now, cause);
+            self.sleep();
+        }
+    }
+
+    /// Another member may not be active: gives up what it holds, unless it is handing over, which ends by itself.
+    pub(in crate::vrrp) fn follow_yield(&mut self, now: Duration) {
+        match &mut self.phase {
+            Phase::Active(active) if active.handing.is_none() => {
+                self.resign();
+                let version = self.settings.versions.sent()[0];
+                let backup = Backup::new(now, self.settings.interval, version, self.standing.priority);
+                self.go(Phase::Backup(backup), Cause::Group);
+            }
+            Phase::Backup(backup) if backup.holds => {
+                backup.holds = false;
+                self.commands.push_back(Command::Release);
+            }
+            _ => {}
+        }
+        self.sleep();
+    }
+
+    /// Whether it holds the addresses from before a restart, and has not found out yet whether it may.
+    pub(in crate::vrrp) fn is_finding_out(&self) -> bool {
+        matches!(&self.phase, Phase::Backup(backup) if backup.holds)
+    }
+}

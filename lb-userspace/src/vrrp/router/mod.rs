@@ -1,0 +1,497 @@
+//! One virtual router: a state machine without I/O.
+//!
+//! Feed it with [`Router::start`], [`Router::handle_packet`], [`Router::handle_timeout`] and what it needs to know; after each, take
+//! all of [`Router::poll_command`] and sleep until [`Router::poll_timeout`]. `now` is the time since any fixed moment and never
+//! goes back: a wall clock that is set has no effect. After a sleep, packets that wait come before the timeout: what the
+//! active router said in time must be heard in time.
+//!
+//! **A stall of this process** (stopped, starved, its machine paused) must not look like a silent peer. A backup wakes once in
+//! each interval of the active router. If it wakes more than an interval late, adverts may have been missed, and it
+//! listens for a whole `Active_Down_Interval` before it claims anything; a shorter stall can hide one advert of three. An active router that
+//! slept so long that others may have taken over asserts itself and announces the addresses again; if it is configured never
+//! to preempt, it leaves to be active whoever it hears first.
+
+mod active;
+mod admission;
+mod announcer;
+mod backup;
+mod command;
+mod grouped;
+#[cfg(test)]
+mod tests;
+
+use std::{collections::VecDeque, net::IpAddr, time::Duration};
+
+use self::{
+    active::{Active, Due},
+    backup::Backup,
+};
+use super::{
+    Addresses, Advert, Checksum, ChecksumForm, Envelope, InvalidSettings, Parsed, Peers, Preemption,
+    Priority, Rejection, Settings, Version,
+};
+
+pub use active::Afterwards;
+pub use backup::Peer;
+pub use command::{Accepted, Cause, Command, State};
+
+/// What tracking makes of a router.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Whether something is missing without which it can't take part.
+    pub fault: bool,
+    /// Its priority, with everything counted in.
+    pub priority: Priority,
+}
+
+/// The state machine.
+#[derive(Clone, Debug)]
+pub struct Router {
+    settings: Settings,
+    /// The address that adverts come from.
+    source: Option<IpAddr>,
+    standing: Standing,
+    grouped: grouped::Grouped,
+    phase: Phase,
+    /// The checksum of [`Checksum::Auto`].
+    form: ChecksumForm,
+    commands: VecDeque<Command>,
+    /// When it wanted to be woken.
+    due: Option<Duration>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Phase {
+    Initialize,
+    Fault,
+    Backup(Backup),
+    Active(Active),
+}
+
+impl Router {
+    /// A virtual router that is not started.
+    ///
+    /// # Errors
+    /// No advert can be made of the settings.
+    pub fn new(settings: Settings) -> Result<Self, InvalidSettings> {
+        settings.check()?;
+        let standing = Standing { fault: false, priority: settings.priority };
+        Ok(Self {
+            form: match settings.checksum {
+                Checksum::Rfc9568 => ChecksumForm::MessageOnly,
+                Checksum::Rfc5798 | Checksum::Auto => ChecksumForm::PseudoHeader,
+            },
+            settings,
+            source: None,
+            standing,
+            grouped: grouped::Grouped::default(),
+            phase: Phase::Initialize,
+            commands: VecDeque::new(),
+            due: None,
+        })
+    }
+
+    /// Begins to take part. With `holds`, the addresses are held already, as the daemon was restarted: they are kept unless a
+    /// router is heard within an interval that is to be left active.
+    pub fn start(&mut self, now: Duration, holds: bool) {
+        if self.phase == Phase::Initialize {
+            self.enter(now, holds, Cause::Started);
+        }
+        self.sleep();
+    }
+
+    /// Stops at once: if it is active, the others are told and the addresses given up (RFC 9568 section 6.4.3).
+    /// [`Self::hand_over`] loses no packets.
+    pub fn stop(&mut self) {
+        if self.phase != Phase::Initialize {
+            self.resign();
+            self.go(Phase::Initialize, Cause::Stopped);
+        }
+        self.sleep();
+    }
+
+    /// The address that adverts come from: the primary one of the interface, or its link-local one. Without it the router can't
+    /// take part.
+    pub fn set_source(&mut self, now: Duration, source: Option<IpAddr>) {
+        let was_faulty = self.is_faulty();
+        self.source = source.filter(|source| match (&self.settings.addresses, source) {
+            (Addresses::V4(_), IpAddr::V4(_)) => true,
+            // Peers that are not on the link are not reached from a link-local address.
+            (Addresses::V6(_), IpAddr::V6(source)) => {
+                source.is_unicast_link_local() || self.settings.peers != Peers::Multicast
+            }
+            _ => false,
+        });
+        self.follow_fault(now, was_faulty, Cause::Fault);
+    }
+
+    /// What tracking makes of it from now on.
+    pub fn set_standing(&mut self, now: Duration, standing: Standing) {
+        let (before, was_faulty) = (self.standing.priority, self.is_faulty());
+        self.standing = standing;
+        self.follow_fault(now, was_faulty, Cause::Fault);
+        if before != standing.priority
+            && let Phase::Active(active) = &mut self.phase
+            && active.handing.is_none()
+        {
+            // Who is better now need not wait for the next one.
+            active.advertised(now, self.settings.interval);
+            self.advertise(standing.priority);
+            self.sleep();
+        }
+    }
+
+    /// Lets another router be active. This one says that it stops, and goes on holding the addresses until another one is heard.
+    /// It is what it was if no other router takes over, unless it is to stop. False: it is not active, and has nothing to hand over.
+    pub fn hand_over(&mut self, now: Duration, then: Afterwards) -> bool {
+        let is_active = match &mut self.phase {
+            Phase::Active(active) => {
+                active.hand_over(now, self.settings.interval, then);
+                self.advertise(Priority::STOPS);
+                true
+            }
+            Phase::Backup(backup) if then == Afterwards::Stay => {
+                backup.stays = true;
+                false
+            }
+            _ => false,
+        };
+        if !is_active && then == Afterwards::Stop {
+            self.stop();
+        }
+        self.sleep();
+        is_active
+    }
+
+    /// Ends what [`Self::hand_over`] with [`Afterwards::Stay`] began: routers of lower priority are replaced again.
+    pub fn resume(&mut self) {
+        if let Phase::Backup(backup) = &mut self.phase {
+            backup.stays = false;
+        }
+    }
+
+    /// A packet arrived. One that is rejected changes nothing.
+    ///
+    /// # Errors
+    /// Why it was not taken.
+    pub fn handle_packet(
+        &mut self,
+        now: Duration,
+        envelope: &Envelope,
+        message: &[u8],
+    ) -> Result<Accepted, Rejection> {
+        let Parsed { advert, form } = admission::admit(&self.settings, self.source, envelope, message)?;
+        if self.settings.checksum == Checksum::Auto && advert.version == Version::V3 {
+            self.form = form;
+        }
+        let accepted = Accepted {
+            interval_differs: advert.interval != self.settings.interval,
+            addresses_differ: !advert.addresses.same_set(&self.settings.addresses),
+            two_owners: [advert.priority, self.standing.priority] == [Priority::OWNER; 2],
+        };
+        let source = envelope.ends.source();
+        match self.phase {
+            Phase::Backup(_) => self.hear_as_backup(now, &advert, source),
+            Phase::Active(_) => self.hear_as_active(now, &advert, source),
+            Phase::Initialize | Phase::Fault => {}
+        }
+        self.sleep();
+        Ok(accepted)
+    }
+
+    /// Does what is due; too early it does nothing.
+    pub fn handle_timeout(&mut self, now: Duration) {
+        if self.poll_timeout().is_none_or(|due| now < due) {
+            return;
+        }
+        let late = self.late(now);
+        match &mut self.phase {
+            Phase::Initialize | Phase::Fault => {}
+            Phase::Backup(backup) if late > backup.interval.duration() => {
+                backup.listen(now, self.standing.priority);
+            }
+            Phase::Backup(backup) => {
+                backup.awake(now);
+                if backup.down_at.is_some_and(|down_at| down_at <= now) {
+                    self.active_router_is_down(now);
+                }
+            }
+            Phase::Active(active) => {
+                let due = active.handle_timeout(now, self.settings.interval);
+                self.act(now, due);
+            }
+        }
+        self.sleep();
+    }
+
+    /// Packets for the addresses arrive: the network knows where they are.
+    pub fn traffic_seen(&mut self, now: Duration) {
+        if let Phase::Active(active) = &mut self.phase {
+            active.announcer.traffic_seen(now);
+        }
+        self.sleep();
+    }
+
+    /// Another machine said that one of the addresses is there.
+    pub fn address_claimed(&mut self, now: Duration) {
+        self.announce_again(now);
+        self.sleep();
+    }
+
+    /// When [`Self::handle_timeout`] is to be called next.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Duration> {
+        match &self.phase {
+            Phase::Initialize | Phase::Fault => None,
+            Phase::Backup(backup) => Some(backup.poll_timeout()),
+            Phase::Active(active) => Some(active.poll_timeout()),
+        }
+    }
+
+    /// The next thing to do; `None`: nothing for now.
+    pub fn poll_command(&mut self) -> Option<Command> {
+        self.commands.pop_front()
+    }
+
+    /// Where it stands.
+    #[must_use]
+    pub fn state(&self) -> State {
+        match self.phase {
+            Phase::Initialize => State::Initialize,
+            Phase::Fault => State::Fault,
+            Phase::Backup(_) => State::Backup,
+            Phase::Active(_) => State::Active,
+        }
+    }
+
+    /// Its priority, with everything counted in.
+    #[must_use]
+    pub fn priority(&self) -> Priority {
+        self.standing.priority
+    }
+
+    /// The other router that is active, as far as this one knows.
+    #[must_use]
+    pub fn active_router(&self) -> Option<Peer> {
+        match &self.phase {
+            Phase::Backup(backup) => backup.active,
+            Phase::Initialize | Phase::Fault | Phase::Active(_) => None,
+        }
+    }
+
+    /// Its configuration.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    fn hear_as_backup(&mut self, now: Duration, advert: &Advert, source: IpAddr) {
+        let (own, late) = (self.standing.priority, self.late(now));
+        let Phase::Backup(backup) = &mut self.phase else { return };
+        if late > backup.interval.duration() {
+            backup.listen(now, own);
+        }
+        let is_left = backup.hear(now, own, self.settings.preemption, advert, source);
+        if is_left && std::mem::take(&mut backup.holds) {
+            self.commands.push_back(Command::Release);
+        }
+    }
+
+    fn hear_as_active(&mut self, now: Duration, advert: &Advert, source: IpAddr) {
+        let overslept = self.late(now) >= self.settings.interval.duration() * 3;
+        let is_better = self.is_better(advert, source);
+        let gives_way = is_better || overslept && self.settings.preemption == Preemption::Never;
+        let Phase::Active(active) = &mut self.phase else { return };
+        let priority = advert.priority;
+        if let Some(handing) = &active.handing {
+            if priority != Priority::STOPS {
+                let then = handing.then;
+                self.handed_over(now, advert, source, then);
+            }
+        } else if priority == Priority::STOPS {
+            active.advertised(now, self.settings.interval);
+            self.advertise(self.standing.priority);
+        } else if gives_way {
+            self.commands.push_back(Command::Release);
+            if is_better {
+                // It may not know that there was another one: then it would not announce the addresses again, and who
+                // learned of them from here would go astray. A lower priority does no harm.
+                self.advertise(self.standing.priority);
+            }
+            let backup = Backup::after(now, self.standing.priority, advert, source);
+            self.go(Phase::Backup(backup), Cause::Better { router: source, priority });
+        } else {
+            if active.answers(now) {
+                self.advertise(self.standing.priority);
+            }
+            self.announce_again(now);
+        }
+    }
+
+    /// Whether the sender is to be active rather than this router: by priority, then by address as an unsigned number.
+    fn is_better(&self, advert: &Advert, source: IpAddr) -> bool {
+        let (theirs, own) = (advert.priority, self.standing.priority);
+        theirs > own || theirs == own && Some(source) > self.source
+    }
+
+    fn handed_over(&mut self, now: Duration, advert: &Advert, source: IpAddr, then: Afterwards) {
+        self.commands.push_back(Command::Release);
+        let phase = match then {
+            Afterwards::Stop => Phase::Initialize,
+            Afterwards::Stay => {
+                let mut backup = Backup::after(now, self.standing.priority, advert, source);
+                backup.stays = true;
+                Phase::Backup(backup)
+            }
+        };
+        self.go(phase, Cause::HandedOver { router: source });
+    }
+
+    /// What an active router has to do in time.
+    fn act(&mut self, now: Duration, due: Due) {
+        if due.announcement {
+            self.commands.push_back(Command::Announce);
+        }
+        if self.late(now) >= self.settings.interval.duration() * 3 {
+            self.announce_again(now);
+        }
+        if due.advert {
+            self.advertise(self.standing.priority);
+        }
+        if due.resignation {
+            self.advertise(Priority::STOPS);
+        }
+        match (due.end, &mut self.phase) {
+            (Some(Afterwards::Stop), _) => {
+                self.commands.push_back(Command::Release);
+                self.go(Phase::Initialize, Cause::Stopped);
+            }
+            (Some(Afterwards::Stay), Phase::Active(active)) => {
+                active.handing = None;
+                active.advertised(now, self.settings.interval);
+                self.advertise(self.standing.priority);
+                self.commands.push_back(Command::Changed { state: State::Active, cause: Cause::NoSuccessor });
+            }
+            _ => {}
+        }
+    }
+
+    /// `Active_Down_Timer` fires.
+    fn active_router_is_down(&mut self, now: Duration) {
+        let Phase::Backup(backup) = &mut self.phase else { return };
+        if self.grouped.is_member {
+            backup.down_at = None;
+            backup.active = None;
+            return;
+        }
+        let cause = if backup.resigned { Cause::Resigned } else { Cause::Silence };
+        self.claim(now, cause);
+    }
+
+    /// Becomes active.
+    fn claim(&mut self, now: Duration, cause: Cause) {
+        let priority = self.standing.priority;
+        let accept = self.settings.accept_mode || priority == Priority::OWNER;
+        self.commands.push_back(Command::Take { accept });
+        self.commands.push_back(Command::Announce);
+        self.advertise(priority);
+        let active = Active::new(now, self.settings.interval, self.settings.announcing);
+        self.go(Phase::Active(active), cause);
+    }
+
+    /// What `Startup` leads to (RFC 9568 section 6.4.1).
+    fn enter(&mut self, now: Duration, holds: bool, cause: Cause) {
+        let priority = self.standing.priority;
+        if self.is_faulty() {
+            if holds {
+                self.commands.push_back(Command::Release);
+            }
+            return self.go(Phase::Fault, Cause::Fault);
+        }
+        if priority == Priority::OWNER && !self.grouped.is_member {
+            return self.claim(now, cause);
+        }
+        let interval = self.settings.interval;
+        let mut backup = Backup::new(now, interval, self.settings.versions.sent()[0], priority);
+        if holds {
+            backup.holds = true;
+            backup.down_at = Some(now + interval.duration());
+        }
+        if priority == Priority::OWNER {
+            backup.down_at = None;
+        }
+        self.go(Phase::Backup(backup), cause);
+    }
+
+    /// Whether anything is missing.
+    fn is_faulty(&self) -> bool {
+        self.has_own_fault() || self.grouped.fault
+    }
+
+    fn has_own_fault(&self) -> bool {
+        self.standing.fault || self.source.is_none()
+    }
+
+    /// Goes where a fault that came or went leads to.
+    fn follow_fault(&mut self, now: Duration, was_faulty: bool, cause: Cause) {
+        match (was_faulty, self.is_faulty(), &self.phase) {
+            (_, true, Phase::Backup(_) | Phase::Active(_)) => {
+                self.resign();
+                self.go(Phase::Fault, cause);
+            }
+            (true, false, Phase::Fault) => self.enter(now, false, Cause::Recovered),
+            _ => {}
+        }
+        self.sleep();
+    }
+
+    /// Says that it stops, and gives up what it holds.
+    fn resign(&mut self) {
+        let holds = match &self.phase {
+            Phase::Active(_) => {
+                self.advertise(Priority::STOPS);
+                true
+            }
+            Phase::Backup(backup) => backup.holds,
+            Phase::Initialize | Phase::Fault => false,
+        };
+        if holds {
+            self.commands.push_back(Command::Release);
+        }
+    }
+
+    fn announce_again(&mut self, now: Duration) {
+        if let Phase::Active(active) = &mut self.phase
+            && active.announcer.restart(now)
+        {
+            self.commands.push_back(Command::Announce);
+        }
+    }
+
+    /// Sends an advert to everybody, in each version.
+    fn advertise(&mut self, priority: Priority) {
+        let Some(source) = self.source else { return };
+        let form = self.form;
+        for ends in self.settings.ends(source) {
+            for version in self.settings.versions.sent() {
+                let advert = self.settings.advert(*version, priority);
+                self.commands.push_back(Command::Send { ends, advert, form });
+            }
+        }
+    }
+
+    fn go(&mut self, phase: Phase, cause: Cause) {
+        self.phase = phase;
+        self.commands.push_back(Command::Changed { state: self.state(), cause });
+    }
+
+    /// How long after it wanted to be woken it is.
+    fn late(&self, now: Duration) -> Duration {
+        self.due.map_or(Duration::ZERO, |due| now.saturating_sub(due))
+    }
+
+    /// Remembers when it wants to be woken.
+    fn sleep(&mut self) {
+        self.due = self.poll_timeout();
+    }
+}
