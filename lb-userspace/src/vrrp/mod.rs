@@ -9,6 +9,8 @@ mod node;
 mod packet;
 mod router;
 mod settings;
+#[cfg(test)]
+mod tests;
 mod tracking;
 mod values;
 
