@@ -14,6 +14,7 @@ pub mod daemon;
 pub mod demo;
 pub mod former;
 pub mod guest;
+pub mod http;
 pub mod inject;
 pub mod large;
 pub mod measure;

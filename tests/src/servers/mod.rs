@@ -3,6 +3,7 @@
 mod authority;
 mod echo;
 mod nginx;
+mod prometheus;
 mod unbound;
 
 use anyhow::Result;
@@ -10,6 +11,7 @@ use anyhow::Result;
 pub use authority::Authority;
 pub use echo::EchoServer;
 pub use nginx::Nginx;
+pub use prometheus::Prometheus;
 pub use unbound::Unbound;
 
 use crate::topology::Host;

@@ -99,6 +99,7 @@ const PROGRAMS: &[Program] = &[
     Program { name: "xz", packages: &["xz-utils"], level: Level::Network },
     Program { name: "systemd-analyze", packages: &["systemd"], level: Level::Network },
     Program { name: "nginx", packages: &["nginx-light"], level: Level::Network },
+    Program { name: "prometheus", packages: &["prometheus"], level: Level::Network },
     Program { name: "unbound", packages: &["unbound"], level: Level::Network },
     Program { name: "keepalived", packages: &["keepalived"], level: Level::Network },
     Program { name: "qemu-system-x86_64", packages: &["qemu-system-x86"], level: Level::Guest },
