@@ -256,3 +256,39 @@ fn another_program_of_the_same_layout_takes_over_without_a_gap() {
     assert_eq!(programs.iter().filter(|name| name.starts_with("program-")).count(), 1, "{programs:?}");
     traffic.end_unharmed(&site, "same layout");
 }
+
+#[test]
+fn a_program_is_gone_on_with_until_it_is_another_or_its_maps_are() {
+    require_privileged!();
+    let mut site = Site::standard(Plan { servers: 1, ..Plan::default() }, Mode::Nat).unwrap();
+    let own = version(&site, ABI_VERSION);
+    let program = |site: &Site| {
+        let report = site.requests(Family::V4, Protocol::Tcp, 20);
+        assert_eq!(report.failed(), 0, "{report:?}");
+        let names: Vec<_> = files(&own).into_iter().filter(|name| name.starts_with("program-")).collect();
+        assert_eq!(names.len(), 1, "{names:?}");
+        names[0].clone()
+    };
+    let first = program(&site);
+    for _ in 0..2 {
+        site.daemon.kill().unwrap();
+        site.daemon.start_again().unwrap();
+        assert_eq!(program(&site), first);
+    }
+    // It can be put on an interface that has lost it.
+    site.daemon.kill().unwrap();
+    let link = files(&own).into_iter().find(|name| name.starts_with("link-")).unwrap();
+    fs::remove_file(own.join(link)).unwrap();
+    site.daemon.start_again().unwrap();
+    assert_eq!(program(&site), first);
+
+    site.daemon.kill().unwrap();
+    fs::remove_file(own.join(maps::DROPS)).unwrap();
+    site.daemon.start_again().unwrap();
+    let second = program(&site);
+    assert_ne!(second, first, "it counts drops in a map that nobody can read");
+
+    site.daemon.terminate().unwrap();
+    site.daemon.start_with(&["--data-path-log", "error"]).unwrap();
+    assert_ne!(program(&site), second, "it does not log");
+}

@@ -4,7 +4,7 @@ use std::{fs, io, path::PathBuf};
 
 use aya::{
     Ebpf, EbpfLoader,
-    maps::{MapData, RingBuf},
+    maps::{Map, MapData, RingBuf},
     programs::Xdp,
 };
 use aya_log::EbpfLogger;
@@ -13,6 +13,7 @@ use lb_common::maps;
 use super::{
     LoaderError, PinDirectory,
     directory::{file_names, remove_file},
+    kept::{self, OBJECT_PREFIX},
     migrate::{Target, Transfer},
     shape::{Fate, Sizes, describe, fate, pinned_shape},
     versions::{PROGRAM_PREFIX, Takeover},
@@ -56,7 +57,7 @@ pub struct Options {
 /// The loaded data path. Dropping it does not disturb what is pinned.
 #[derive(Debug)]
 pub struct Program {
-    pub(super) ebpf: Ebpf,
+    loaded: Loaded,
     pub(super) directory: PinDirectory,
     /// Maps whose contents are moving.
     transfers: Vec<Transfer>,
@@ -69,7 +70,17 @@ pub struct Program {
     pub(super) interfaces: u32,
 }
 
-/// Loads the object into the kernel. The directory exists and is locked. Nothing that forwards changes yet: that is up to
+/// Where the program comes from.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one of them")]
+enum Loaded {
+    /// It was loaded just now, with its maps.
+    Anew(Ebpf),
+    /// A former run loaded it.
+    Before(Xdp),
+}
+
+/// Loads the object into the kernel, unless the program of a former run is of the same object and still fits. The directory exists and is locked. Nothing that forwards changes yet: that is up to
 /// [`Program::attach`], after [`Program::share_links`] and [`Program::catch_up`] and before [`Program::finish`].
 ///
 /// # Errors
@@ -86,6 +97,28 @@ pub fn load(options: &Options) -> Result<Program, LoaderError> {
     let takeover = Takeover::plan(directory, &defined, options.discard_flows)?;
     let mut transfers = takeover.share_maps(directory)?;
     transfers.extend(prepare_pins(directory, &defined, options.discard_flows)?);
+    // Another level of the log is another program.
+    let same = options.log == LogLevel::Off && transfers.is_empty() && takeover.target() == Target::InUse;
+    let (loaded, id) = match same.then(|| kept::find(directory, bytes)).flatten() {
+        Some((xdp, id)) => (Loaded::Before(xdp), id),
+        None => load_anew(bytes, options)?,
+    };
+    let program = Program {
+        loaded,
+        directory: directory.clone(),
+        transfers,
+        takeover,
+        id,
+        log: options.log,
+        interfaces: options.sizes.of(maps::INTERFACES).unwrap_or_default(),
+    };
+    program.copy(program.takeover.target(), |_| true)?;
+    Ok(program)
+}
+
+/// Loads the object into the kernel, with the maps that are pinned or new ones; the id of its program.
+fn load_anew(bytes: &[u8], options: &Options) -> Result<(Loaded, u32), LoaderError> {
+    let directory = &options.directory;
     let level = options.log as u8;
     let mut loader = EbpfLoader::new();
     loader.override_global("AYA_LOG_LEVEL", &level, false);
@@ -96,19 +129,11 @@ pub fn load(options: &Options) -> Result<Program, LoaderError> {
         loader.map_pin_path(name, directory.map(name));
     }
     let mut ebpf = loader.load(bytes).map_err(|error| LoaderError::Load { reason: chain(&error) })?;
-    let id = load_program(xdp(&mut ebpf)?, directory)?;
-
-    let program = Program {
-        ebpf,
-        directory: directory.clone(),
-        transfers,
-        takeover,
-        id,
-        log: options.log,
-        interfaces: options.sizes.of(maps::INTERFACES).unwrap_or_default(),
-    };
-    program.copy(program.takeover.target(), |_| true)?;
-    Ok(program)
+    let (id, pin) = load_program(xdp(&mut ebpf)?, directory)?;
+    if options.log == LogLevel::Off {
+        kept::keep(directory, bytes, &pin)?;
+    }
+    Ok((Loaded::Anew(ebpf), id))
 }
 
 impl Program {
@@ -145,8 +170,11 @@ impl Program {
         self.takeover.finish()?;
         let own = format!("{PROGRAM_PREFIX}{}", self.id);
         for name in file_names(&self.directory.versioned())? {
-            if name.starts_with(PROGRAM_PREFIX) && name != own {
-                remove_file(&self.directory.versioned().join(name))?;
+            let path = self.directory.versioned().join(&name);
+            let other = name.starts_with(PROGRAM_PREFIX) && name != own
+                || name.starts_with(OBJECT_PREFIX) && !kept::is_of(&path, self.id);
+            if other {
+                remove_file(&path)?;
             }
         }
         Ok(())
@@ -165,21 +193,27 @@ impl Program {
     pub fn events(&mut self) -> Result<RingBuf<MapData>, LoaderError> {
         let bad =
             || LoaderError::BadObject { reason: format!("it has no ring buffer named {}", maps::EVENTS) };
-        self.ebpf.take_map(maps::EVENTS).and_then(|map| map.try_into().ok()).ok_or_else(bad)
+        let map = match &mut self.loaded {
+            Loaded::Anew(ebpf) => ebpf.take_map(maps::EVENTS),
+            Loaded::Before(_) => MapData::from_pin(self.directory.map(maps::EVENTS)).ok().map(Map::RingBuf),
+        };
+        map.and_then(|map| map.try_into().ok()).ok_or_else(bad)
     }
 
     /// The reader of what the data path logs, if it logs.
     pub fn logger(&mut self) -> Option<EbpfLogger<&'static dyn log::Log>> {
+        let Loaded::Anew(ebpf) = &mut self.loaded else { return None };
         if self.log == LogLevel::Off {
             return None;
         }
-        EbpfLogger::init(&mut self.ebpf)
-            .inspect_err(|error| tracing::warn!(%error, "the data path has no log"))
-            .ok()
+        EbpfLogger::init(ebpf).inspect_err(|error| tracing::warn!(%error, "the data path has no log")).ok()
     }
 
     pub(super) fn xdp(&mut self) -> Result<&mut Xdp, LoaderError> {
-        xdp(&mut self.ebpf)
+        match &mut self.loaded {
+            Loaded::Anew(ebpf) => xdp(ebpf),
+            Loaded::Before(xdp) => Ok(xdp),
+        }
     }
 
     fn copy(&self, target: Target, which: fn(&Transfer) -> bool) -> Result<(), LoaderError> {
@@ -194,16 +228,16 @@ impl Program {
     }
 }
 
-/// Loads the program and pins it, so that the next `lbd` knows whether a link runs it; its id.
-fn load_program(xdp: &mut Xdp, directory: &PinDirectory) -> Result<u32, LoaderError> {
+/// Loads the program and pins it, so that the next `lbd` knows whether a link runs it; its id, and where it is pinned.
+fn load_program(xdp: &mut Xdp, directory: &PinDirectory) -> Result<(u32, PathBuf), LoaderError> {
     let refused = |error: &dyn std::error::Error| LoaderError::Load { reason: chain(error) };
     xdp.load().map_err(|error| refused(&error))?;
     let id = xdp.info().map_err(|error| refused(&error))?.id();
     let path = directory.versioned().join(format!("{PROGRAM_PREFIX}{id}"));
     let pinned = xdp.pin(&path);
     pinned
-        .map_err(|error| LoaderError::path(path, "pin the program here")(io::Error::other(chain(&error))))?;
-    Ok(id)
+        .map_err(|error| LoaderError::path(&path, "pin the program here")(io::Error::other(chain(&error))))?;
+    Ok((id, path))
 }
 
 fn xdp(ebpf: &mut Ebpf) -> Result<&mut Xdp, LoaderError> {

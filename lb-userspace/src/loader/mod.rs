@@ -9,6 +9,7 @@ mod detach;
 mod directory;
 mod downgrade;
 mod error;
+mod kept;
 mod layout;
 mod load;
 mod migrate;

@@ -18,6 +18,7 @@ use super::{
     LoaderError, PinDirectory,
     detach::remove_version,
     directory::{LINK_PREFIX, file_names},
+    kept::OBJECT_PREFIX,
     layout::{self, Layout},
     migrate::{Target, Transfer},
 };
@@ -224,7 +225,7 @@ fn examine(directory: &PinDirectory, version: u32) -> Result<Pins, LoaderError> 
             pins.links.push(name);
         } else if let Some(id) = name.strip_prefix(PROGRAM_PREFIX) {
             pins.programs.extend(id.parse::<u32>().ok());
-        } else {
+        } else if !name.starts_with(OBJECT_PREFIX) {
             pins.maps.push(name);
         }
     }

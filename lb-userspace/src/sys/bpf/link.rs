@@ -1,8 +1,9 @@
-//! What the kernel knows of a pinned XDP link. aya hides the interface that a link is attached to.
+//! What the kernel knows of pinned XDP links and programs. aya hides the interface that a link is attached to, and asks for a program's
+//! maps in a way that takes CAP_SYS_ADMIN.
 
 use std::ffi::CString;
 use std::io;
-use std::os::fd::AsRawFd as _;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
@@ -36,11 +37,7 @@ struct RawLinkInfo {
 /// # Errors
 /// `NotFound` if nothing is pinned there, `InvalidData` if it is no XDP link, and whatever else `bpf(2)` says.
 pub fn pinned_xdp_link(path: &Path) -> io::Result<XdpLinkInfo> {
-    let name = CString::new(path.as_os_str().as_bytes())?;
-    let mut attr = ObjectAttr { pathname: name.as_ptr().addr() as u64, ..ObjectAttr::default() };
-    // SAFETY: `name` is a terminated string that outlives the call.
-    let link = unsafe { call::bpf_fd(OBJ_GET, &mut attr)? };
-
+    let link = open(path)?;
     let mut raw = RawLinkInfo::default();
     let mut attr = InfoAttr {
         bpf_fd: link.as_raw_fd() as u32,
@@ -54,4 +51,70 @@ pub fn pinned_xdp_link(path: &Path) -> io::Result<XdpLinkInfo> {
     } else {
         Err(io::Error::new(io::ErrorKind::InvalidData, "what is pinned there is not an XDP link"))
     }
+}
+
+/// A program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProgramInfo {
+    /// Its id, unique among the living programs.
+    pub id: u32,
+    /// Ids of the maps that it works on.
+    pub maps: Vec<u32>,
+}
+
+/// Most maps that a program has, as the kernel sees it (`MAX_USED_MAPS`).
+const MOST_MAPS: usize = 64;
+
+/// The first fields of `struct bpf_prog_info`.
+#[repr(C)]
+#[derive(Debug, Default)]
+struct RawProgramInfo {
+    kind: u32,
+    id: u32,
+    tag: [u8; 8],
+    jited_len: u32,
+    translated_len: u32,
+    jited: u64,
+    translated: u64,
+    load_time: u64,
+    user: u32,
+    map_count: u32,
+    maps: u64,
+}
+
+/// Describes the program that is pinned at `path`.
+///
+/// # Errors
+/// `NotFound` if nothing is pinned there, `InvalidData` if it is no program, and whatever else `bpf(2)` says.
+pub fn pinned_program(path: &Path) -> io::Result<ProgramInfo> {
+    let program = open(path)?;
+    // The kernel tells its kind only here.
+    let kind = std::fs::read_link(format!("/proc/self/fd/{}", program.as_raw_fd()))?;
+    if kind.as_os_str() != "anon_inode:bpf-prog" {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "what is pinned there is not a program"));
+    }
+    let mut maps = [0_u32; MOST_MAPS];
+    let mut raw = RawProgramInfo {
+        map_count: MOST_MAPS as u32,
+        maps: maps.as_mut_ptr().addr() as u64,
+        ..RawProgramInfo::default()
+    };
+    let mut attr = InfoAttr {
+        bpf_fd: program.as_raw_fd() as u32,
+        info_len: size_of::<RawProgramInfo>() as u32,
+        info: (&raw mut raw).addr() as u64,
+    };
+    // SAFETY: `raw` has `info_len` bytes, all of which may be overwritten, and says that `maps` has room for `MOST_MAPS` numbers,
+    // which it has; lengths and addresses of all else are 0.
+    unsafe { call::bpf(OBJ_GET_INFO, &mut attr)? };
+    let count = MOST_MAPS.min(raw.map_count as usize);
+    Ok(ProgramInfo { id: raw.id, maps: maps[..count].to_vec() })
+}
+
+/// Opens what is pinned at `path`.
+fn open(path: &Path) -> io::Result<OwnedFd> {
+    let name = CString::new(path.as_os_str().as_bytes())?;
+    let mut attr = ObjectAttr { pathname: name.as_ptr().addr() as u64, ..ObjectAttr::default() };
+    // SAFETY: `name` is a terminated string that outlives the call.
+    unsafe { call::bpf_fd(OBJ_GET, &mut attr) }
 }
