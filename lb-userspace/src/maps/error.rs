@@ -31,7 +31,7 @@ pub enum MapError {
         expected: MapShape,
     },
     /// The kernel refused an access.
-    #[error("map {map}: cannot {action}: {source}")]
+    #[error("map {map}: cannot {action}: {source}{}", remedy(source))]
     Access {
         /// The map's name.
         map: &'static str,
@@ -53,8 +53,47 @@ fn hint(error: &io::Error) -> &'static str {
     }
 }
 
+/// What can be done about a refusal. Whatever it is, [`crate::reconcile`] tries again by itself.
+fn remedy(error: &io::Error) -> &'static str {
+    match error.raw_os_error() {
+        Some(libc::ENOMEM) => {
+            "; the kernel has no memory for it: see MemoryMax= of the service and `dmesg`, or make [limits] smaller and start lbd again"
+        }
+        Some(libc::E2BIG | libc::ENOSPC) => {
+            "; the map is full: make [limits] larger (services, backends) and start lbd again, which keeps the flows"
+        }
+        Some(libc::EBUSY) => "; somebody else uses it at this moment: lbd tries again by itself",
+        Some(libc::EPERM | libc::EACCES) => {
+            "; lbd has no right to do it: it takes CAP_BPF, and the map must not be frozen (`bpftool map`); `lbctl doctor` tells more"
+        }
+        _ => "",
+    }
+}
+
 /// A closure that names the map and the action in an error of the kernel.
 pub(super) fn access(map: &'static str, action: impl Into<String>) -> impl FnOnce(io::Error) -> MapError {
     let action = action.into();
     move |source| MapError::Access { map, action, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_names_map_key_reason_and_remedy() {
+        for (number, reason, remedy) in [
+            (libc::ENOMEM, "Cannot allocate memory", "MemoryMax="),
+            (libc::E2BIG, "Argument list too long", "make [limits] larger"),
+            (libc::EBUSY, "Device or resource busy", "tries again by itself"),
+            (libc::EPERM, "Operation not permitted", "CAP_BPF"),
+        ] {
+            let error =
+                access("SERVICES_V4", "write tcp 203.0.113.10:80")(io::Error::from_raw_os_error(number));
+            let text = error.to_string();
+            for part in ["map SERVICES_V4", "write tcp 203.0.113.10:80", reason, remedy] {
+                assert!(text.contains(part), "{part:?} is missing in: {text}");
+            }
+        }
+    }
 }

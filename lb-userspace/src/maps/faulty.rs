@@ -1,11 +1,16 @@
 //! Maps that fail now and then, for tests.
 
-use std::fmt;
+use std::{fmt, io};
 
+use super::error::access;
 use super::{LbMaps, MapError, Operation, Part};
 use crate::plan::MapImage;
 
-/// Maps that fail with a probability: half of the time before they did what they were told, half of the time after.
+/// What the kernel says when it fails.
+const ERRORS: [i32; 4] = [libc::ENOMEM, libc::E2BIG, libc::EBUSY, libc::EPERM];
+
+/// Maps that fail with a probability, with one of the errors that the kernel gives: before they did what they were told, after, or,
+/// with slot tables, in the middle.
 pub struct FaultyMaps<M> {
     /// The maps behind.
     pub inner: M,
@@ -37,33 +42,65 @@ impl<M> FaultyMaps<M> {
         self.percent = 0;
     }
 
-    /// Whether to fail, and whether before or after doing it.
-    fn draw(&mut self) -> (bool, bool) {
+    /// How to fail, if so.
+    fn draw(&mut self) -> Option<Failure> {
         let number = (self.random)();
-        let fail = number % 100 < self.percent;
-        self.failures += u64::from(fail);
-        (fail, (number / 100).is_multiple_of(2))
+        if number % 100 >= self.percent {
+            return None;
+        }
+        self.failures += 1;
+        let number = number / 100;
+        let (moment, errno) = (number % 3, ERRORS[(number / 3 % 4) as usize]);
+        Some(Failure { moment: [Moment::Before, Moment::Within, Moment::After][moment as usize], errno })
+    }
+}
+
+/// One failure.
+struct Failure {
+    moment: Moment,
+    errno: i32,
+}
+
+#[derive(Clone, Copy)]
+enum Moment {
+    Before,
+    Within,
+    After,
+}
+
+impl Failure {
+    fn error(&self, action: impl Into<String>) -> MapError {
+        access("FAULTY", action)(io::Error::from_raw_os_error(self.errno))
     }
 }
 
 impl<M: LbMaps> LbMaps for FaultyMaps<M> {
     fn apply(&mut self, operation: &Operation) -> Result<(), MapError> {
-        let (fail, before) = self.draw();
-        if !(fail && before) {
-            self.inner.apply(operation)?;
+        let Some(failure) = self.draw() else { return self.inner.apply(operation) };
+        match (&failure.moment, operation) {
+            (Moment::Before, _) => {}
+            (Moment::Within, Operation::SlotTables(tables)) => {
+                self.inner.apply(&Operation::SlotTables(tables[..tables.len() / 2].to_vec()))?;
+            }
+            (Moment::Within, Operation::RemoveSlotTables(services)) => {
+                self.inner.apply(&Operation::RemoveSlotTables(services[..services.len() / 2].to_vec()))?;
+            }
+            (Moment::Within | Moment::After, _) => self.inner.apply(operation)?,
         }
-        if fail { Err(MapError::Injected(operation.to_string())) } else { Ok(()) }
+        Err(failure.error(operation.to_string()))
     }
 
     fn read(&mut self, part: Part, image: &mut MapImage) -> Result<(), MapError> {
-        if self.draw().0 {
-            Err(MapError::Injected(format!("read {}", part.as_str())))
-        } else {
-            self.inner.read(part, image)
+        match self.draw() {
+            Some(failure) => Err(failure.error(format!("read {}", part.as_str()))),
+            None => self.inner.read(part, image),
         }
     }
 
     fn dump(&mut self) -> Result<MapImage, MapError> {
-        if self.draw().0 { Err(MapError::Injected("dump".to_owned())) } else { self.inner.dump() }
+        match self.draw() {
+            Some(failure) => Err(failure.error("read all")),
+            None => self.inner.dump(),
+        }
     }
 }

@@ -73,8 +73,8 @@ pub enum Operation {
     },
     /// Replaces slot tables, each atomically.
     SlotTables(Vec<(u16, SlotTable)>),
-    /// Takes a slot table out.
-    RemoveSlotTable(u16),
+    /// Takes slot tables out.
+    RemoveSlotTables(Vec<u16>),
     /// Writes a service.
     Service {
         /// Its key.
@@ -92,7 +92,7 @@ impl Operation {
     pub fn is_removal(&self) -> bool {
         match self {
             Self::RemoveService(_)
-            | Self::RemoveSlotTable(_)
+            | Self::RemoveSlotTables(_)
             | Self::RemoveOrigin(_)
             | Self::RemoveOwnAddresses { .. } => true,
             Self::Backend { backend, .. } => backend.state == 0,
@@ -139,7 +139,7 @@ impl Operation {
             Self::ResetPools { .. } | Self::ResetServiceCounters(_) | Self::ResetBackendCounters(_) => {}
             Self::Backend { id, backend } => set_element(image.backends.entry(*id), *backend),
             Self::SlotTables(tables) => image.slots.extend(tables.iter().cloned()),
-            Self::RemoveSlotTable(service) => drop(image.slots.remove(service)),
+            Self::RemoveSlotTables(services) => image.slots.retain(|service, _| !services.contains(service)),
             Self::Service { key, service } => drop(image.services.insert(*key, *service)),
             Self::RemoveService(key) => drop(image.services.remove(key)),
         }
@@ -181,7 +181,10 @@ impl fmt::Display for Operation {
                 f.write_str("slots")?;
                 tables.iter().try_for_each(|(id, table)| write!(f, " {id}:{}", table.len()))
             }
-            Self::RemoveSlotTable(id) => write!(f, "remove slots {id}"),
+            Self::RemoveSlotTables(ids) => {
+                f.write_str("remove slots")?;
+                ids.iter().try_for_each(|id| write!(f, " {id}"))
+            }
             Self::Service { key, service } => write!(f, "service {key} id {}", service.id),
             Self::RemoveService(key) => write!(f, "remove service {key}"),
         }

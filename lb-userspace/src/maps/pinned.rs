@@ -179,7 +179,7 @@ impl LbMaps for PinnedMaps {
             Operation::ResetBackendCounters(id) => self.reset_backend_counters(*id),
             Operation::Backend { id, backend } => write(&self.backends, maps::BACKENDS, *id, backend),
             Operation::SlotTables(tables) => self.slots.replace(tables),
-            Operation::RemoveSlotTable(service) => self.slots.remove(*service),
+            Operation::RemoveSlotTables(services) => self.slots.remove(services),
             Operation::Service { key, service } => self.write_service(*key, service),
             Operation::RemoveService(key) => self.remove_service(*key),
         }

@@ -13,13 +13,17 @@ use super::error::access;
 use super::shapes::ARRAY;
 use crate::plan::{SlotTable, unknown_slots};
 use crate::sys::bpf::{Map, MapShape};
+use crate::sys::kernel;
 
 /// "Operation is not supported", as BPF means it.
 const ENOTSUPP: i32 = 524;
 
-/// Threads that read the elements of `SLOTS`. Linux before 6.8 waits for an RCU grace period, some 10 ms, with each element
-/// (`maybe_wait_bpf_programs` in `bpf_map_copy_value`), but all that wait at once wait for the same one.
-const READERS: u32 = 64;
+/// Threads that take elements out of `SLOTS`, or read them: Linux waits for an RCU grace period, some 10 ms, with each element that goes, and
+/// before [`READS_AT_ONCE`] with each that is read (`maybe_wait_bpf_programs`), but all that wait at once wait for the same one.
+const THREADS: u32 = 64;
+
+/// The first Linux that reads the elements of a map of maps without such a wait.
+const READS_AT_ONCE: (u32, u32) = (6, 8);
 
 /// `SLOTS`, and what was put there.
 #[derive(Debug)]
@@ -56,7 +60,7 @@ impl Slots {
             }
             result => result,
         }
-        .map_err(access(SLOTS, format!("put {} slot tables in place", tables.len())))?;
+        .map_err(access(SLOTS, format!("put the slot tables of {} in place", services(tables))))?;
         let ids = made.iter().map(|map| map.info().id);
         self.written.extend(
             tables.iter().zip(ids).map(|((service, table), id)| (*service, (id, SlotTable::clone(table)))),
@@ -64,34 +68,29 @@ impl Slots {
         Ok(())
     }
 
-    pub(super) fn remove(&mut self, service: u16) -> Result<(), MapError> {
-        self.written.remove(&service);
-        let action = format!("take out the slot table of service {service}");
-        self.outer.delete(&u32::from(service)).map(drop).map_err(access(SLOTS, action))
+    pub(super) fn remove(&mut self, services: &[u16]) -> Result<(), MapError> {
+        self.written.retain(|service, _| !services.contains(service));
+        let delete = |service: &u16| {
+            let action = format!("take out the slot table of service {service}");
+            self.outer.delete(&u32::from(*service)).map(drop).map_err(access(SLOTS, action))
+        };
+        let shares = shares(services.len() as u32);
+        let shares = shares.map(|share| &services[share.start as usize..share.end as usize]);
+        at_once(shares, |share| share.iter().try_for_each(delete)).map(drop)
     }
 
     pub(super) fn dump(&self) -> Result<BTreeMap<u16, SlotTable>, MapError> {
         let entries = self.outer.info().shape.max_entries.min(1 << 16);
-        let parts: Result<Vec<_>, MapError> = thread::scope(|scope| {
-            let begun: Vec<_> = shares(entries)
-                .map(|share| {
-                    let range = share.clone();
-                    let reader = thread::Builder::new().spawn_scoped(scope, move || self.inner_ids(range));
-                    (share, reader)
-                })
-                .collect();
-            let ended = begun.into_iter().map(|(share, reader)| match reader {
-                Ok(reader) => reader.join().unwrap_or_else(|panic| resume_unwind(panic)),
-                // No thread to be had: it only takes longer.
-                Err(_) => self.inner_ids(share),
-            });
-            ended.collect()
-        });
+        let parts = if kernel::is_at_least(READS_AT_ONCE) {
+            vec![self.inner_ids(0..entries)?]
+        } else {
+            at_once(shares(entries), |share| self.inner_ids(share))?
+        };
         let table = |(service, inner): (u16, u32)| {
             let known = self.written.get(&service).filter(|(id, _)| *id == inner);
             (service, known.map_or_else(unknown_slots, |(_, table)| SlotTable::clone(table)))
         };
-        Ok(parts?.into_iter().flatten().map(table).collect())
+        Ok(parts.into_iter().flatten().map(table).collect())
     }
 
     /// Ids of the inner maps in a range of elements, by service id.
@@ -106,9 +105,42 @@ impl Slots {
     }
 }
 
-/// The elements that each reader reads.
+/// Does the work with each share on a thread of its own; what it gives, in their order.
+fn at_once<S: Clone + Send, T: Send>(
+    shares: impl Iterator<Item = S>,
+    work: impl Fn(S) -> Result<T, MapError> + Sync,
+) -> Result<Vec<T>, MapError> {
+    let work = &work;
+    thread::scope(|scope| {
+        let begun: Vec<_> = shares
+            .map(|share| {
+                let own = share.clone();
+                (share, thread::Builder::new().spawn_scoped(scope, move || work(own)))
+            })
+            .collect();
+        let ended = begun.into_iter().map(|(share, thread)| match thread {
+            Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
+            // No thread to be had: it only takes longer.
+            Err(_) => work(share),
+        });
+        ended.collect()
+    })
+}
+
+/// The services of some tables, the first ones by id.
+fn services(tables: &[(u16, SlotTable)]) -> String {
+    const NAMED: usize = 5;
+    let ids: Vec<_> = tables.iter().take(NAMED).map(|(service, _)| service.to_string()).collect();
+    let others = match tables.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        others => format!(" and {others} others"),
+    };
+    format!("services {}{others}", ids.join(", "))
+}
+
+/// The elements that each thread is given.
 fn shares(entries: u32) -> impl Iterator<Item = Range<u32>> {
-    let size = entries.div_ceil(READERS).max(1);
+    let size = entries.div_ceil(THREADS).max(1);
     (0..entries).step_by(size as usize).map(move |start| start..entries.min(start + size))
 }
 
@@ -135,10 +167,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_element_is_read_by_one_reader() {
+    fn an_error_names_the_services() {
+        let tables: Vec<_> = (3..10).map(|service| (service, SlotTable::from([]))).collect();
+        assert_eq!(services(&tables[..2]), "services 3, 4");
+        assert_eq!(services(&tables), "services 3, 4, 5, 6, 7 and 2 others");
+    }
+
+    #[test]
+    fn every_element_is_given_to_one_thread() {
         for entries in [0, 1, 63, 64, 65, 1024, 65_535, 65_536] {
             let all: Vec<Range<u32>> = shares(entries).collect();
-            assert!(all.len() <= READERS as usize, "{entries}");
+            assert!(all.len() <= THREADS as usize, "{entries}");
             assert!(all.into_iter().flatten().eq(0..entries), "{entries}");
         }
     }

@@ -111,9 +111,26 @@ fn a_slot_table_that_somebody_else_put_there_is_noticed() {
 
     slots.outer().update_inner(1, &inner).unwrap();
     assert_eq!(slots.dump().unwrap()[&1], unknown_slots());
-    slots.remove(1).unwrap();
-    slots.remove(1).unwrap();
+    slots.remove(&[1]).unwrap();
+    slots.remove(&[1]).unwrap();
     assert_eq!(slots.dump().unwrap().keys().copied().collect::<Vec<_>>(), [2]);
+}
+
+#[test]
+fn many_slot_tables_are_taken_out_together() {
+    if !privileged() {
+        return;
+    }
+    let mut slots = slots::Slots::new(make(maps::SLOTS, 1000).unwrap());
+    let tables: Vec<_> = (1..=400).map(|service| (service, Arc::from([u32::from(service)]))).collect();
+    slots.replace(&tables).unwrap();
+    let (odd, even): (Vec<u16>, Vec<u16>) = (1..=400).partition(|service| service % 2 == 1);
+    let begin = now();
+    slots.remove(&odd).unwrap();
+    let took = now() - begin;
+    assert!(slots.dump().unwrap().into_keys().eq(even));
+    // Each waits for an RCU grace period, some 10 ms; one after the other they would take two seconds and more.
+    assert!(took.as_millis() < 1000, "{took:?}");
 }
 
 #[test]
@@ -129,6 +146,25 @@ fn a_map_of_another_shape_is_refused_by_name() {
     ] {
         let message = check_shape(maps::BACKENDS, path, wrong).unwrap_err().to_string();
         assert!(message.contains("/v1/BACKENDS") && message.contains("lbd --detach"), "{message}");
+    }
+}
+
+#[test]
+fn a_map_that_is_full_is_told_with_map_key_and_remedy() {
+    if !privileged() {
+        return;
+    }
+    let small = |name| match name {
+        maps::SERVICES_V4 => make(name, 1).map_err(|source| MapError::Open { path: name.into(), source }),
+        _ => open(name),
+    };
+    let mut maps = PinnedMaps::with(small).unwrap();
+    let image = plan(&mut Planner::default(), &config(everything()), &HealthView::default());
+    let mut reconciler = Reconciler::new(Policy::default());
+    reconciler.desire(image, true);
+    let text = reconciler.run(&mut maps, now()).error.unwrap().to_string();
+    for part in ["map SERVICES_V4: cannot write tcp 203.0.113.1", "os error 7", "make [limits] larger"] {
+        assert!(text.contains(part), "{part:?} is missing in: {text}");
     }
 }
 

@@ -32,8 +32,9 @@ pub fn diff(wanted: &MapImage, found: &MapImage) -> Vec<Operation> {
 
     let gone = gone(&wanted.services, &found.services);
     operations.extend(gone.copied().map(Operation::RemoveService));
-    let gone = self::gone(&wanted.slots, &found.slots);
-    operations.extend(gone.copied().map(Operation::RemoveSlotTable));
+    let gone: Vec<u16> = self::gone(&wanted.slots, &found.slots).copied().collect();
+    let portions = gone.chunks(MAX_SLOT_TABLES_AT_ONCE);
+    operations.extend(portions.map(|portion| Operation::RemoveSlotTables(portion.to_vec())));
     operations.append(&mut late);
     operations.append(&mut origins.late);
     let gone = self::gone(&wanted.snat_addresses, &found.snat_addresses);

@@ -2,6 +2,7 @@
 
 mod generation;
 mod origins;
+mod services;
 
 use std::time::{Duration, Instant};
 

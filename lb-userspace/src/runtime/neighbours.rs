@@ -9,8 +9,11 @@ use crate::{
     control::{BackendView, Handle, ServiceView},
     model::{AdminState, Shared},
     net::{Action, DEFAULT_LIMIT, KeepResolved, NeighbourKey, NeighbourRoom, NextHop, Requests},
+    sys::kernel,
 };
 
+/// The first Linux that knows `NTF_EXT_MANAGED`. Older ones ignore it silently.
+const KEEPS_NEIGHBOURS: (u32, u32) = (5, 16);
 /// Between two looks at everything although nothing changed.
 const FULL_ROUND: Duration = Duration::from_secs(30);
 /// The same on kernels that do not keep neighbours resolved by themselves.
@@ -45,7 +48,7 @@ pub(super) async fn run(
     mut inbox: mpsc::Receiver<Message>,
     clock: Clock,
 ) {
-    let managed = kernel_keeps_neighbours();
+    let managed = kernel::is_at_least(KEEPS_NEIGHBOURS);
     let round = if managed { FULL_ROUND } else { SHORT_ROUND };
     let mut keeper = Keeper {
         requests,
@@ -176,31 +179,6 @@ impl Keeper {
         };
         if let Err(error) = done {
             tracing::debug!(%error, ?action, "neighbour");
-        }
-    }
-}
-
-/// Whether the kernel is Linux 5.16 or later, which knows `NTF_EXT_MANAGED`. Older ones ignore it silently.
-fn kernel_keeps_neighbours() -> bool {
-    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    is_at_least(&release, (5, 16))
-}
-
-fn is_at_least(release: &str, wanted: (u32, u32)) -> bool {
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map_while(|number| number.parse().ok());
-    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= wanted
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn releases_are_compared_by_number() {
-        for (release, expected) in
-            [("6.18.44-fc", true), ("5.16.0", true), ("5.15.99-generic", false), ("10.1", true), ("", false)]
-        {
-            assert_eq!(is_at_least(release, (5, 16)), expected, "{release}");
         }
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod bpf;
 pub mod clock;
+pub mod kernel;
 pub mod packet;
 pub mod peer;
 pub mod process;
