@@ -15,7 +15,7 @@ const FIXED_BYTES: usize = 16 << 10;
 /// Samples of a backend and of a service.
 const SAMPLES: usize = 16;
 
-/// The observation in Prometheus' text format. Values beyond 2^53 are rounded, as they are by Prometheus.
+/// The observation in Prometheus' text format. Prometheus itself rounds values beyond 2^53.
 ///
 /// # Errors
 /// The encoder refuses a family, which would be a defect.
@@ -23,7 +23,7 @@ pub fn text(observation: &Observation) -> Result<String> {
     let owners: usize = observation.services.iter().map(|service| 1 + service.backends.len()).sum();
     let mut page = Page::with_capacity(owners * SAMPLES * SAMPLE_BYTES + FIXED_BYTES);
     backends(&mut page, &observation.services)?;
-    Samples::new([((), [("version", observation.version)])]).gauge(
+    Samples::new([((), [("version", observation.version)])]).write(
         &mut page,
         "lb_build_info",
         "1, labelled with the version of lbd.",
@@ -32,7 +32,7 @@ pub fn text(observation: &Observation) -> Result<String> {
     drops(&mut page, &observation.drops)?;
     tables(&mut page, &observation.tables)?;
     interfaces(&mut page, &observation.interfaces)?;
-    Samples::new([(observation.reconcile_errors, [])]).counter(
+    Samples::new([(observation.reconcile_errors, [])]).write(
         &mut page,
         "lb_reconcile_errors_total",
         "How often the maps could not be brought to the desired state.",
@@ -61,63 +61,63 @@ const ACTIVE_FLOWS: &str = "Flows that live.";
 
 fn backends(page: &mut Page, services: &[ServiceSample]) -> Result<()> {
     let all = || services.iter().flat_map(|service| service.backends.iter().map(move |b| (service, b)));
-    let mut directed = Samples::new(all().flat_map(|(service, backend)| {
+    let directed = Samples::new(all().flat_map(|(service, backend)| {
         let labels =
             |direction| [("backend", &*backend.name), ("direction", direction), ("service", &*service.name)];
         [((&backend.traffic, 0), labels("in")), ((&backend.traffic, 1), labels("out"))]
     }));
     for (name, help, values) in [PACKETS, BYTES] {
         let value = |(traffic, direction): &(&TrafficCounters, usize)| values(traffic)[*direction];
-        directed.counter(page, &format!("lb_backend_{name}"), help, value)?;
+        directed.write(page, &format!("lb_backend_{name}"), help, value)?;
     }
     // Its memory is used again.
     drop(directed);
-    let mut plain = Samples::new(
+    let plain = Samples::new(
         all().map(|(service, backend)| (backend, [("backend", &*backend.name), ("service", &*service.name)])),
     );
-    plain.counter(page, "lb_backend_flows_total", FLOWS, |backend| backend.traffic.flows)?;
-    plain.gauge(page, "lb_backend_active_flows", ACTIVE_FLOWS, |backend| backend.active_flows)?;
+    plain.write(page, "lb_backend_flows_total", FLOWS, |backend| backend.traffic.flows)?;
+    plain.write(page, "lb_backend_active_flows", ACTIVE_FLOWS, |backend| backend.active_flows)?;
     let help = "1 if the backend's health lets it take flows, else 0.";
-    plain.gauge(page, "lb_backend_up", help, |backend| backend.up.into())?;
+    plain.write(page, "lb_backend_up", help, |backend| backend.up.into())?;
     let help = "Configured weight of the backend.";
-    plain.gauge(page, "lb_backend_weight", help, |backend| backend.weight.into())?;
+    plain.write(page, "lb_backend_weight", help, |backend| backend.weight.into())?;
     let help =
         "Present weight of the backend: less than configured during a slow start, 0 if it takes no flows.";
-    plain.gauge(page, "lb_backend_effective_weight", help, |backend| backend.effective_weight.into())?;
+    plain.write(page, "lb_backend_effective_weight", help, |backend| backend.effective_weight.into())?;
     let help = "How often the backend's health changed.";
-    plain.counter(page, "lb_backend_health_transitions_total", help, |backend| backend.transitions)?;
+    plain.write(page, "lb_backend_health_transitions_total", help, |backend| backend.transitions)?;
     let help = "1 if the backend is taken out because it is unhealthy, else 0.";
     let is = |standing| move |backend: &&BackendSample| (backend.standing == standing).into();
-    plain.gauge(page, "lb_backend_ejected", help, is(Standing::Ejected))?;
+    plain.write(page, "lb_backend_ejected", help, is(Standing::Ejected))?;
     let help = "1 if the backend is unhealthy and takes flows, as no more may be taken out or too few are healthy, else 0.";
     let forced =
         |backend: &&BackendSample| matches!(backend.standing, Standing::Kept | Standing::Panic).into();
-    plain.gauge(page, "lb_backend_forced", help, forced)?;
+    plain.write(page, "lb_backend_forced", help, forced)?;
     let help = "1 if the backend is held down because it went up and down too often, else 0.";
-    plain.gauge(page, "lb_backend_held_down", help, |backend| backend.held.into())?;
+    plain.write(page, "lb_backend_held_down", help, |backend| backend.held.into())?;
     let help = "1 if the backend's checks came to a result, else 0 (not checked, or not long enough).";
-    plain.gauge(page, "lb_backend_health_known", help, |backend| (backend.health != Health::Unknown).into())
+    plain.write(page, "lb_backend_health_known", help, |backend| (backend.health != Health::Unknown).into())
 }
 
 fn services(page: &mut Page, services: &[ServiceSample]) -> Result<()> {
-    let mut directed = Samples::new(services.iter().flat_map(|service| {
+    let directed = Samples::new(services.iter().flat_map(|service| {
         let labels = |direction| [("direction", direction), ("service", &*service.name)];
         [((&service.traffic, 0), labels("in")), ((&service.traffic, 1), labels("out"))]
     }));
     for (name, help, values) in [PACKETS, BYTES] {
         let value = |(traffic, direction): &(&TrafficCounters, usize)| values(traffic)[*direction];
-        directed.counter(page, &format!("lb_service_{name}"), help, value)?;
+        directed.write(page, &format!("lb_service_{name}"), help, value)?;
     }
-    let mut plain = Samples::new(services.iter().map(|service| (service, [("service", &*service.name)])));
-    plain.counter(page, "lb_service_flows_total", FLOWS, |service| service.traffic.flows)?;
-    plain.gauge(page, "lb_service_active_flows", ACTIVE_FLOWS, |service| service.active_flows)?;
+    let plain = Samples::new(services.iter().map(|service| (service, [("service", &*service.name)])));
+    plain.write(page, "lb_service_flows_total", FLOWS, |service| service.traffic.flows)?;
+    plain.write(page, "lb_service_active_flows", ACTIVE_FLOWS, |service| service.active_flows)?;
     let help = "Backends that are to take flows and are healthy, backups included.";
-    plain.gauge(page, "lb_service_healthy_backends", help, |service| service.healthy)?;
+    plain.write(page, "lb_service_healthy_backends", help, |service| service.healthy)?;
     let is = |condition| move |service: &&ServiceSample| (service.condition == condition).into();
     let help = "1 if so few backends are healthy that all are used, else 0.";
-    plain.gauge(page, "lb_service_panic", help, is(Condition::Panic))?;
+    plain.write(page, "lb_service_panic", help, is(Condition::Panic))?;
     let help = "1 if backups take flows, as too few other backends are healthy, else 0.";
-    plain.gauge(page, "lb_service_backups_in_use", help, is(Condition::Backup))
+    plain.write(page, "lb_service_backups_in_use", help, is(Condition::Backup))
 }
 
 fn interfaces(page: &mut Page, interfaces: &[InterfaceSample]) -> Result<()> {
@@ -134,21 +134,20 @@ fn interfaces(page: &mut Page, interfaces: &[InterfaceSample]) -> Result<()> {
             |traffic| [traffic.rx_bytes, traffic.tx_bytes],
         ),
     ];
-    let mut directed = Samples::new(interfaces.iter().flat_map(|interface| {
+    let directed = Samples::new(interfaces.iter().flat_map(|interface| {
         let labels = |direction| [("direction", direction), ("interface", &*interface.name)];
         [((&interface.traffic, 0), labels("rx")), ((&interface.traffic, 1), labels("tx"))]
     }));
     for (name, help, values) in both {
         let value = |(traffic, direction): &(&InterfaceCounters, usize)| values(traffic)[*direction];
-        directed.counter(page, name, help, value)?;
+        directed.write(page, name, help, value)?;
     }
-    let mut plain = Samples::new(interfaces.iter().map(|one| (&one.traffic, [("interface", &*one.name)])));
+    let plain = Samples::new(interfaces.iter().map(|one| (&one.traffic, [("interface", &*one.name)])));
     let help = "Frames handed to the host, untouched.";
-    plain.counter(page, "lb_interface_passed_packets_total", help, |traffic| traffic.passed)?;
-    plain
-        .counter(page, "lb_interface_dropped_packets_total", "Frames dropped.", |traffic| traffic.dropped)?;
+    plain.write(page, "lb_interface_passed_packets_total", help, |traffic| traffic.passed)?;
+    plain.write(page, "lb_interface_dropped_packets_total", "Frames dropped.", |traffic| traffic.dropped)?;
     let modes = interfaces.iter().map(|one| ((), [("interface", &*one.name), ("mode", one.mode)]));
-    Samples::new(modes).gauge(page, "lb_xdp_mode", "1 for the mode the program is attached in.", |()| 1)
+    Samples::new(modes).write(page, "lb_xdp_mode", "1 for the mode the program is attached in.", |()| 1)
 }
 
 fn drops(page: &mut Page, drops: &[u64]) -> Result<()> {
@@ -156,31 +155,31 @@ fn drops(page: &mut Page, drops: &[u64]) -> Result<()> {
         let count = drops.get(*reason as usize).copied().unwrap_or_default();
         (count, [("reason", reason.as_str())])
     });
-    Samples::new(counts).counter(page, "lb_drops_total", "Packets dropped, by reason.", |count| *count)
+    Samples::new(counts).write(page, "lb_drops_total", "Packets dropped, by reason.", |count| *count)
 }
 
 fn drift(page: &mut Page, drift: &DriftCounts) -> Result<()> {
     let counts =
         drift.iter().map(|(part, kind, count)| (count, [("kind", kind.as_str()), ("map", part.as_str())]));
     let help = "Elements of maps that somebody else changed and that were put right.";
-    Samples::new(counts).counter(page, "lb_drift_repaired_total", help, |count| *count)
+    Samples::new(counts).write(page, "lb_drift_repaired_total", help, |count| *count)
 }
 
 fn tables(page: &mut Page, tables: &[TableSample]) -> Result<()> {
-    let mut samples = Samples::new(tables.iter().map(|table| (table, [("table", &*table.name)])));
+    let samples = Samples::new(tables.iter().map(|table| (table, [("table", &*table.name)])));
     let help = "Most entries of a flow table.";
-    samples.gauge(page, "lb_flow_table_capacity", help, |table| table.capacity)?;
+    samples.write(page, "lb_flow_table_capacity", help, |table| table.capacity)?;
     let help = "Entries of a flow table, two for a flow.";
-    samples.gauge(page, "lb_flow_table_entries", help, |table| table.entries)
+    samples.write(page, "lb_flow_table_entries", help, |table| table.entries)
 }
 
 fn pools(page: &mut Page, pools: &[PoolSample]) -> Result<()> {
-    let mut samples = Samples::new(pools.iter().map(|pool| {
+    let samples = Samples::new(pools.iter().map(|pool| {
         let PoolSample { service, backend, address, .. } = pool;
         (pool, [("address", &**address), ("backend", &**backend), ("service", &**service)])
     }));
     let help = "Ports of a SNAT address that are taken.";
-    samples.gauge(page, "lb_snat_ports_in_use", help, |pool| pool.in_use)?;
+    samples.write(page, "lb_snat_ports_in_use", help, |pool| pool.in_use)?;
     let help = "Ports of a SNAT address that there are.";
-    samples.gauge(page, "lb_snat_ports_capacity", help, |pool| pool.capacity)
+    samples.write(page, "lb_snat_ports_capacity", help, |pool| pool.capacity)
 }
