@@ -18,6 +18,9 @@ struct Arguments {
     /// Print JSON: {"area", "rows": [{"what", "figure", "unit", "required", "ok"}]}.
     #[arg(long)]
     json: bool,
+    /// Measure only the steps whose name contains this.
+    #[arg(long, value_name = "TEXT")]
+    only: Option<String>,
     /// Measure with a tenth of the load, to see that the measurement itself works.
     #[arg(long)]
     quick: bool,
@@ -34,7 +37,7 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> Result<ExitCode> {
     privileged::check().context("measuring needs network namespaces and BPF")?;
     let depth = if arguments.quick { Depth::Quick } else { Depth::Full };
-    let measurement = measure(arguments.area, depth)?;
+    let measurement = measure(arguments.area, depth, arguments.only.as_deref())?;
     if arguments.json {
         println!("{}", serde_json::to_string(&measurement)?);
     } else {

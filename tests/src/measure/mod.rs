@@ -2,12 +2,12 @@
 //!
 //! An area is a list of [`Row`]s, each with a figure, what is required of it, and whether it holds.
 
-pub mod control;
-pub mod main_job;
+mod control;
+mod main_job;
 
 use std::fmt;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use comfy_table::{CellAlignment, Table, presets::UTF8_BORDERS_ONLY};
 use serde::Serialize;
 
@@ -146,16 +146,33 @@ impl fmt::Display for Measurement {
     }
 }
 
-/// Measures an area.
+/// A part of an area: its name, and what measures it.
+pub(crate) type Step = (&'static str, fn(Depth) -> Result<Vec<Row>>);
+
+/// Measures an area, or only the steps whose name contains `only`.
 ///
 /// # Errors
 ///
-/// If the measurement itself fails, such as when `lbd` does not start; a figure that falls short is no error.
-pub fn measure(area: Area, depth: Depth) -> Result<Measurement> {
-    match area {
-        Area::Main => Ok(Measurement { area: "main", rows: main_job::measure(depth)? }),
-        Area::Control => Ok(Measurement { area: "control", rows: control::measure(depth)? }),
+/// If the measurement itself fails, such as when `lbd` does not start, or no step is called so; a figure that falls short is no error.
+pub fn measure(area: Area, depth: Depth, only: Option<&str>) -> Result<Measurement> {
+    let (name, steps) = match area {
+        Area::Main => ("main", main_job::STEPS),
+        Area::Control => ("control", control::STEPS),
+    };
+    let mut rows = Vec::new();
+    let wanted = |step: &&Step| only.is_none_or(|only| step.0.contains(only));
+    for (step, measure) in steps.iter().filter(wanted) {
+        eprintln!("measuring: {step}");
+        rows.extend(measure(depth)?);
     }
+    let names: Vec<&str> = steps.iter().map(|step| step.0).collect();
+    ensure!(
+        !rows.is_empty(),
+        "no step is called {:?}; there are: {}",
+        only.unwrap_or_default(),
+        names.join("; ")
+    );
+    Ok(Measurement { area: name, rows })
 }
 
 /// A count as a figure.

@@ -7,13 +7,15 @@ mod kills;
 mod many;
 mod membership;
 mod reloads;
+mod starved;
+mod trouble;
 mod writers;
 
 use std::time::Duration;
 
 use anyhow::Result;
 
-use super::{Depth, Row};
+use super::Step;
 use crate::{
     client::{self, Echo, Load, Long, LongConnections, LongReport, Running},
     config::{Config, Mode, Protocol, Service},
@@ -23,31 +25,19 @@ use crate::{
     topology::{Family, Plan, Topology, addresses},
 };
 
-/// Measures it all.
-///
-/// # Errors
-///
-/// If a part of the network, a server or `lbd` does not start.
-pub fn measure(depth: Depth) -> Result<Vec<Row>> {
-    let steps: [(&str, Step); 8] = [
-        ("a backend dies", death::measure),
-        ("a backend is drained", drain::measure),
-        ("backends are added and removed", membership::measure),
-        ("reloads and upgrades", reloads::measure),
-        ("kill -9 while maps are written", kills::measure),
-        ("bad files", files::measure),
-        ("many writers", writers::measure),
-        ("many services", many::measure),
-    ];
-    let mut rows = Vec::new();
-    for (name, step) in steps {
-        eprintln!("measuring: {name}");
-        rows.extend(step(depth)?);
-    }
-    Ok(rows)
-}
-
-type Step = fn(Depth) -> Result<Vec<Row>>;
+/// What is measured, one network after the other.
+pub(super) const STEPS: &[Step] = &[
+    ("death of a backend", death::measure),
+    ("trouble: backends vanish, flap, are all gone, move", trouble::measure),
+    ("drain", drain::measure),
+    ("membership: backends are added and removed", membership::measure),
+    ("reloads and upgrades", reloads::measure),
+    ("kills while maps are written", kills::measure),
+    ("starved: lbd is stopped, and has no processor time", starved::measure),
+    ("files that are bad", files::measure),
+    ("writers, many", writers::measure),
+    ("services, many", many::measure),
+];
 
 /// Name of the service.
 const SERVICE: &str = "echo";

@@ -5,21 +5,14 @@ mod foreign;
 mod restarts;
 mod traffic;
 
-use anyhow::Result;
+use super::Step;
 
-use super::{Depth, Row};
-
-/// Measures it all, one site after the other.
-///
-/// # Errors
-///
-/// If a site does not start.
-pub fn measure(depth: Depth) -> Result<Vec<Row>> {
-    let mut rows = traffic::requests(depth)?;
-    rows.extend(traffic::transfers(depth)?);
-    rows.extend(traffic::narrow_path(depth)?);
-    rows.extend(foreign::measure()?);
-    rows.extend(capacity::measure(depth)?);
-    rows.extend(restarts::measure(depth)?);
-    Ok(rows)
-}
+/// What is measured, one site after the other.
+pub(super) const STEPS: &[Step] = &[
+    ("requests", traffic::requests),
+    ("transfers", traffic::transfers),
+    ("narrow path", traffic::narrow_path),
+    ("foreign frames", |_| foreign::measure()),
+    ("capacity", capacity::measure),
+    ("restarts", restarts::measure),
+];
