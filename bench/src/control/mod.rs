@@ -1,6 +1,7 @@
-//! How fast the daemon is: slot tables, loads, changes, metrics, expiry.
+//! How fast the daemon is: slot tables, events, loads, changes, metrics, expiry.
 
 mod daemon;
+mod events;
 pub mod fill;
 mod scan;
 
@@ -19,8 +20,9 @@ const STEPS: usize = 6;
 /// If the measurement itself fails.
 pub fn run(run: &mut Run<'_>) -> Result<Findings> {
     let mut findings = Findings::default();
-    run.step("slot tables", 0, STEPS);
+    run.step("slot tables and events", 0, STEPS);
     fill::measure(run.depth, &mut findings);
+    events::measure(run.depth, &mut findings)?;
     run.step("10 000 services", 1, STEPS);
     daemon::load_and_change(run.depth, &mut findings)?;
     run.step("metrics", 3, STEPS);
