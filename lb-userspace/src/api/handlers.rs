@@ -77,7 +77,7 @@ pub(super) async fn status(State(api): State<Api>) -> Answer<Status> {
         confirm_until: snapshot.confirm_until.map(|until| until.to_string()),
         problem: snapshot.problem.clone(),
         drift_repaired: snapshot.reconciled.drift.total(),
-        event_subscribers: api.events.subscriptions(),
+        event_subscribers: api.events.counts().subscriptions,
         interfaces,
         services: snapshot.services.len(),
         panic: view::in_panic(&snapshot),

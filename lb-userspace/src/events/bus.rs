@@ -7,7 +7,7 @@ use std::{
 
 use tokio::sync::Notify;
 
-use super::{Batch, Filter, Log, Notice, SubscriptionId, TooMany};
+use super::{Batch, EventCounts, Filter, Log, Notice, SubscriptionId, TooMany};
 use crate::model::Timestamp;
 
 /// Where events are published, and subscribed to.
@@ -60,10 +60,10 @@ impl Bus {
         Ok(Subscription { bus: self.clone(), id, waiting })
     }
 
-    /// Number of subscriptions.
+    /// What was told so far.
     #[must_use]
-    pub fn subscriptions(&self) -> usize {
-        self.lock().log.subscriptions()
+    pub fn counts(&self) -> EventCounts {
+        self.lock().log.counts()
     }
 
     /// Number of the next event.

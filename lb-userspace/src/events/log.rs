@@ -7,8 +7,8 @@ use std::{
 
 use thiserror::Error;
 
-use super::{Event, Filter, Index, Notice, SubscriptionId};
-use crate::model::Timestamp;
+use super::{Event, Filter, Index, Notice, SubscriptionId, Topic};
+use crate::model::{Keyword, Timestamp};
 
 /// Events that are kept for those who resume.
 pub const KEPT: usize = 8192;
@@ -45,6 +45,17 @@ pub enum Lost {
     Unknown,
 }
 
+/// What was told so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EventCounts {
+    /// Events by topic, in the order of [`Topic`]'s words.
+    pub published: [u64; Topic::ALL.len()],
+    /// Events that subscribers lost because they were too slow.
+    pub lost: u64,
+    /// Subscriptions that there are.
+    pub subscriptions: usize,
+}
+
 /// All events, and the subscriptions to them.
 #[derive(Debug)]
 pub struct Log {
@@ -54,6 +65,7 @@ pub struct Log {
     index: Index,
     subscribers: HashMap<SubscriptionId, Subscriber>,
     last_subscription: SubscriptionId,
+    counts: EventCounts,
 }
 
 #[derive(Debug)]
@@ -77,6 +89,7 @@ impl Log {
             index: Index::default(),
             subscribers: HashMap::new(),
             last_subscription: 0,
+            counts: EventCounts::default(),
         }
     }
 
@@ -88,6 +101,7 @@ impl Log {
 
     /// Gives a notice its number, and puts it into the queues of those who want it; who they are.
     pub fn publish(&mut self, at: Timestamp, notice: Notice) -> impl Iterator<Item = SubscriptionId> + use<> {
+        self.counts.published[notice.kind.topic() as usize] += 1;
         let event = Arc::new(Event { sequence: self.next, at, notice });
         self.next += 1;
         if self.kept.len() == KEPT {
@@ -97,7 +111,7 @@ impl Log {
         let wanted = self.index.matching(&event.notice);
         for subscription in &wanted {
             if let Some(subscriber) = self.subscribers.get_mut(subscription) {
-                subscriber.push(Arc::clone(&event));
+                self.counts.lost += u64::from(!subscriber.push(Arc::clone(&event)));
             }
         }
         wanted.into_iter()
@@ -147,16 +161,18 @@ impl Log {
         self.subscribers.remove(&subscription);
     }
 
-    /// Number of subscriptions.
+    /// What was told so far.
     #[must_use]
-    pub fn subscriptions(&self) -> usize {
-        self.index.len()
+    pub fn counts(&self) -> EventCounts {
+        EventCounts { subscriptions: self.index.len(), ..self.counts.clone() }
     }
 }
 
 impl Subscriber {
-    fn push(&mut self, event: Arc<Event>) {
-        if self.queue.len() == self.room {
+    /// Whether there was room for it, and none was lost.
+    fn push(&mut self, event: Arc<Event>) -> bool {
+        let has_room = self.queue.len() < self.room;
+        if !has_room {
             self.queue.pop_front();
             self.lost = match self.lost {
                 Lost::Nothing => Lost::Wanted(1),
@@ -166,5 +182,6 @@ impl Subscriber {
             };
         }
         self.queue.push_back(event);
+        has_room
     }
 }

@@ -14,4 +14,4 @@ pub use changes::changes;
 pub use event::{Attribute, Event, Kind, Notice, Topic, Value};
 pub use filter::{Filter, FilterError};
 pub use index::{Index, SubscriptionId};
-pub use log::{Batch, KEPT, Log, Lost, MOST_SUBSCRIPTIONS, QUEUE, TooMany};
+pub use log::{Batch, EventCounts, KEPT, Log, Lost, MOST_SUBSCRIPTIONS, QUEUE, TooMany};

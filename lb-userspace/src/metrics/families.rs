@@ -7,7 +7,8 @@ use super::page::{Page, Samples};
 use crate::reconcile::DriftCounts;
 
 use super::{BackendSample, InterfaceSample, Observation, PoolSample, ServiceSample, TableSample};
-use crate::model::{Condition, Health, Standing};
+use crate::events::{EventCounts, Topic};
+use crate::model::{Condition, Health, Keyword as _, Standing};
 
 /// Bytes of a sample and of the text around them, roughly.
 const SAMPLE_BYTES: usize = 80;
@@ -39,6 +40,7 @@ pub fn text(observation: &Observation) -> Result<String> {
         |errors| *errors,
     )?;
     drift(&mut page, &observation.drift)?;
+    events(&mut page, &observation.events)?;
     services(&mut page, &observation.services)?;
     pools(&mut page, &observation.pools)?;
     Ok(page.into_text())
@@ -163,6 +165,18 @@ fn drift(page: &mut Page, drift: &DriftCounts) -> Result<()> {
         drift.iter().map(|(part, kind, count)| (count, [("kind", kind.as_str()), ("map", part.as_str())]));
     let help = "Elements of maps that somebody else changed and that were put right.";
     Samples::new(counts).write(page, "lb_drift_repaired_total", help, |count| *count)
+}
+
+fn events(page: &mut Page, counts: &EventCounts) -> Result<()> {
+    let topics =
+        Topic::ALL.iter().map(|topic| (counts.published[*topic as usize], [("topic", topic.as_str())]));
+    Samples::new(topics)
+        .write(page, "lb_events_total", "Events that were told, by topic.", |count| *count)?;
+    let whole = Samples::new([((), [])]);
+    let help = "Events that subscribers lost because they were too slow.";
+    whole.write(page, "lb_events_lost_total", help, |()| counts.lost)?;
+    let help = "Streams of events that are open.";
+    whole.write(page, "lb_event_subscribers", help, |()| counts.subscriptions as u64)
 }
 
 fn tables(page: &mut Page, tables: &[TableSample]) -> Result<()> {

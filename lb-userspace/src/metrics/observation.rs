@@ -4,6 +4,7 @@ use lb_common::abi::{InterfaceCounters, TrafficCounters};
 
 use crate::model::{Condition, Health, Standing};
 
+use crate::events::EventCounts;
 use crate::reconcile::DriftCounts;
 
 /// All that a scrape shows.
@@ -25,6 +26,8 @@ pub struct Observation {
     pub reconcile_errors: u64,
     /// Elements of maps that somebody else changed and that were put right.
     pub drift: DriftCounts,
+    /// What subscribers were told.
+    pub events: EventCounts,
 }
 
 /// A service.

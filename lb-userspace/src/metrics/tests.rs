@@ -9,6 +9,7 @@ use tokio::{
 };
 
 use super::*;
+use crate::events::EventCounts;
 use crate::model::{Condition, Health, Standing};
 use crate::{
     maps::Part,
@@ -59,6 +60,7 @@ fn observation() -> Observation {
         }],
         reconcile_errors: 4,
         drift,
+        events: EventCounts { published: [1, 2, 3, 4, 5], lost: 6, subscriptions: 7 },
     }
 }
 
@@ -67,6 +69,9 @@ fn every_figure_is_printed_with_its_labels() {
     let text = text(&observation()).unwrap();
     for line in [
         r#"lb_service_packets_total{direction="in",service="web"} 3"#,
+        r#"lb_events_total{topic="health"} 3"#,
+        "lb_events_lost_total 6",
+        "lb_event_subscribers 7",
         r#"lb_service_bytes_total{direction="out",service="web"} 200"#,
         r#"lb_service_flows_total{service="web"} 1"#,
         r#"lb_service_active_flows{service="web"} 1"#,

@@ -5,6 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Instant};
 use super::{data::Data, flows::LastReport};
 use crate::{
     control::{BackendView, Handle, ServiceView},
+    events::Bus,
     flows::{Counts, Report},
     maps::{MapError, Totals},
     metrics::{
@@ -15,14 +16,15 @@ use crate::{
 };
 
 /// The source of the metrics server.
-pub(super) fn source(control: Handle, data: Arc<Data>, last: LastReport) -> Source {
+pub(super) fn source(control: Handle, events: Bus, data: Arc<Data>, last: LastReport) -> Source {
     Arc::new(move || {
-        let observation = observe(&control, &data, &last.latest()).map_err(|error| error.to_string())?;
+        let observation =
+            observe(&control, &events, &data, &last.latest()).map_err(|error| error.to_string())?;
         text(&observation).map_err(|error| error.to_string())
     })
 }
 
-fn observe(control: &Handle, data: &Data, report: &Report) -> Result<Observation, MapError> {
+fn observe(control: &Handle, events: &Bus, data: &Data, report: &Report) -> Result<Observation, MapError> {
     let totals = data.counters.read()?;
     let now = data.clock.instant();
     let snapshot = control.snapshot();
@@ -46,6 +48,7 @@ fn observe(control: &Handle, data: &Data, report: &Report) -> Result<Observation
         drops: totals.drops,
         reconcile_errors: snapshot.reconciled.failures,
         drift: snapshot.reconciled.drift,
+        events: events.counts(),
     })
 }
 

@@ -95,7 +95,7 @@ pub(super) fn start(parts: Parts) -> Result<Tasks, Failure> {
 
     let data = Arc::new(data);
     if let Some(listener) = metrics {
-        let source = observe::source(control.clone(), Arc::clone(&data), last);
+        let source = observe::source(control.clone(), bus.clone(), Arc::clone(&data), last);
         tasks.serve("the metrics", metrics::serve(listener, source, stopped(tasks.stop.subscribe())));
     }
     let router = api::router(Api { control, data, events: bus, config_file });

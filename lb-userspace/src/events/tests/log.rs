@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::{
-    events::{Batch, Bus, KEPT, Log, Lost, MOST_SUBSCRIPTIONS, QUEUE, TooMany},
+    events::{Batch, Bus, KEPT, Log, Lost, MOST_SUBSCRIPTIONS, QUEUE, TooMany, Topic},
     model::Timestamp,
 };
 
@@ -39,7 +39,7 @@ fn a_subscriber_gets_what_it_wants_in_order_and_once() {
     log.unsubscribe(some);
     publish(&mut log, 5);
     assert_eq!(log.take(some), None);
-    assert_eq!(log.subscriptions(), 1);
+    assert_eq!(log.counts().subscriptions, 1);
 }
 
 #[test]
@@ -53,6 +53,8 @@ fn a_slow_subscriber_loses_the_oldest_and_is_told_how_many() {
     assert_eq!((batch.events.len(), batch.events[0].sequence), (QUEUE, first + 7));
     publish(&mut log, 1);
     assert_eq!(log.take(slow).unwrap().lost, Lost::Nothing, "that was told already");
+    let counts = log.counts();
+    assert_eq!((counts.lost, counts.published[Topic::Drift as usize]), (7, QUEUE as u64 + 8));
 }
 
 #[test]
@@ -125,5 +127,5 @@ async fn a_subscription_wakes_up_ends_and_leaves_nothing() {
     assert_eq!(subscription.next().await.unwrap().events.len(), 1, "what waits is still given");
     assert_eq!(subscription.next().await, None);
     drop(subscription);
-    assert_eq!(bus.subscriptions(), 0);
+    assert_eq!(bus.counts().subscriptions, 0);
 }
