@@ -9,12 +9,13 @@ use serde::Deserialize;
 
 use super::{
     answer::Answer,
+    changes::{Applied, Change, FlowImpact, KeyChange},
     convert,
     error::ApiError,
     extract::{Params, Text},
     handlers::blocking,
     router::Api,
-    types::{Applied, Change, Checked, FlowImpact, KeyChange},
+    types::Checked,
     view,
 };
 use crate::{

@@ -28,6 +28,12 @@ pub(super) fn new_service(body: &NewService) -> Result<Service, ApiError> {
     }
     service.slots = body.slots;
     service.affinity_prefix = body.affinity_prefix;
+    let timeout = duration("affinity_timeout", body.affinity_timeout.as_deref())?;
+    service.affinity_timeout = timeout.unwrap_or(service.affinity_timeout);
+    service.max_connections = body.max_connections.unwrap_or(service.max_connections);
+    if let Some(on_full) = &body.on_full {
+        service.on_full = word("on_full", on_full)?;
+    }
     service.snat_addresses = addresses("snat_addresses", &body.snat_addresses)?;
     if let Some(on_down) = &body.on_down {
         service.on_down = word("on_down", on_down)?;
@@ -58,6 +64,9 @@ pub(super) fn service_change(body: &ServicePatch) -> Result<ServiceChange, ApiEr
         algorithm: body.algorithm.as_deref().map(|algorithm| word("algorithm", algorithm)).transpose()?,
         slots: body.slots,
         affinity_prefix: body.affinity_prefix,
+        affinity_timeout: duration("affinity_timeout", body.affinity_timeout.as_deref())?,
+        max_connections: body.max_connections,
+        on_full: body.on_full.as_deref().map(|on_full| word("on_full", on_full)).transpose()?,
         snat_addresses: body
             .snat_addresses
             .as_deref()
@@ -84,13 +93,15 @@ pub(super) fn new_backend(body: &NewBackend, service_port: u16) -> Result<Backen
         state: body.state.as_deref().map(|state| word("state", state)).transpose()?.unwrap_or_default(),
         drain: None,
         backup: body.backup.unwrap_or_default(),
+        max_connections: body.max_connections.unwrap_or_default(),
     })
 }
 
 /// The change of a backend that a body describes.
 pub(super) fn backend_change(body: &BackendPatch) -> Result<BackendChange, ApiError> {
     let state = body.state.as_deref().map(|state| word("state", state)).transpose()?;
-    Ok(BackendChange { weight: body.weight, state, backup: body.backup })
+    let BackendPatch { weight, backup, max_connections, .. } = *body;
+    Ok(BackendChange { weight, state, backup, max_connections })
 }
 
 /// The deadline that a body describes.

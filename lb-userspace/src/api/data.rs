@@ -1,7 +1,7 @@
 //! What the API shows of the data path; the runtime provides it.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, SocketAddr},
     time::{Duration, Instant},
 };
@@ -64,11 +64,27 @@ pub trait DataSource: Send + Sync + 'static {
     /// A sentence for the operator.
     fn stats(&self) -> Result<Counters, DataError>;
 
+    /// Who has how many of the places that `max_connections` gives, and how many clients' backends are remembered.
+    fn occupancy(&self) -> Occupancy {
+        Occupancy::default()
+    }
+
     /// Packets dropped by reason; reasons that are missing count 0.
     ///
     /// # Errors
     /// A sentence for the operator.
     fn drops(&self) -> Result<Vec<(DropReason, u64)>, DataError>;
+}
+
+/// Places in use and clients that are remembered; what is missing has none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Occupancy {
+    /// Places in use by service id.
+    pub services: BTreeMap<u16, u64>,
+    /// Places in use by backend id.
+    pub backends: BTreeMap<u32, u64>,
+    /// Clients whose backend is remembered, by service id.
+    pub clients: BTreeMap<u16, u64>,
 }
 
 /// Why the data path's figures cannot be read.

@@ -117,7 +117,7 @@ pub(super) async fn set_service(
     Body(body): Body<ServicePatch>,
 ) -> Answer<Service> {
     let service = service_name(&api.control.snapshot(), &name)?;
-    let edit = Edit::SetService { service, change: convert::service_change(&body)? };
+    let edit = Edit::SetService { service, change: Box::new(convert::service_change(&body)?) };
     let snapshot = api.control.request(change.request(edit)).await?;
     Ok(Json(view::service(find_service(&snapshot, &name)?, &moment(&api, &snapshot))))
 }
@@ -300,7 +300,7 @@ pub(super) async fn blocking<T: Send + 'static>(
 
 /// What a view of `snapshot` needs besides it.
 fn moment<'a>(api: &Api, snapshot: &'a Snapshot) -> Moment<'a> {
-    Moment { now: api.data.now(), drains: &snapshot.drains }
+    Moment { now: api.data.now(), drains: &snapshot.drains, occupancy: api.data.occupancy() }
 }
 
 fn find_service<'a>(snapshot: &'a Snapshot, name: &str) -> Result<&'a ServiceView, Error> {

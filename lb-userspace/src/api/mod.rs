@@ -4,6 +4,7 @@
 
 mod access;
 mod answer;
+mod changes;
 mod client;
 mod configuration;
 mod convert;
@@ -35,8 +36,9 @@ mod way;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use changes::{Applied, Change, FlowImpact, KeyChange};
 pub use client::{Client, ClientError, encode};
-pub use data::{Counters, DataError, DataSource, FlowCount, FlowFilter, FlowList, FlowRecord};
+pub use data::{Counters, DataError, DataSource, FlowCount, FlowFilter, FlowList, FlowRecord, Occupancy};
 pub use error::{ErrorBody, ErrorDetail};
 pub use feed::{AttributeValue, Event, Events, Lost};
 pub use local::Local;
@@ -49,7 +51,7 @@ pub use traffic::{
     BackendFlows, BackendStats, Drop, Flow, FlowTotals, Flows, InterfaceTraffic, ServiceStats, Stats, Traffic,
 };
 pub use types::{
-    Applied, Backend, BackendPatch, BackendTotals, Change, Checked, Drain, DriftCount, FlowImpact, Health,
-    Interface, KeyChange, NewBackend, NewDrain, NewService, Repaired, Service, ServicePatch, Status,
+    Backend, BackendPatch, BackendTotals, Checked, Drain, DriftCount, Health, Interface, NewBackend,
+    NewDrain, NewService, Repaired, Service, ServicePatch, Status,
 };
 pub use way::{Server, Url};

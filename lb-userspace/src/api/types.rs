@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::object;
 use super::schema::{Address, Duration, Name, Word};
-use crate::model::{AdminState, Algorithm, Condition, DrainEnd, Mode, ProbeType, Protocol, Standing};
+use crate::model::{AdminState, Algorithm, Condition, DrainEnd, Mode, OnFull, ProbeType, Protocol, Standing};
 
 /// `GET /v1/status`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -98,9 +98,25 @@ pub struct Service {
     pub algorithm: String,
     /// Size of the slot table.
     pub slots: u32,
-    /// Bits of the client's address that count (`source-hash`).
+    /// Bits of the client's address that count (`source-hash`, affinity).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub affinity_prefix: Option<u8>,
+    /// For how long after its last flow began a client gets the backend it had; none: no affinity is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Duration>")]
+    pub affinity_timeout: Option<String>,
+    /// Clients whose backend is remembered, as of the last scan, which is about a second ago.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub affinity_clients: Option<u64>,
+    /// Most flows of all backends at once; none: any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_connections: Option<u32>,
+    /// Flows that count towards the limits of the service and its backends; only where there are such.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connections: Option<u64>,
+    /// What becomes of packets that would begin one flow too many: `drop` or `reset`.
+    #[schemars(with = "Word<OnFull>")]
+    pub on_full: String,
     /// Source addresses towards the backends (`full-nat`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Vec<Address>")]
@@ -150,6 +166,12 @@ pub struct Backend {
     /// Whether it takes flows only while too few of the others are healthy.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub backup: bool,
+    /// Most flows at once; none: any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_connections: Option<u32>,
+    /// Flows that count towards the limits; only where it or its service has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connections: Option<u64>,
     /// What it is to its service: `serving`; `standby`, a backup that is not needed; `ejected`, unhealthy; `kept`, unhealthy but used, as
     /// no more may be ejected; `panic`, unhealthy but used, as too few are healthy; `idle`, as the operator wants it.
     #[schemars(with = "Word<Standing>")]
@@ -372,9 +394,20 @@ pub struct NewService {
     /// Size of the slot table.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slots: Option<u32>,
-    /// Bits of the client's address that count (`source-hash`).
+    /// Bits of the client's address that count (`source-hash`, affinity).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub affinity_prefix: Option<u8>,
+    /// For how long after its last flow began a client gets the backend it had, such as `10m`; `0s`: no affinity is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Duration>")]
+    pub affinity_timeout: Option<String>,
+    /// Most flows of all backends at once; 0: any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_connections: Option<u32>,
+    /// What becomes of packets that would begin one flow too many: `drop` or `reset`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Word<OnFull>>")]
+    pub on_full: Option<String>,
     /// Source addresses towards the backends (`full-nat`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Vec<Address>")]
@@ -413,9 +446,20 @@ pub struct ServicePatch {
     /// Size of the slot table.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slots: Option<u32>,
-    /// Bits of the client's address that count (`source-hash`); `null`: all.
+    /// Bits of the client's address that count (`source-hash`, affinity); `null`: all.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub affinity_prefix: Option<Option<u8>>,
+    /// For how long after its last flow began a client gets the backend it had, such as `10m`; `0s`: no affinity is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Duration>")]
+    pub affinity_timeout: Option<String>,
+    /// Most flows of all backends at once; 0: any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_connections: Option<u32>,
+    /// What becomes of packets that would begin one flow too many: `drop` or `reset`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Word<OnFull>>")]
+    pub on_full: Option<String>,
     /// Source addresses towards the backends (`full-nat`): the whole list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Vec<Address>>")]
@@ -458,6 +502,9 @@ pub struct NewBackend {
     /// Whether it takes flows only while too few of the others are healthy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<bool>,
+    /// Most flows at once; 0: any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_connections: Option<u32>,
 }
 
 /// Body of `PATCH /v1/services/{service}/backends/{backend}`: what is left out stays.
@@ -474,6 +521,9 @@ pub struct BackendPatch {
     /// Whether it takes flows only while too few of the others are healthy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<bool>,
+    /// Most flows at once; 0: any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_connections: Option<u32>,
 }
 
 /// Answer of `POST /v1/config/check` and `POST /v1/config/reload`: what the file holds.
@@ -483,62 +533,6 @@ pub struct Checked {
     pub services: usize,
     /// Number of backends, all services together.
     pub backends: usize,
-}
-
-/// A change of the configuration: of a backend, of a service outside its backends, or of what is outside the services.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Change {
-    /// `added`, `removed` or `changed`.
-    pub kind: String,
-    /// The service; none: what is outside the services.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub service: Option<String>,
-    /// The backend; none: the service itself.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub backend: Option<String>,
-    /// The keys: of what is new those that are not left out, of what is changed those that differ.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub keys: Vec<KeyChange>,
-}
-
-/// A key that has another value.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct KeyChange {
-    /// The key, such as `weight` or `health.interval`.
-    pub key: String,
-    /// The value before, as in the file; none: there was none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub from: Option<String>,
-    /// The value after; none: there is none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub to: Option<String>,
-}
-
-/// What a change does to the flows that live.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct FlowImpact {
-    /// Flows that have not ended.
-    pub total: u64,
-    /// Of them, those whose next packet goes to another backend: UDP goes on there, a TCP connection is reset by it.
-    pub moves: u64,
-    /// Those whose ends are both sent a RST.
-    pub resets: u64,
-    /// Those that nobody serves any more.
-    pub ends: u64,
-}
-
-/// Answer of `POST /v1/config/apply`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Applied {
-    /// Whether it was done, or only tried (`dry_run`).
-    pub applied: bool,
-    /// What is different.
-    pub changes: Vec<Change>,
-    /// What that does to flows, predicted from those that lived just before.
-    pub flows: FlowImpact,
-    /// Until when it is to be confirmed, such as `2026-11-22T23:10:00Z`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub confirm_until: Option<String>,
 }
 
 /// Answer of `POST /v1/config/repair`.

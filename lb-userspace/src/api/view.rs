@@ -8,7 +8,7 @@ use std::{
 use lb_common::abi::{BackendState, DropReason, FlowState};
 
 use super::{
-    data::{Counters, FlowCount, FlowList, FlowRecord},
+    data::{Counters, FlowCount, FlowList, FlowRecord, Occupancy},
     traffic::{BackendFlows, BackendStats, Drop, Flow, FlowTotals, Flows, ServiceStats, Stats},
     types::{Backend, BackendTotals, Checked, Drain, DriftCount, Health, Repaired, Service},
 };
@@ -20,17 +20,21 @@ use crate::{
 };
 
 /// What is not in the view of a service itself.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Moment<'a> {
     /// The present.
     pub(super) now: Instant,
     /// How far drains are.
     pub(super) drains: &'a DrainViews,
+    /// Who has how many of the places that there are.
+    pub(super) occupancy: Occupancy,
 }
 
 /// A service.
 pub(super) fn service(view: &ServiceView, moment: &Moment<'_>) -> Service {
     let desired = &view.desired;
+    let kept = Some(desired.affinity_timeout).filter(|timeout| !timeout.is_zero());
+    let limited = desired.is_limited();
     Service {
         name: desired.name.to_string(),
         id: view.id,
@@ -41,6 +45,11 @@ pub(super) fn service(view: &ServiceView, moment: &Moment<'_>) -> Service {
         algorithm: desired.algorithm.to_string(),
         slots: desired.slot_count(),
         affinity_prefix: desired.affinity_prefix,
+        affinity_timeout: kept.map(format_duration),
+        affinity_clients: kept.map(|_| moment.occupancy.clients.get(&view.id).copied().unwrap_or_default()),
+        max_connections: Some(desired.max_connections).filter(|limit| *limit > 0),
+        connections: limited.then(|| moment.occupancy.services.get(&view.id).copied().unwrap_or_default()),
+        on_full: desired.on_full.to_string(),
         snat_addresses: desired.snat_addresses.clone(),
         on_down: desired.on_down.to_string(),
         slow_start: Some(desired.slow_start).filter(|length| !length.is_zero()).map(format_duration),
@@ -66,6 +75,11 @@ pub(super) fn backend(service: &ServiceView, view: &BackendView, moment: &Moment
         health: view.health.as_str().to_owned(),
         drain: moment.drains.get(&view.id).map(drain),
         backup: view.desired.backup,
+        max_connections: Some(view.desired.max_connections).filter(|limit| *limit > 0),
+        connections: service
+            .desired
+            .is_limited()
+            .then(|| moment.occupancy.backends.get(&view.id).copied().unwrap_or_default()),
         standing: view.share.standing.to_string(),
         effective_weight: service.pool.weight(&view.share),
         since_seconds: finding.since.map(|since| now.saturating_duration_since(since).as_secs()),

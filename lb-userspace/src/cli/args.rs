@@ -17,7 +17,7 @@ use super::events::EventArgs;
 use super::health_args::HealthOptions;
 use crate::api::Url;
 use crate::import::Format;
-use crate::model::{AdminState, Algorithm, DrainEnd, InterfaceName, Keyword, Mode, OnDown, Protocol};
+use crate::model::{AdminState, Algorithm, DrainEnd, InterfaceName, Keyword, Mode, OnDown, OnFull, Protocol};
 
 /// Control and look at `lbd`, the layer 4 load balancer.
 #[derive(Clone, Debug, Parser)]
@@ -243,9 +243,18 @@ pub struct ServiceOptions {
     /// Size of the slot table; a prime for maglev.
     #[arg(long)]
     pub slots: Option<u32>,
-    /// Bits of the client's address that count (source-hash).
+    /// Bits of the client's address that count (source-hash, affinity).
     #[arg(long, value_name = "BITS")]
     pub affinity_prefix: Option<u8>,
+    /// Time after its last flow began for which a client gets the backend it had, such as 10m; 0s: none.
+    #[arg(long, value_name = "DURATION")]
+    pub affinity_timeout: Option<String>,
+    /// Most connections at once; 0: any number.
+    #[arg(long, value_name = "COUNT")]
+    pub max_connections: Option<u32>,
+    /// What would be one connection too many: drop (TCP clients try again) or reset (they get a RST).
+    #[arg(long, value_name = "POLICY", value_parser = words::<OnFull>())]
+    pub on_full: Option<String>,
     /// Source address towards the backends (full-nat); several: repeat it or separate them by commas.
     #[arg(long = "snat-address", value_name = "ADDRESS", value_delimiter = ',')]
     pub snat_addresses: Vec<IpAddr>,
@@ -388,6 +397,9 @@ pub struct BackendOptions {
     /// Take flows only while too few of the others are healthy.
     #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub backup: Option<bool>,
+    /// Most connections at once; 0: any number.
+    #[arg(long, value_name = "COUNT")]
+    pub max_connections: Option<u32>,
 }
 
 /// What to do with flows.

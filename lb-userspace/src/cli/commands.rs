@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::{
     args::{
-        BackendArg, BackendCommand, ChangeArgs, FlowCommand, ServiceAdd, ServiceCommand, ServiceOptions,
-        ServiceSet,
+        BackendArg, BackendCommand, BackendOptions, ChangeArgs, FlowCommand, ServiceAdd, ServiceCommand,
+        ServiceOptions, ServiceSet,
     },
     drain,
     failure::{Exit, Failure},
@@ -108,6 +108,7 @@ pub(super) async fn backend(session: &Session, command: BackendCommand) -> Text 
                 weight: options.weight,
                 state: options.state,
                 backup: options.backup,
+                max_connections: options.max_connections,
             };
             let path = with_query(format!("{}/backends", service_path(&service.service)), change);
             let backend: Backend = client.send(Method::POST, &path, &body).await?;
@@ -116,9 +117,10 @@ pub(super) async fn backend(session: &Session, command: BackendCommand) -> Text 
             })
         }
         BackendCommand::Set { backend, options, change } => {
-            let patch = BackendPatch { weight: options.weight, state: options.state, backup: options.backup };
+            let BackendOptions { weight, state, backup, max_connections } = options;
+            let patch = BackendPatch { weight, state, backup, max_connections };
             if patch == BackendPatch::default() {
-                return Err(nothing_to_change("--weight, --state or --backup"));
+                return Err(nothing_to_change("--weight, --state, --backup or --max-connections"));
             }
             let path = with_query(backend_path(&backend), change);
             let changed: Backend = client.send(Method::PATCH, &path, &patch).await?;
@@ -206,6 +208,9 @@ fn new_service(add: &ServiceAdd) -> NewService {
         algorithm: options.algorithm.clone(),
         slots: options.slots,
         affinity_prefix: options.affinity_prefix,
+        affinity_timeout: options.affinity_timeout.clone(),
+        max_connections: options.max_connections,
+        on_full: options.on_full.clone(),
         snat_addresses: options.snat_addresses.iter().map(ToString::to_string).collect(),
         on_down: options.on_down.clone(),
         slow_start: options.slow_start.clone(),
@@ -223,6 +228,9 @@ fn service_patch(set: &ServiceSet) -> Result<ServicePatch, Failure> {
         algorithm: options.algorithm.clone(),
         slots: options.slots,
         affinity_prefix: options.affinity_prefix.map(Some),
+        affinity_timeout: options.affinity_timeout.clone(),
+        max_connections: options.max_connections,
+        on_full: options.on_full.clone(),
         snat_addresses: (!addresses.is_empty()).then_some(addresses),
         on_down: options.on_down.clone(),
         slow_start: options.slow_start.clone(),

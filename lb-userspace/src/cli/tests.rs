@@ -34,17 +34,17 @@ async fn services_and_backends_are_made_changed_and_removed() {
                --algorithm source-hash --slots 101 --affinity-prefix 24 --health-interval 2s --health-port 2525";
     assert_eq!(run(&daemon, add).await, "service mail added\n");
     let shown = "\
-name             mail
-id               3
-address          203.0.113.10:25
-protocol         tcp
-mode             full-nat
-algorithm        source-hash
-slots            101
-affinity prefix  24 bits
-SNAT addresses   10.0.0.2, 10.0.0.3
-on down          reselect
-health           tcp every 2s, timeout 500ms, rise 2, fall 3, port 2525
+name            mail
+id              3
+address         203.0.113.10:25
+protocol        tcp
+mode            full-nat
+algorithm       source-hash
+slots           101
+affinity        by hash of each /24
+SNAT addresses  10.0.0.2, 10.0.0.3
+on down         reselect
+health          tcp every 2s, timeout 500ms, rise 2, fall 3, port 2525
 
 no backends; add one: `lbctl backend add mail NAME ADDRESS:PORT`
 ";
@@ -186,7 +186,11 @@ async fn every_class_of_failure_has_its_exit_code_and_a_hint() {
             Exit::Invalid,
             "nothing to change; give an option such as --algorithm (see `lbctl service set --help`)",
         ),
-        ("backend set web b1", Exit::Invalid, "nothing to change; give --weight, --state or --backup"),
+        (
+            "backend set web b1",
+            Exit::Invalid,
+            "nothing to change; give --weight, --state, --backup or --max-connections",
+        ),
         ("flow list --limit 0", Exit::Invalid, "limit: 0 is not a limit; expected 1 to 100000"),
         (
             "service set web --health-interval 1",

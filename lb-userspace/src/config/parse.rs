@@ -95,6 +95,7 @@ fn limits(table: TableReader<'_>, limits: &mut Limits) {
         ("services", &mut limits.services),
         ("backends", &mut limits.backends),
         ("port_pools", &mut limits.port_pools),
+        ("affinity", &mut limits.affinity),
     ] {
         set(place, table.value(key, &number));
     }

@@ -23,6 +23,9 @@ pub(super) fn service(table: TableReader<'_>) -> Option<Service> {
     let algorithm = table.value("algorithm", &scalar::keyword("an algorithm"));
     let slots = table.value("slots", &scalar::number());
     let affinity_prefix = table.value("affinity_prefix", &scalar::prefix());
+    let affinity_timeout = table.value("affinity_timeout", &scalar::duration());
+    let max_connections = table.value("max_connections", &scalar::number());
+    let on_full = table.value("on_full", &scalar::keyword("a policy"));
     let snat_addresses = table.list("snat_addresses", &scalar::address());
     let on_down = table.value("on_down", &scalar::keyword("a policy"));
     let slow_start = table.value("slow_start", &scalar::duration());
@@ -42,6 +45,9 @@ pub(super) fn service(table: TableReader<'_>) -> Option<Service> {
         service.slots = slots;
         set(&mut service.snat_addresses, snat_addresses);
         service.affinity_prefix = affinity_prefix;
+        set(&mut service.affinity_timeout, affinity_timeout);
+        set(&mut service.max_connections, max_connections);
+        set(&mut service.on_full, on_full);
         set(&mut service.on_down, on_down);
         set(&mut service.slow_start, slow_start);
         set(&mut service.backup_below, backup_below);
@@ -117,6 +123,7 @@ fn backend(table: TableReader<'_>, service_port: u16) -> Option<Backend> {
     };
     let drain = until.map(|until| Drain { until, then: then.unwrap_or_default() });
     let backup = table.value("backup", &scalar::boolean()).unwrap_or_default();
+    let max_connections = table.value("max_connections", &scalar::number()).unwrap_or_default();
     table.end();
-    Some(Backend { name: name?, address: address?, port, weight, state, drain, backup })
+    Some(Backend { name: name?, address: address?, port, weight, state, drain, backup, max_connections })
 }

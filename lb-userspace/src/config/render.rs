@@ -41,6 +41,7 @@ pub(super) fn top(draft: &Draft) -> Vec<Entry> {
         (&["limits", "services"], number(limits.services)),
         (&["limits", "backends"], number(limits.backends)),
         (&["limits", "port_pools"], number(limits.port_pools)),
+        (&["limits", "affinity"], number(limits.affinity)),
         (&["timeouts", "tcp_handshake"], duration(timeouts.tcp_handshake)),
         (&["timeouts", "tcp_established"], duration(timeouts.tcp_established)),
         (&["timeouts", "tcp_half_closed"], duration(timeouts.tcp_half_closed)),
@@ -64,6 +65,9 @@ pub(super) fn service(service: &Service) -> Vec<Entry> {
         (&["algorithm"], Some(service.algorithm.as_str().into())),
         (&["slots"], service.slots.map(|slots| i64::from(slots).into())),
         (&["affinity_prefix"], service.affinity_prefix.map(|bits| i64::from(bits).into())),
+        (&["affinity_timeout"], Some(format_duration(service.affinity_timeout).into())),
+        (&["max_connections"], Some(i64::from(service.max_connections).into())),
+        (&["on_full"], Some(service.on_full.as_str().into())),
         (&["snat_addresses"], snat.map(|addresses| list(addresses))),
         (&["on_down"], Some(service.on_down.as_str().into())),
         (&["slow_start"], Some(format_duration(service.slow_start).into())),
@@ -125,6 +129,7 @@ pub(super) fn backend(backend: &Backend) -> Vec<Entry> {
         (&["drain_until"], backend.drain.map(|drain| time(drain.until))),
         (&["drain_then"], backend.drain.map(|drain| drain.then.as_str().into())),
         (&["backup"], Some(backend.backup.into())),
+        (&["max_connections"], Some(i64::from(backend.max_connections).into())),
     ]
 }
 
@@ -147,6 +152,7 @@ pub(super) fn new_backend(wanted: &Backend, service_port: u16) -> Vec<Entry> {
         state: AdminState::default(),
         drain: None,
         backup: false,
+        max_connections: 0,
         ..wanted.clone()
     };
     unlike(backend(wanted), &backend(&default), &["name", "address"])

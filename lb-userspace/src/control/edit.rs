@@ -9,7 +9,7 @@ use std::{
 use super::{Error, HealthRules, MAX_DRAIN};
 use crate::model::{
     AdminState, Algorithm, Backend, BackendName, Draft, Drain, DrainEnd, HealthCheck, Invalid, Mode, OnDown,
-    ProbeSettings, ProbeType, Service, ServiceName, Shared, Timestamp,
+    OnFull, ProbeSettings, ProbeType, Service, ServiceName, Shared, Timestamp,
 };
 
 /// A change of the desired state.
@@ -22,7 +22,7 @@ pub enum Edit {
         /// Which.
         service: ServiceName,
         /// What of it.
-        change: ServiceChange,
+        change: Box<ServiceChange>,
     },
     /// Removes a service with its backends.
     RemoveService {
@@ -71,12 +71,19 @@ const MIN_DRAIN: Duration = Duration::from_millis(100);
 pub struct ServiceChange {
     /// Mode. `nat` also drops the SNAT addresses, unless some are given.
     pub mode: Option<Mode>,
-    /// Algorithm. Any but `source-hash` also drops the affinity prefix, unless one is given.
+    /// Algorithm. Any but `source-hash` also drops the affinity prefix, unless one is given or affinity is kept.
     pub algorithm: Option<Algorithm>,
     /// Size of the slot table.
     pub slots: Option<u32>,
     /// Affinity prefix; the inner `None`: all bits.
     pub affinity_prefix: Option<Option<u8>>,
+    /// For how long a client gets the backend it had; zero: not at all, which also drops the affinity prefix of an algorithm other than
+    /// `source-hash`, unless one is given.
+    pub affinity_timeout: Option<Duration>,
+    /// Most flows at once; 0: any number.
+    pub max_connections: Option<u32>,
+    /// What becomes of packets that would begin one flow too many.
+    pub on_full: Option<OnFull>,
     /// SNAT addresses: the whole list.
     pub snat_addresses: Option<Vec<IpAddr>>,
     /// What becomes of TCP connections of a backend that takes no packets any more.
@@ -126,6 +133,8 @@ pub struct BackendChange {
     pub state: Option<AdminState>,
     /// Whether it is a backup.
     pub backup: Option<bool>,
+    /// Most flows at once; 0: any number.
+    pub max_connections: Option<u32>,
 }
 
 impl Edit {
@@ -214,10 +223,14 @@ impl ServiceChange {
         }
         if let Some(algorithm) = self.algorithm {
             service.algorithm = algorithm;
-            if algorithm != Algorithm::SourceHash {
-                service.affinity_prefix = None;
-            }
         }
+        service.affinity_timeout = self.affinity_timeout.unwrap_or(service.affinity_timeout);
+        let changed = self.algorithm.is_some() || self.affinity_timeout.is_some();
+        if changed && service.algorithm != Algorithm::SourceHash && service.affinity_timeout.is_zero() {
+            service.affinity_prefix = None;
+        }
+        service.max_connections = self.max_connections.unwrap_or(service.max_connections);
+        service.on_full = self.on_full.unwrap_or(service.on_full);
         service.slots = self.slots.or(service.slots);
         if let Some(on_down) = self.on_down {
             service.on_down = on_down;
@@ -270,6 +283,7 @@ impl BackendChange {
             backend.drain = None;
         }
         backend.backup = self.backup.unwrap_or(backend.backup);
+        backend.max_connections = self.max_connections.unwrap_or(backend.max_connections);
     }
 }
 

@@ -11,10 +11,6 @@ use super::Edit;
 use crate::model::{BackendName, Reason, ServiceName};
 
 /// Something that happened.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "an event is moved once or twice, and requests are the large ones"
-)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// The operator wants a change.

@@ -289,5 +289,6 @@ pub(crate) fn backend(name: &str, address: &str, port: u16) -> Backend {
         state: AdminState::Enabled,
         drain: None,
         backup: false,
+        max_connections: 0,
     }
 }

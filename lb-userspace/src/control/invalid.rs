@@ -98,6 +98,7 @@ mod tests {
             state: AdminState::Enabled,
             drain: None,
             backup: false,
+            max_connections: 0,
         };
         web.backends.push(backend);
         Draft {

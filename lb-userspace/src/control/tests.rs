@@ -166,7 +166,7 @@ fn an_invalid_edit_changes_nothing_and_names_the_value() {
     let change = ServiceChange { mode: Some(Mode::FullNat), ..ServiceChange::default() };
     let edits = [
         (
-            Edit::SetService { service: name("web"), change },
+            Edit::SetService { service: name("web"), change: Box::new(change) },
             ErrorKind::Invalid,
             "services[web].snat_addresses",
         ),
@@ -300,7 +300,7 @@ fn without_a_check_a_backend_is_not_down() {
     let mut bench = Bench::new();
     bench.health("b1", bench.id("b1"), false);
     let change = ServiceChange { health: Some(HealthChange::Remove), ..ServiceChange::default() };
-    bench.edit(Edit::SetService { service: name("web"), change }, Persist::File).unwrap();
+    bench.edit(Edit::SetService { service: name("web"), change: Box::new(change) }, Persist::File).unwrap();
     assert_eq!(bench.state("b1"), BackendState::Active);
 }
 

@@ -1,6 +1,6 @@
 //! Which flows are dead, and how many live ones there are.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::AddAssign};
 
 use lb_common::abi::{Address, Backend, BackendState, Flow, FlowState};
 
@@ -85,6 +85,14 @@ impl Counts {
     }
 }
 
+impl AddAssign for Counts {
+    fn add_assign(&mut self, more: Self) {
+        self.established += more.established;
+        self.embryonic += more.embryonic;
+        self.ended += more.ended;
+    }
+}
+
 /// The result of looking at every entry of every flow table.
 #[derive(Clone, Debug)]
 pub struct Census {
@@ -124,9 +132,7 @@ impl Census {
     /// Takes in what another one saw, of other entries.
     pub fn join(&mut self, other: &Self) {
         for (counts, more) in self.flows.iter_mut().zip(&other.flows) {
-            counts.established += more.established;
-            counts.embryonic += more.embryonic;
-            counts.ended += more.ended;
+            *counts += *more;
         }
         for (seen, other) in self.seen.iter_mut().zip(&other.seen) {
             *seen |= other;
@@ -141,6 +147,11 @@ impl Census {
             .filter(|(_, (_, counts))| **counts != Counts::default())
             .map(|(id, (backend, counts))| ((backend.service, id), *counts))
             .collect()
+    }
+
+    /// Live flows of every backend id.
+    pub(super) fn counts(&self) -> impl Iterator<Item = (u32, Counts)> {
+        (0..).zip(self.flows.iter().copied())
     }
 
     /// Live flows by backend, for all that are in use: what `BACKEND_FLOWS` is to hold.

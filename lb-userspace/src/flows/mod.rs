@@ -3,9 +3,11 @@
 //! The data path never looks at flows that get no packets; that is done here, by a full scan about once a second. [`Census`]
 //! and [`PortPools`] decide, without I/O; [`Scanner`] does what they say.
 
+mod affinity;
 mod census;
 mod ending;
 mod list;
+mod places;
 mod pools;
 mod scanner;
 mod tables;

@@ -5,10 +5,10 @@ use std::{collections::BTreeMap, io, thread};
 use lb_common::abi::{Abi, Address, Flow, FlowKey};
 
 use super::{
-    Census, Counts, Ending, FlowMaps, MOST_ENDINGS, Owner, PoolUse, PortPools, Rules,
+    Census, Counts, Ending, FlowMaps, MOST_ENDINGS, Owner, PoolUse, PortPools, Rules, affinity,
     ending::ResetSince,
     pools::Stale,
-    tables::{Table, Visit},
+    tables::{Surroundings, Table, Visit},
 };
 use crate::{
     plan::PortRange,
@@ -26,6 +26,8 @@ pub struct Report {
     pub deleted: u64,
     /// How full the flow tables are.
     pub tables: Vec<TableUse>,
+    /// Clients whose backend is remembered, by service.
+    pub affinities: BTreeMap<u16, u64>,
     /// How full the port pools are.
     pub pools: Vec<PoolUse>,
     /// Ends of connections that are to be reset, at most about [`MOST_ENDINGS`].
@@ -53,6 +55,8 @@ const MOST_THREADS: usize = 4;
 pub struct Scanner {
     stale: Stale,
     reset_since: ResetSince,
+    /// Whether clients were remembered when that was looked at last.
+    remembers: bool,
 }
 
 impl Scanner {
@@ -67,6 +71,8 @@ impl Scanner {
             PortPools::new(range, &around.backends, &around.services, &around.snat_addresses, maps.ports());
         pools.read(maps.ports());
         self.reset_since.update(now, &around.backends);
+        let affinities = self.affinities(maps, &around, now)?;
+        let taken = maps.places.read();
         let (timeouts, backends) = (around.settings.timeouts, around.backends);
         let rules = Rules { now, timeouts, backends, reset_since: self.reset_since.clone() };
 
@@ -84,6 +90,7 @@ impl Scanner {
             });
         }
 
+        maps.places.settle(&taken, &census, &rules);
         let (ids, counts): (Vec<u32>, Vec<u64>) = census.by_backend(&rules).into_iter().unzip();
         if !ids.is_empty() {
             maps.backend_flows.update_batch(&ids, &counts)?;
@@ -95,9 +102,27 @@ impl Scanner {
             released: census.released(&rules),
             deleted,
             tables,
+            affinities,
             pools,
             endings,
         })
+    }
+}
+
+impl Scanner {
+    /// Clients whose backend is remembered, by service.
+    fn affinities(
+        &mut self,
+        maps: &FlowMaps,
+        around: &Surroundings,
+        now: u32,
+    ) -> io::Result<BTreeMap<u16, u64>> {
+        if !self.remembers && around.services.values().all(|service| service.affinity_timeout == 0) {
+            return Ok(BTreeMap::new());
+        }
+        let affinities = affinity::settle(maps, around, now)?;
+        self.remembers = !affinities.is_empty();
+        Ok(affinities)
     }
 }
 

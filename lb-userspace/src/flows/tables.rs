@@ -7,7 +7,8 @@ use lb_common::{
     maps,
 };
 
-use super::Tier;
+use super::{Tier, places::PlaceMaps};
+use crate::api::Occupancy;
 use crate::sys::bpf::{Cut, Map, Part, Words};
 
 /// The flow tables and what is needed to judge and count flows.
@@ -16,6 +17,8 @@ pub struct FlowMaps {
     /// In the order in which they are to be read: a flow that is promoted meanwhile is seen at least once.
     pub(super) tables: [Table; 4],
     pub(super) backend_flows: Map,
+    pub(super) places: PlaceMaps,
+    pub(super) affinity: Map,
     backends: Map,
     services_v4: Map,
     services_v6: Map,
@@ -67,6 +70,11 @@ impl FlowMaps {
                 table(maps::FLOWS_V6, Tier::Established, true)?,
             ],
             backend_flows: open(maps::BACKEND_FLOWS)?,
+            places: PlaceMaps {
+                backends: Words::of(&open(maps::BACKEND_PLACES)?)?,
+                services: Words::of(&open(maps::SERVICE_PLACES)?)?,
+            },
+            affinity: open(maps::AFFINITY)?,
             backends: open(maps::BACKENDS)?,
             services_v4: open(maps::SERVICES_V4)?,
             services_v6: open(maps::SERVICES_V6)?,
@@ -95,6 +103,12 @@ impl FlowMaps {
                 .collect(),
             snat_addresses: values(&self.snat_addresses)?,
         })
+    }
+
+    /// Who has how many of the places that there are, without clients that are remembered.
+    #[must_use]
+    pub fn occupancy(&self) -> Occupancy {
+        self.places.occupancy()
     }
 
     /// The MAC address of an interface that the program is attached to.

@@ -46,6 +46,8 @@ pub(super) struct Candidate {
     pub(super) algorithm: Algorithm,
     /// Bits of the client's address that count.
     pub(super) affinity_prefix: Option<u8>,
+    /// For how long a client gets the backend it had; zero: no affinity is kept.
+    pub(super) affinity_timeout: Duration,
     /// Whether its backends see another address than the client's.
     pub(super) source_nat: bool,
     /// Addresses that they see, as far as the input says.
@@ -62,6 +64,7 @@ impl Candidate {
             at,
             algorithm: Algorithm::default(),
             affinity_prefix: None,
+            affinity_timeout: Duration::ZERO,
             source_nat: false,
             snat_addresses: Vec::new(),
             backends: Vec::new(),
@@ -82,6 +85,8 @@ pub(super) struct CandidateBackend {
     pub(super) state: AdminState,
     /// Whether it takes flows only while too few of the others are healthy.
     pub(super) backup: bool,
+    /// Most connections at once; 0: any number.
+    pub(super) max_connections: u32,
     /// Over which its weight rises.
     pub(super) slow_start: Duration,
     /// Whether its connections are reset when it goes down.
@@ -101,6 +106,7 @@ impl CandidateBackend {
             weight: None,
             state: AdminState::Enabled,
             backup: false,
+            max_connections: 0,
             slow_start: Duration::ZERO,
             reset: false,
             check: None,
@@ -176,7 +182,9 @@ impl Candidate {
         let name = ServiceName::new(names.take(&self.name)).ok()?;
         let mut service = Service::new(name, self.at);
         service.algorithm = self.algorithm;
-        service.affinity_prefix = self.affinity_prefix.filter(|_| self.algorithm == Algorithm::SourceHash);
+        service.affinity_timeout = self.affinity_timeout;
+        let keeps = self.algorithm == Algorithm::SourceHash || !self.affinity_timeout.is_zero();
+        service.affinity_prefix = self.affinity_prefix.filter(|_| keeps);
         self.set_mode(&mut service, options, ledger);
         let checks: Vec<(Id, Option<&Checked>)> =
             self.backends.iter().map(|backend| (backend.statement, backend.check.as_ref())).collect();
@@ -191,8 +199,17 @@ impl Candidate {
             let wanted =
                 backend.name.unwrap_or_else(|| backend_name(backend.address, backend.port, self.at.port));
             let Ok(name) = BackendName::new(backend_names.take(&wanted)) else { continue };
-            let CandidateBackend { address, port, state, backup, .. } = backend;
-            service.backends.push(Backend { name, address, port, weight, state, drain: None, backup });
+            let CandidateBackend { address, port, state, backup, max_connections, .. } = backend;
+            service.backends.push(Backend {
+                name,
+                address,
+                port,
+                weight,
+                state,
+                drain: None,
+                backup,
+                max_connections,
+            });
             origin.backends.push(backend.statement);
         }
         Some((service, origin))

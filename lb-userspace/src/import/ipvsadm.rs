@@ -54,6 +54,8 @@ struct Line {
     server: Option<String>,
     method: Option<&'static str>,
     weight: Option<String>,
+    /// The upper threshold of connections.
+    most: Option<String>,
     /// Options without a counterpart, as they are written.
     foreign: Vec<String>,
 }
@@ -82,7 +84,8 @@ impl Reader<'_> {
                 self.ledger.changed(id, "its netmask cannot be read: all bits of the client's address count");
             }
             let timeout = line.timeout.as_deref().unwrap_or("360");
-            scheduler::persistent(&mut candidate, prefix, timeout, self.ledger);
+            let timeout = scheduler::persistence_time(timeout);
+            scheduler::persistent(&mut candidate, prefix, Some(timeout), self.ledger);
         }
         self.foreign(id, &line.foreign);
         self.services.push(Known { key, candidate, unweighted: scheduler::is_unweighted(wanted) });
@@ -117,8 +120,16 @@ impl Reader<'_> {
         // The schedulers without a w know only 0 and others.
         let weight = if *unweighted { weight.map(|weight: u32| weight.min(1)) } else { weight };
         scheduler::method(line.method.unwrap_or("-g"), id, self.ledger);
+        let max_connections = match line.most.as_deref().map(str::parse) {
+            None => 0,
+            Some(Ok(most)) => most,
+            Some(Err(_)) => {
+                self.ledger.changed(id, "its upper threshold is not a number: it has no limit");
+                0
+            }
+        };
         let backend = CandidateBackend::new(id, address, port);
-        candidate.backends.push(CandidateBackend { weight, ..backend });
+        candidate.backends.push(CandidateBackend { weight, max_connections, ..backend });
         self.foreign(id, &line.foreign);
     }
 
@@ -160,7 +171,8 @@ impl Line {
                 "-m" | "--masquerading" => line.method = Some("-m"),
                 "-g" | "--gatewaying" => line.method = Some("-g"),
                 "-i" | "--ipip" => line.method = Some("-i"),
-                "-x" | "--u-threshold" | "-y" | "--l-threshold" => {
+                "-x" | "--u-threshold" => line.most = Some(value()),
+                "-y" | "--l-threshold" => {
                     let limit = value();
                     if limit != "0" {
                         line.foreign.push(format!("{word} {limit}"));

@@ -1,7 +1,10 @@
 //! What `ipvsadm` and keepalived have in common: IPVS' schedulers, forwarding methods and persistence.
 
+use std::time::Duration;
+
 use super::candidate::Candidate;
 use super::report::{Id, Ledger};
+use crate::config::format_duration;
 use crate::model::Algorithm;
 
 /// The algorithm nearest to an IPVS scheduler.
@@ -63,21 +66,32 @@ pub(super) fn method(method: &str, id: Id, ledger: &mut Ledger) {
     );
 }
 
-/// Sets a candidate to keep clients at their backends.
-pub(super) fn persistent(candidate: &mut Candidate, prefix: Option<u8>, timeout: &str, ledger: &mut Ledger) {
+/// Shortest and longest time that a client's backend is remembered.
+const AFFINITY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(7 * 86_400));
+
+/// Sets a candidate to keep clients at their backends; `None`: without a time limit.
+pub(super) fn persistent(
+    candidate: &mut Candidate,
+    prefix: Option<u8>,
+    timeout: Option<Duration>,
+    ledger: &mut Ledger,
+) {
     let all = if candidate.at.address.is_ipv4() { 32 } else { 128 };
-    let before = candidate.algorithm;
-    candidate.algorithm = Algorithm::SourceHash;
     candidate.affinity_prefix = prefix.filter(|bits| (1..all).contains(bits));
-    let instead =
-        if before == Algorithm::SourceHash { String::new() } else { format!(" instead of `{before}`") };
+    candidate.affinity_timeout = timeout.unwrap_or(AFFINITY.1).clamp(AFFINITY.0, AFFINITY.1);
+    let shown = format_duration(candidate.affinity_timeout);
     ledger.changed(
         candidate.statement,
         format!(
-            "persistence of {timeout} s became algorithm `source-hash`{instead}: a client stays at its backend for as long as \
-             the set of backends is the same, without a time limit"
+            "it became affinity_timeout = \"{shown}\", which begins anew with each connection of a client: connections that last \
+             longer do not extend it"
         ),
     );
+}
+
+/// The seconds of a persistence; what is no number is ipvsadm's default.
+pub(super) fn persistence_time(text: &str) -> Duration {
+    Duration::from_secs(text.parse().unwrap_or(360))
 }
 
 /// The number of bits of a netmask such as `255.255.255.0`, or of a prefix length.

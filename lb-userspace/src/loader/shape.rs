@@ -111,6 +111,7 @@ impl Sizes {
             (maps::BACKEND_COUNTERS, backends),
             (maps::SNAT_ADDRESSES, snat_size(limits)),
             (maps::PORTS, limits.port_pools.saturating_mul(maps::PORT_WORDS)),
+            (maps::AFFINITY, limits.affinity),
             (maps::INTERFACES, interfaces),
             (maps::INTERFACE_COUNTERS, interfaces),
             (maps::CLIENT_HOPS, interfaces),

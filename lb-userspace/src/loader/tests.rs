@@ -35,6 +35,9 @@ fn flows_and_ids_move_into_a_map_of_another_size_and_the_rest_is_made_anew() {
                 | maps::SNAT_ADDRESSES
                 | maps::PORTS
                 | maps::SETTINGS
+                | maps::BACKEND_PLACES
+                | maps::SERVICE_PLACES
+                | maps::AFFINITY
         );
         assert_eq!(fate(name, SHAPE, larger), if moves { Fate::Move } else { Fate::Remake }, "{name}");
     }

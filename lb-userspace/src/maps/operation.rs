@@ -3,7 +3,7 @@
 use std::collections::btree_map::Entry;
 use std::fmt;
 
-use lb_common::abi::{Backend, BackendFlags, Interface, Origin, Service, Settings};
+use lb_common::abi::{Backend, BackendFlags, BackendLimits, Interface, Origin, Service, Settings};
 
 use crate::plan::{EntryKey, MapImage, PortRange, SlotTable};
 
@@ -60,9 +60,9 @@ pub enum Operation {
         /// The range.
         ports: PortRange,
     },
-    /// Sets a service's counters to 0.
+    /// Sets a service's counters and the number of its places in use to 0.
     ResetServiceCounters(u16),
-    /// Sets a backend's counters and its number of flows to 0.
+    /// Sets a backend's counters, its number of flows and that of its places in use to 0.
     ResetBackendCounters(u32),
     /// Writes a backend; all 0: the id is free.
     Backend {
@@ -70,6 +70,13 @@ pub enum Operation {
         id: u32,
         /// What it is.
         backend: Backend,
+    },
+    /// Writes the limits of a backend; all 0: none.
+    Limits {
+        /// Its id.
+        id: u32,
+        /// What they are.
+        limits: BackendLimits,
     },
     /// Replaces slot tables, each atomically.
     SlotTables(Vec<(u16, SlotTable)>),
@@ -98,6 +105,7 @@ impl Operation {
             Self::Backend { backend, .. } => backend.state == 0,
             Self::Interface { interface, .. } => *interface == Interface::default(),
             Self::SnatAddress { words, .. } => *words == [0; 4],
+            Self::Limits { limits, .. } => *limits == BackendLimits::default(),
             _ => false,
         }
     }
@@ -138,6 +146,7 @@ impl Operation {
             Self::RemoveOrigin(key) => drop(image.origins.remove(key)),
             Self::ResetPools { .. } | Self::ResetServiceCounters(_) | Self::ResetBackendCounters(_) => {}
             Self::Backend { id, backend } => set_element(image.backends.entry(*id), *backend),
+            Self::Limits { id, limits } => set_element(image.limits.entry(*id), *limits),
             Self::SlotTables(tables) => image.slots.extend(tables.iter().cloned()),
             Self::RemoveSlotTables(services) => image.slots.retain(|service, _| !services.contains(service)),
             Self::Service { key, service } => drop(image.services.insert(*key, *service)),
@@ -176,6 +185,10 @@ impl fmt::Display for Operation {
                 let exclusive = if backend.flags & BackendFlags::EXCLUSIVE == 0 { "" } else { " exclusive" };
                 let reset = if backend.flags & BackendFlags::RESET == 0 { "" } else { " reset" };
                 write!(f, "backend {id} state {}{exclusive}{reset}", backend.state)
+            }
+            Self::Limits { id, limits } => {
+                let BackendLimits { connections, service_connections, next, .. } = limits;
+                write!(f, "limits {id} {connections} of {service_connections} next {next}")
             }
             Self::SlotTables(tables) => {
                 f.write_str("slots")?;

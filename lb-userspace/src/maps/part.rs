@@ -15,6 +15,8 @@ pub enum Part {
     Slots,
     /// `BACKENDS`.
     Backends,
+    /// `BACKEND_LIMITS`.
+    Limits,
     /// `ORIGINS_V4` and `ORIGINS_V6`.
     Origins,
     /// `OWN_ADDRESSES`.
@@ -25,12 +27,13 @@ pub enum Part {
 
 impl Part {
     /// All of them; together they are an image.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Settings,
         Self::Interfaces,
         Self::Services,
         Self::Slots,
         Self::Backends,
+        Self::Limits,
         Self::Origins,
         Self::OwnAddresses,
         Self::SnatAddresses,
@@ -45,6 +48,7 @@ impl Part {
             Self::Services => "services",
             Self::Slots => "slots",
             Self::Backends => "backends",
+            Self::Limits => "backend_limits",
             Self::Origins => "origins",
             Self::OwnAddresses => "own_addresses",
             Self::SnatAddresses => "snat_addresses",
@@ -59,6 +63,7 @@ impl Part {
             Self::Services => to.services.clone_from(&from.services),
             Self::Slots => to.slots.clone_from(&from.slots),
             Self::Backends => to.backends.clone_from(&from.backends),
+            Self::Limits => to.limits.clone_from(&from.limits),
             Self::Origins => to.origins.clone_from(&from.origins),
             Self::OwnAddresses => to.own_addresses.clone_from(&from.own_addresses),
             Self::SnatAddresses => to.snat_addresses.clone_from(&from.snat_addresses),
@@ -78,6 +83,7 @@ mod tests {
         let mut web = service("web", "203.0.113.10", 80, vec![backend("a", "10.0.0.1", 1)]);
         web.mode = crate::model::Mode::FullNat;
         web.snat_addresses = vec!["192.0.2.1".parse().unwrap()];
+        web.max_connections = 1;
         let dns = service("dns", "203.0.113.10", 53, vec![backend("d", "10.0.0.2", 1)]);
         let image = plan(&mut Planner::default(), &config(vec![web, dns]), &HealthView::default());
         let mut copy = MapImage::default();

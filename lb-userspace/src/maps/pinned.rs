@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use lb_common::abi::{
-    Abi, Backend, BackendSignals, Interface, Origin, Service, ServiceKey, Settings, TrafficCounters,
+    Abi, Backend, BackendLimits, BackendSignals, Interface, Origin, Places, Service, ServiceKey, Settings,
+    TrafficCounters,
 };
 use lb_common::maps;
 
@@ -25,6 +26,9 @@ pub struct PinnedMaps {
     slots: Slots,
     backends: Map,
     backend_flows: Map,
+    backend_limits: Map,
+    backend_places: Map,
+    service_places: Map,
     backend_signals: Map,
     snat_addresses: Map,
     ports: Map,
@@ -55,6 +59,9 @@ impl PinnedMaps {
             slots: Slots::new(open(maps::SLOTS)?),
             backends: open(maps::BACKENDS)?,
             backend_flows: open(maps::BACKEND_FLOWS)?,
+            backend_limits: open(maps::BACKEND_LIMITS)?,
+            backend_places: open(maps::BACKEND_PLACES)?,
+            service_places: open(maps::SERVICE_PLACES)?,
             backend_signals: open(maps::BACKEND_SIGNALS)?,
             snat_addresses: open(maps::SNAT_ADDRESSES)?,
             ports: open(maps::PORTS)?,
@@ -138,7 +145,8 @@ impl PinnedMaps {
         self.backend_signals
             .update(&id, &BackendSignals::default())
             .map_err(access(maps::BACKEND_SIGNALS, action()))?;
-        self.backend_flows.update(&id, &0_u64).map_err(access(maps::BACKEND_FLOWS, action()))
+        self.backend_flows.update(&id, &0_u64).map_err(access(maps::BACKEND_FLOWS, action()))?;
+        self.backend_places.update(&id, &Places::default()).map_err(access(maps::BACKEND_PLACES, action()))
     }
 }
 
@@ -174,10 +182,14 @@ impl LbMaps for PinnedMaps {
             Operation::ResetPools { first, count, ports } => self.reset_pools(*first, *count, *ports),
             Operation::ResetServiceCounters(id) => {
                 let zero = TrafficCounters::default();
-                write(&self.service_counters, maps::SERVICE_COUNTERS, u32::from(*id), &zero)
+                write(&self.service_counters, maps::SERVICE_COUNTERS, u32::from(*id), &zero)?;
+                write(&self.service_places, maps::SERVICE_PLACES, u32::from(*id), &Places::default())
             }
             Operation::ResetBackendCounters(id) => self.reset_backend_counters(*id),
             Operation::Backend { id, backend } => write(&self.backends, maps::BACKENDS, *id, backend),
+            Operation::Limits { id, limits } => {
+                write(&self.backend_limits, maps::BACKEND_LIMITS, *id, limits)
+            }
             Operation::SlotTables(tables) => self.slots.replace(tables),
             Operation::RemoveSlotTables(services) => self.slots.remove(services),
             Operation::Service { key, service } => self.write_service(*key, service),
@@ -192,6 +204,9 @@ impl LbMaps for PinnedMaps {
             Part::Services => image.services = self.services()?,
             Part::Slots => image.slots = self.slots.dump()?,
             Part::Backends => image.backends = used::<Backend>(&self.backends, maps::BACKENDS)?,
+            Part::Limits => {
+                image.limits = used::<BackendLimits>(&self.backend_limits, maps::BACKEND_LIMITS)?;
+            }
             Part::Origins => image.origins = self.origins()?,
             Part::OwnAddresses => {
                 image.own_addresses = used(&self.own_addresses, maps::OWN_ADDRESSES)?;

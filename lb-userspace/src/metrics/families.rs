@@ -42,6 +42,7 @@ pub fn text(observation: &Observation) -> Result<String> {
     drift(&mut page, &observation.drift)?;
     events(&mut page, &observation.events)?;
     services(&mut page, &observation.services)?;
+    limits(&mut page, &observation.services)?;
     pools(&mut page, &observation.pools)?;
     Ok(page.into_text())
 }
@@ -120,6 +121,34 @@ fn services(page: &mut Page, services: &[ServiceSample]) -> Result<()> {
     plain.write(page, "lb_service_panic", help, is(Condition::Panic))?;
     let help = "1 if backups take flows, as too few other backends are healthy, else 0.";
     plain.write(page, "lb_service_backups_in_use", help, is(Condition::Backup))
+}
+
+/// Limits of connections, and affinity: only of those that have them.
+fn limits(page: &mut Page, services: &[ServiceSample]) -> Result<()> {
+    const IN_USE: &str = "Flows that count towards the limits of connections.";
+    const LIMIT: &str = "Most flows at once.";
+    let backends = services.iter().flat_map(|service| {
+        let labels = |backend| [("backend", backend), ("service", &*service.name)];
+        service.backends.iter().map(move |backend| (backend, labels(&*backend.name)))
+    });
+    let limited = backends.filter_map(|(backend, labels)| Some(((backend, backend.connections?), labels)));
+    Samples::new(limited).write(page, "lb_backend_connections", IN_USE, |(_, connections)| *connections)?;
+    let backends = services.iter().flat_map(|service| {
+        let labels = |backend| [("backend", backend), ("service", &*service.name)];
+        service.backends.iter().map(move |backend| (backend.max_connections, labels(&*backend.name)))
+    });
+    let limits = backends.filter(|(limit, _)| *limit > 0);
+    Samples::new(limits).write(page, "lb_backend_connections_limit", LIMIT, |limit| u64::from(*limit))?;
+
+    let all = || services.iter().map(|service| (service, [("service", &*service.name)]));
+    let limited = all().filter_map(|(service, labels)| Some((service.connections?, labels)));
+    Samples::new(limited).write(page, "lb_service_connections", IN_USE, |connections| *connections)?;
+    let limits = all().filter(|(service, _)| service.max_connections > 0);
+    let limit = |service: &&ServiceSample| u64::from(service.max_connections);
+    Samples::new(limits).write(page, "lb_service_connections_limit", LIMIT, limit)?;
+    let help = "Clients whose backend is remembered.";
+    let clients = all().filter_map(|(service, labels)| Some((service.clients?, labels)));
+    Samples::new(clients).write(page, "lb_service_affinity_clients", help, |clients| *clients)
 }
 
 fn interfaces(page: &mut Page, interfaces: &[InterfaceSample]) -> Result<()> {

@@ -39,6 +39,12 @@ pub struct ServiceSample {
     pub traffic: TrafficCounters,
     /// Its live flows.
     pub active_flows: u64,
+    /// Flows that count towards its limits; `None`: neither it nor a backend has one.
+    pub connections: Option<u64>,
+    /// Most of them; 0: any number.
+    pub max_connections: u32,
+    /// Clients whose backend is remembered; `None`: it keeps no affinity.
+    pub clients: Option<u64>,
     /// How its backends are doing together.
     pub condition: Condition,
     /// How many of those that are to take flows are healthy.
@@ -56,6 +62,10 @@ pub struct BackendSample {
     pub traffic: TrafficCounters,
     /// Its live flows.
     pub active_flows: u64,
+    /// Flows that count towards the limits; `None`: neither it nor its service has one.
+    pub connections: Option<u64>,
+    /// Most of them; 0: any number.
+    pub max_connections: u32,
     /// Whether its health lets it take flows.
     pub up: bool,
     /// Its configured weight.

@@ -27,6 +27,8 @@ fn observation() -> Observation {
         effective_weight: 35,
         health: Health::Up,
         transitions: 6,
+        connections: Some(7),
+        max_connections: 10,
         ..BackendSample::default()
     };
     let (health, standing) = (Health::Down, Standing::Ejected);
@@ -37,6 +39,9 @@ fn observation() -> Observation {
         active_flows: 1,
         condition: Condition::Panic,
         healthy: 1,
+        connections: Some(9),
+        max_connections: 50,
+        clients: Some(3),
         backends: vec![backend, down],
     }];
     let mut drift = DriftCounts::default();

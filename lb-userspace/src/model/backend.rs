@@ -59,4 +59,6 @@ pub struct Backend {
     pub drain: Option<Drain>,
     /// Whether it takes flows only while too few of the others are healthy.
     pub backup: bool,
+    /// Most flows at once; 0: any number.
+    pub max_connections: u32,
 }

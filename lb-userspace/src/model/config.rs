@@ -5,6 +5,8 @@ use std::ops::Deref;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use lb_common::maps::DEFAULT_AFFINITY;
+
 use super::{ApiTcp, InterfaceName, InvalidDraft, Service, ServiceName, Shared, check, keyword::keyword};
 
 /// How the XDP program is attached.
@@ -36,6 +38,8 @@ pub struct Limits {
     pub backends: u32,
     /// Pairs of SNAT address and backend.
     pub port_pools: u32,
+    /// Clients whose backend is remembered, all services together.
+    pub affinity: u32,
 }
 
 impl Default for Limits {
@@ -47,6 +51,7 @@ impl Default for Limits {
             services: 1024,
             backends: 8192,
             port_pools: 256,
+            affinity: DEFAULT_AFFINITY,
         }
     }
 }

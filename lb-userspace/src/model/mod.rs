@@ -39,7 +39,7 @@ pub use probe::{
     Setting, StatusSet, TlsSettings, UdpExpect, UdpProbe,
 };
 pub use service::{
-    DEFAULT_SLOTS, MAX_SLOTS, MAX_SNAT_ADDRESSES, Mode, OnDown, Protocol, Service, ServiceAddress,
+    DEFAULT_SLOTS, MAX_SLOTS, MAX_SNAT_ADDRESSES, Mode, OnDown, OnFull, Protocol, Service, ServiceAddress,
 };
 pub use shared::Shared;
 pub use suggest::nearest;

@@ -74,6 +74,18 @@ pub enum OnDown {
 
 keyword!(OnDown { Reselect = "reselect", Reset = "reset" });
 
+/// What becomes of packets that would begin a flow while no backend of the service has a place for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum OnFull {
+    /// They are dropped: a TCP client tries again, and gets the next place that is free.
+    #[default]
+    Drop,
+    /// TCP clients get a RST at once; everything else is dropped.
+    Reset,
+}
+
+keyword!(OnFull { Drop = "drop", Reset = "reset" });
+
 /// What clients connect to; unique in the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ServiceAddress {
@@ -108,8 +120,14 @@ pub struct Service {
     pub algorithm: Algorithm,
     /// Size of its slot table; `None`: by the number of its backends, see [`Service::slot_count`].
     pub slots: Option<u32>,
-    /// [`Algorithm::SourceHash`]: how many bits of the client's address count; `None`: all.
+    /// [`Algorithm::SourceHash`], and affinity: how many bits of the client's address count; `None`: all.
     pub affinity_prefix: Option<u8>,
+    /// For how long after its last flow began a client gets the backend it had; zero: no affinity is kept.
+    pub affinity_timeout: Duration,
+    /// Most flows of all its backends at once; 0: any number.
+    pub max_connections: u32,
+    /// What becomes of packets that would begin one flow too many.
+    pub on_full: OnFull,
     /// [`Mode::FullNat`]: source addresses towards the backends.
     pub snat_addresses: Vec<IpAddr>,
     /// What becomes of TCP connections of a backend that takes no packets any more.
@@ -137,6 +155,9 @@ impl Service {
             algorithm: Algorithm::default(),
             slots: None,
             affinity_prefix: None,
+            affinity_timeout: Duration::ZERO,
+            max_connections: 0,
+            on_full: OnFull::default(),
             snat_addresses: Vec::new(),
             on_down: OnDown::default(),
             slow_start: Duration::ZERO,
@@ -144,6 +165,12 @@ impl Service {
             health: None,
             backends: Vec::new(),
         }
+    }
+
+    /// Whether it or one of its backends has a limit of connections.
+    #[must_use]
+    pub fn is_limited(&self) -> bool {
+        self.max_connections > 0 || self.backends.iter().any(|backend| backend.max_connections > 0)
     }
 
     /// What clients connect to.
@@ -205,6 +232,7 @@ mod tests {
                 state: AdminState::Enabled,
                 drain: None,
                 backup: false,
+                max_connections: 0,
             })
             .collect();
         service

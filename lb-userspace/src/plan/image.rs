@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use lb_common::abi::{Backend, Interface, Origin, Service, Settings};
+use lb_common::abi::{Backend, BackendLimits, Interface, Origin, Service, Settings};
 
 use super::EntryKey;
 
@@ -28,6 +28,8 @@ pub struct MapImage {
     pub slots: BTreeMap<u16, SlotTable>,
     /// `BACKENDS` by id. A removed backend whose flows may not be gone yet is there with state `Unused`.
     pub backends: BTreeMap<u32, Backend>,
+    /// `BACKEND_LIMITS` by id.
+    pub limits: BTreeMap<u32, BackendLimits>,
     /// `ORIGINS_V4` and `ORIGINS_V6` by the address, port and protocol of backends; IPv4 VIPs in the first word.
     pub origins: BTreeMap<EntryKey, Origin<[u32; 4]>>,
     /// `OWN_ADDRESSES`.

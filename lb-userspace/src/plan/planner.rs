@@ -7,12 +7,12 @@ use std::sync::Arc;
 use lb_common::abi;
 
 use super::origins;
-use super::settings::settings;
+use super::settings::{settings, ticks};
 use super::tables::{Ingredients, Tables};
 use super::{BackendAt, EntryKey, Ids, MapImage, PlanError, address_words, family_of};
 use crate::balance::{Candidate, registry};
 use crate::model::{
-    AdminState, Backend, Config, Health, HealthView, Limits, Mode, OnDown, Pool, Protocol, Service,
+    AdminState, Backend, Config, Health, HealthView, Limits, Mode, OnDown, OnFull, Pool, Protocol, Service,
     ServiceAddress, Share, Shared, Standing,
 };
 
@@ -212,6 +212,11 @@ impl Round<'_> {
             } else {
                 128
             }),
+            flags: match service.on_full {
+                OnFull::Drop => 0,
+                OnFull::Reset => abi::ServiceFlags::RESET_WHEN_FULL,
+            },
+            affinity_timeout: ticks(service.affinity_timeout),
             ..abi::Service::default()
         };
         if !service.backends.is_empty() && !service.snat_addresses.is_empty() {
@@ -234,11 +239,13 @@ impl Round<'_> {
     ) -> Result<(), PlanError> {
         let limits = &inputs.config.limits;
         let (mut candidates, mut ids) = (Vec::new(), Vec::new());
+        let limited = if service.is_limited() { abi::BackendFlags::LIMITED } else { 0 };
         for (index, backend) in service.backends.iter().enumerate() {
             let id = self.ids.assign_backend(&at(service, backend), limits)?;
             let share = self.share(service, backend, id, inputs.health);
             let share = pool.and_then(|pool| pool.shares.get(index).copied()).unwrap_or(share);
-            let element = self.backend(service_id, service, (backend, share), id, inputs)?;
+            let mut element = self.backend(service_id, service, (backend, share), id, inputs)?;
+            element.flags |= limited;
             if element.state == abi::BackendState::Active as u8 && share.weight > 0 {
                 let identity = SocketAddr::new(backend.address, backend.port).to_string();
                 candidates.push(Candidate { identity, weight: share.weight });
@@ -246,10 +253,31 @@ impl Round<'_> {
             }
             self.image.backends.insert(id, element);
         }
+        self.limits(service, &ids);
         let (algorithm, slots, seed) = (service.algorithm, service.slot_count(), inputs.seed);
         let ingredients = Ingredients { algorithm, slots, seed, candidates, ids };
         self.image.slots.insert(service_id, self.tables.table(service_id, ingredients));
         Ok(())
+    }
+
+    /// The limits of the backends. Those that take flows make a ring, in the order of the configuration.
+    fn limits(&mut self, service: &Service, takers: &[u32]) {
+        for backend in &service.backends {
+            let Some(id) = self.ids.backend(&at(service, backend)) else { continue };
+            if !service.is_limited() {
+                self.image.limits.remove(&id);
+                continue;
+            }
+            let place = takers.iter().position(|taker| *taker == id);
+            let next = place.and_then(|place| takers.get(place + 1)).or(takers.first());
+            let limits = abi::BackendLimits {
+                connections: backend.max_connections,
+                service_connections: service.max_connections,
+                next: next.copied().unwrap_or_default(),
+                reserved: 0,
+            };
+            self.image.limits.insert(id, limits);
+        }
     }
 
     /// What a backend is where nothing is said about the pool.

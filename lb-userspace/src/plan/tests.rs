@@ -1,5 +1,6 @@
 //! Golden images, and the rules of ids.
 
+mod limits;
 mod resets;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,6 +29,7 @@ pub(crate) fn backend(name: &str, at: &str, weight: u16) -> Backend {
         state: AdminState::Enabled,
         drain: None,
         backup: false,
+        max_connections: 0,
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 
-use lb_common::abi::{Backend, BackendFlags, Origin, Service};
+use lb_common::abi::{Backend, BackendFlags, BackendLimits, Origin, Service, ServiceFlags};
 
 use super::{EntryKey, MapImage, NO_POOL, address_of};
 
@@ -24,6 +24,10 @@ impl fmt::Display for MapImage {
         }
         for (id, backend) in &self.backends {
             write_backend(f, *id, backend)?;
+        }
+        for (id, limits) in &self.limits {
+            let BackendLimits { connections, service_connections, next, .. } = limits;
+            writeln!(f, "limits {id}: {connections} of {service_connections} next {next}")?;
         }
         for (key, origin) in &self.origins {
             let Origin { vip, port, service, backend } = origin;
@@ -68,6 +72,9 @@ fn write_backend(f: &mut fmt::Formatter<'_>, id: u32, backend: &Backend) -> fmt:
     if backend.flags & BackendFlags::RESET != 0 {
         f.write_str(" reset")?;
     }
+    if backend.flags & BackendFlags::LIMITED != 0 {
+        f.write_str(" limited")?;
+    }
     writeln!(f)
 }
 
@@ -85,6 +92,12 @@ fn write_service(f: &mut fmt::Formatter<'_>, key: &EntryKey, service: &Service) 
     write!(f, "service {key}: id {id} mode {mode} selector {selector} prefix {affinity_prefix}")?;
     if *snat_count > 0 {
         write!(f, " snat {snat_base}+{snat_count}")?;
+    }
+    if service.affinity_timeout > 0 {
+        write!(f, " affinity {} ticks", service.affinity_timeout)?;
+    }
+    if service.flags & ServiceFlags::RESET_WHEN_FULL != 0 {
+        f.write_str(" reset-when-full")?;
     }
     writeln!(f)
 }

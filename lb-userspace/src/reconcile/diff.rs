@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use lb_common::abi::{Backend, BackendState, Interface, Settings};
+use lb_common::abi::{Backend, BackendLimits, BackendState, Interface, Settings};
 
 use super::changes::{Change, changes};
 use super::origins::{self, Origins};
@@ -24,6 +24,10 @@ pub fn diff(wanted: &MapImage, found: &MapImage) -> Vec<Operation> {
     origins::add_addresses(wanted, found, &mut operations);
     set_interfaces(wanted, found, &mut operations);
     set_snat_addresses(wanted, found, &mut operations);
+    operations.extend(
+        set(&wanted.limits, &found.limits)
+            .map(|(id, limits, _)| Operation::Limits { id: *id, limits: *limits }),
+    );
     let backends = changes(&wanted.backends, &found.backends);
     let mut origins = Origins::new(wanted, found, &backends);
     let mut late = set_backends(wanted, &backends, &mut origins, &mut operations);
@@ -37,6 +41,9 @@ pub fn diff(wanted: &MapImage, found: &MapImage) -> Vec<Operation> {
     operations.extend(portions.map(|portion| Operation::RemoveSlotTables(portion.to_vec())));
     operations.append(&mut late);
     operations.append(&mut origins.late);
+    let gone = self::gone(&wanted.limits, &found.limits);
+    let none = BackendLimits::default();
+    operations.extend(gone.map(|id| Operation::Limits { id: *id, limits: none }));
     let gone = self::gone(&wanted.snat_addresses, &found.snat_addresses);
     operations.extend(gone.map(|index| Operation::SnatAddress { index: *index, words: [0; 4] }));
     let gone = self::gone(&wanted.interfaces, &found.interfaces);

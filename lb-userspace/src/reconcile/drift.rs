@@ -62,6 +62,7 @@ pub(super) fn drift(part: Part, wanted: &MapImage, found: &MapImage) -> Vec<Drif
         Part::Services => compare(part, &wanted.services, &found.services),
         Part::Slots => compare(part, &wanted.slots, &found.slots),
         Part::Backends => compare(part, &wanted.backends, &found.backends),
+        Part::Limits => compare(part, &wanted.limits, &found.limits),
         Part::Origins => compare(part, &wanted.origins, &found.origins),
         Part::OwnAddresses => compare(part, &wanted.own_addresses, &found.own_addresses),
         Part::SnatAddresses => compare(part, &wanted.snat_addresses, &found.snat_addresses),

@@ -247,7 +247,11 @@ fn a_round_that_is_asked_for_looks_at_everything_at_once() {
     assert!(round.error.is_none());
     assert_eq!(planned(&maps), good);
     let parts: std::collections::BTreeSet<_> = round.drift.iter().map(|drift| drift.part).collect();
-    assert_eq!(parts.len(), Part::ALL.len() - 1, "all but SNAT addresses, of which there are none");
+    assert_eq!(
+        parts.len(),
+        Part::ALL.len() - 2,
+        "all but SNAT addresses and limits, of which there are none"
+    );
     assert_eq!(reconciler.check(&mut maps, start()).drift, []);
 }
 

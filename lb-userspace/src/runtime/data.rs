@@ -8,11 +8,11 @@ use std::{
 
 use lb_common::abi::{DropReason, InterfaceCounters, TrafficCounters};
 
-use super::{Clock, attached::AttachedList};
+use super::{Clock, attached::AttachedList, flows::LastReport};
 use crate::{
     api::{
         self, Counters as CounterList, DataError, DataSource, FlowCount, FlowFilter, FlowList,
-        InterfaceTraffic, Traffic,
+        InterfaceTraffic, Occupancy, Traffic,
     },
     flows::{self, FlowMaps},
     maps::Counters,
@@ -27,6 +27,7 @@ pub(super) struct Data {
     pub(super) attached: AttachedList,
     pub(super) flows: Arc<FlowMaps>,
     pub(super) counters: Counters,
+    pub(super) last: LastReport,
 }
 
 impl DataSource for Data {
@@ -81,6 +82,10 @@ impl DataSource for Data {
             backends: backends.map(|(id, traffic)| (id, traffic_of(*traffic))).collect(),
             interfaces: interfaces.collect(),
         })
+    }
+
+    fn occupancy(&self) -> Occupancy {
+        Occupancy { clients: self.last.latest().affinities.clone(), ..self.flows.occupancy() }
     }
 
     fn drops(&self) -> Result<Vec<(DropReason, u64)>, DataError> {

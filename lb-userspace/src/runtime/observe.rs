@@ -4,6 +4,7 @@ use std::{collections::HashMap, sync::Arc, time::Instant};
 
 use super::{data::Data, flows::LastReport};
 use crate::{
+    api::Occupancy,
     control::{BackendView, Handle, ServiceView},
     events::Bus,
     flows::{Counts, Report},
@@ -27,6 +28,7 @@ pub(super) fn source(control: Handle, events: Bus, data: Arc<Data>, last: LastRe
 fn observe(control: &Handle, events: &Bus, data: &Data, report: &Report) -> Result<Observation, MapError> {
     let totals = data.counters.read()?;
     let now = data.clock.instant();
+    let occupancy = data.flows.occupancy();
     let snapshot = control.snapshot();
     let interfaces = data.attached.snapshot().into_iter().map(|attached| InterfaceSample {
         traffic: totals.interface(attached.ifindex),
@@ -40,7 +42,7 @@ fn observe(control: &Handle, events: &Bus, data: &Data, report: &Report) -> Resu
         services: snapshot
             .services
             .iter()
-            .map(|service| service_sample(service, &totals, report, now))
+            .map(|service| service_sample(service, &totals, report, &occupancy, now))
             .collect(),
         interfaces: interfaces.collect(),
         pools: pools(&names, report),
@@ -52,7 +54,15 @@ fn observe(control: &Handle, events: &Bus, data: &Data, report: &Report) -> Resu
     })
 }
 
-fn service_sample(service: &ServiceView, totals: &Totals, report: &Report, now: Instant) -> ServiceSample {
+fn service_sample(
+    service: &ServiceView,
+    totals: &Totals,
+    report: &Report,
+    occupancy: &Occupancy,
+    now: Instant,
+) -> ServiceSample {
+    let limited = service.desired.is_limited();
+    let in_use = |places: Option<&u64>| limited.then(|| places.copied().unwrap_or_default());
     let backends: Vec<BackendSample> = service
         .backends
         .iter()
@@ -60,6 +70,8 @@ fn service_sample(service: &ServiceView, totals: &Totals, report: &Report, now: 
             name: backend.desired.name.to_string(),
             traffic: totals.backend(backend.id),
             active_flows: live(report.flows.get(&(service.id, backend.id))),
+            connections: in_use(occupancy.backends.get(&backend.id)),
+            max_connections: backend.desired.max_connections,
             up: backend.health != Health::Down,
             weight: backend.desired.weight,
             effective_weight: service.pool.weight(&backend.share),
@@ -75,6 +87,10 @@ fn service_sample(service: &ServiceView, totals: &Totals, report: &Report, now: 
         name: service.desired.name.to_string(),
         traffic: totals.service(service.id),
         active_flows: flows.map(|(_, counts)| live(Some(counts))).sum(),
+        connections: in_use(occupancy.services.get(&service.id)),
+        max_connections: service.desired.max_connections,
+        clients: (!service.desired.affinity_timeout.is_zero())
+            .then(|| report.affinities.get(&service.id).copied().unwrap_or_default()),
         condition: service.pool.condition,
         healthy: service.pool.healthy as u64,
         backends,

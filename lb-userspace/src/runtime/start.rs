@@ -16,6 +16,7 @@ use super::{
     Clock, Failure,
     attached::Attacher,
     data::Data,
+    flows::LastReport,
     limits,
     network::Network,
     notify,
@@ -141,6 +142,7 @@ async fn daemon(
         attached: attacher.list(),
         flows: Arc::new(FlowMaps::open(&tables).map_err(Failure::system("open the flow tables"))?),
         counters: Counters::open(&tables)?,
+        last: LastReport::default(),
     };
     let config_file = options.config.display().to_string();
     let tasks = tasks::start(Parts {

@@ -13,9 +13,7 @@ use super::{
     Clock, Failure,
     attached::Attacher,
     data::Data,
-    deadlines,
-    flows::{self, LastReport},
-    health, neighbours,
+    deadlines, flows, health, neighbours,
     network::{self, Network, Peers},
     notify, observe,
 };
@@ -90,7 +88,7 @@ pub(super) fn start(parts: Parts) -> Result<Tasks, Failure> {
     tasks.work("the network", network::run(network, attacher, peers));
     tasks.work("the deadlines", deadlines::run(control.clone(), clock));
     tasks.work("the health checks", health::run(control.clone(), clock));
-    let last = LastReport::default();
+    let last = data.last.clone();
     tasks.work("the flow scan", flows::run(control.clone(), Arc::clone(&data.flows), last.clone(), clock));
 
     let data = Arc::new(data);

@@ -120,8 +120,11 @@ pub(in crate::cli) fn service(service: &Service, style: Style) -> String {
         ("algorithm", service.algorithm.clone()),
         ("slots", service.slots.to_string()),
     ];
-    if let Some(prefix) = service.affinity_prefix {
-        lines.push(("affinity prefix", format!("{prefix} bits")));
+    if let Some(affinity) = affinity(service) {
+        lines.push(("affinity", affinity));
+    }
+    if let Some(connections) = connections(service) {
+        lines.push(("connections", connections));
     }
     if !service.snat_addresses.is_empty() {
         let addresses: Vec<String> = service.snat_addresses.iter().map(ToString::to_string).collect();
@@ -162,6 +165,26 @@ pub(in crate::cli) fn service(service: &Service, style: Style) -> String {
         _ => {}
     }
     format!("{}\n{}", facts(&lines), backends(&service.name, &service.backends, style))
+}
+
+/// By what a client keeps its backend: `10m for each /24, 17 clients known`.
+fn affinity(service: &Service) -> Option<String> {
+    let of = service.affinity_prefix.map_or_else(|| "each client".to_owned(), |bits| format!("each /{bits}"));
+    match (&service.affinity_timeout, service.affinity_prefix) {
+        (Some(timeout), _) => {
+            let clients = service.affinity_clients.unwrap_or_default();
+            Some(format!("{timeout} for {of}, {clients} known"))
+        }
+        (None, Some(_)) => Some(format!("by hash of {of}")),
+        (None, None) => None,
+    }
+}
+
+/// How many of the places that there are: `7 of 10, else drop`.
+fn connections(service: &Service) -> Option<String> {
+    let now = service.connections?;
+    let most = service.max_connections.map_or_else(|| "any number".to_owned(), |most| most.to_string());
+    Some(format!("{now} of {most}, others: {}", service.on_full))
 }
 
 /// The rules of a health check that are not the usual ones.

@@ -22,6 +22,8 @@ fn example_backend(name: &str, address: &str, port: u16, effective: &str, health
         health: health.to_owned(),
         drain: None,
         backup: false,
+        max_connections: None,
+        connections: None,
         standing: "serving".to_owned(),
         effective_weight: 100,
         since_seconds: None,
@@ -44,6 +46,11 @@ fn example_service() -> Service {
         affinity_prefix: Some(24),
         snat_addresses: vec!["10.0.0.2".parse().unwrap(), "10.0.0.3".parse().unwrap()],
         on_down: "reset".to_owned(),
+        affinity_timeout: None,
+        affinity_clients: None,
+        max_connections: None,
+        connections: None,
+        on_full: "drop".to_owned(),
         slow_start: None,
         backup_below: 1,
         condition: "normal".to_owned(),
@@ -141,17 +148,17 @@ any-v6  [2001:db8::10]:*  udp       nat       source-hash  -             0      
 #[test]
 fn a_service_is_shown_with_its_backends() {
     let text = "\
-name             web
-id               1
-address          203.0.113.10:80
-protocol         tcp
-mode             full-nat
-algorithm        source-hash
-slots            65537
-affinity prefix  24 bits
-SNAT addresses   10.0.0.2, 10.0.0.3
-on down          reset
-health           tcp every 1s, timeout 500ms, rise 2, fall 3, port the backend's
+name            web
+id              1
+address         203.0.113.10:80
+protocol        tcp
+mode            full-nat
+algorithm       source-hash
+slots           65537
+affinity        by hash of each /24
+SNAT addresses  10.0.0.2, 10.0.0.3
+on down         reset
+health          tcp every 1s, timeout 500ms, rise 2, fall 3, port the backend's
 
 NAME   ADDRESS         WEIGHT  STATE   HEALTH
 web-1  10.0.0.11:8080     100  active  up

@@ -188,7 +188,7 @@ const CASES: &[(&str, &str, &str)] = &[
     (
         "\"maglev\"",
         "\"maglev\"\naffinity_prefix = 24",
-        "16: services[0].affinity_prefix: 24 has no meaning with algorithm maglev",
+        "16: services[0].affinity_prefix: 24 has no meaning with algorithm maglev and without affinity_timeout",
     ),
     (
         "\"maglev\"",
@@ -308,6 +308,27 @@ const CASES: &[(&str, &str, &str)] = &[
         "port = 80\nbackup_below = 0\n",
         "14: services[0].backup_below: 0 is not a number of backends; expected 1 to 65535",
     ),
+    // Limits and affinity.
+    (
+        "port = 80\n",
+        "port = 80\naffinity_timeout = \"200h\"\n",
+        "14: services[0].affinity_timeout: 720000s is not a usable duration here; expected \"0s\" (none), or \"1s\" to \"168h\"",
+    ),
+    (
+        "port = 80\n",
+        "port = 80\nmax_connections = -1\n",
+        "14: services[0].max_connections: -1 is not a number",
+    ),
+    (
+        "port = 80\n",
+        "port = 80\non_full = \"queue\"\n",
+        "14: services[0].on_full: \"queue\" is not a policy; expected one of drop, reset",
+    ),
+    (
+        "weight = 100",
+        "max_connections = \"10\"",
+        "24: services[0].backends[0].max_connections: \"10\" is not a number",
+    ),
     // A backend.
     (
         "weight = 100",
@@ -323,7 +344,7 @@ const CASES: &[(&str, &str, &str)] = &[
     (
         "port = 8080",
         "prot = 8080",
-        "23: services[0].backends[0].prot: unknown key; expected one of name, address, port, weight, state, drain_then, drain_until, backup, perhaps `port`",
+        "23: services[0].backends[0].prot: unknown key; expected one of name, address, port, weight, state, drain_then, drain_until, backup, max_connections, perhaps `port`",
     ),
     (
         "weight = 100",

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{EXAMPLE, config};
 use crate::model::{
-    AdminState, Algorithm, Draft, Drain, DrainEnd, HealthCheck, Keyword as _, Mode, PROBE_KEYS, ProbeType,
-    Protocol, SnatPorts, XdpMode,
+    AdminState, Algorithm, Draft, Drain, DrainEnd, HealthCheck, Keyword as _, Mode, OnFull, PROBE_KEYS,
+    ProbeType, Protocol, SnatPorts, XdpMode,
 };
 
 #[test]
@@ -26,17 +26,15 @@ fn everything_but_the_interfaces_has_a_default() {
     assert_eq!(found, Draft { interfaces: found.interfaces.clone(), ..Draft::default() });
 }
 
-#[test]
-fn every_key_is_read() {
-    let config = config(
-        r#"
+/// Every key outside the health checks.
+const EVERY_KEY: &str = r#"
         interfaces = ["eth0"]
         xdp_mode = "generic"
         pin_directory = "/sys/fs/bpf/other"
         seed = -1
         api.socket = "/tmp/lbd.sock"
         metrics = { listen = "" }
-        limits = { connections_v4 = 1, connections_v6 = 2, embryonic = 3, services = 4, backends = 5, port_pools = 8 }
+        limits = { connections_v4 = 1, connections_v6 = 2, embryonic = 3, services = 4, backends = 5, port_pools = 8, affinity = 9 }
         snat.ports = "2000-3000"
         [timeouts]
         tcp_handshake = "1s"
@@ -55,19 +53,25 @@ fn every_key_is_read() {
         algorithm = "source-hash"
         slots = 100
         affinity_prefix = 64
+        affinity_timeout = "10m"
+        max_connections = 4294967295
+        on_full = "reset"
         snat_addresses = ["2001:db8::1", "2001:db8::2"]
         health = { interval = "2s", timeout = "1s", rise = 4, fall = 5, port = 53 }
         backends = [
-            { name = "a", address = "fd00::1" },
+            { name = "a", address = "fd00::1", max_connections = 12 },
             { name = "b", address = "fd00::2", port = 5353, weight = 0, state = "draining" },
             { name = "c", address = "fd00::3", state = "draining", drain_until = 2026-11-22T23:10:00Z },
             { name = "d", address = "fd00::4", state = "draining", drain_until = "2026-11-22T23:10:00.5Z", drain_then = "rst" },
         ]
-        "#,
-    );
+        "#;
+
+#[test]
+fn every_key_is_read() {
+    let config = config(EVERY_KEY);
     assert_eq!((config.xdp_mode, config.seed), (XdpMode::Generic, Some(u64::MAX)));
     assert_eq!(config.metrics_listen, None);
-    assert_eq!(config.limits.port_pools, 8);
+    assert_eq!((config.limits.port_pools, config.limits.affinity), (8, 9));
     assert_eq!(config.snat_ports, SnatPorts { min: 2000, max: 3000 });
     assert_eq!(config.timeouts.tcp_half_closed, Duration::from_secs(3 * 3600));
     let dns = &config.services[0];
@@ -76,6 +80,8 @@ fn every_key_is_read() {
         (Protocol::Udp, Mode::FullNat, Algorithm::SourceHash)
     );
     assert_eq!((dns.slots, dns.affinity_prefix, dns.snat_addresses.len()), (Some(100), Some(64), 2));
+    assert_eq!((dns.affinity_timeout, dns.max_connections), (Duration::from_secs(600), u32::MAX));
+    assert_eq!((dns.on_full, dns.backends[0].max_connections), (OnFull::Reset, 12));
     assert_eq!(dns.health.as_ref().and_then(|check| check.port), Some(53));
     assert_eq!((dns.backends[0].port, dns.backends[0].state), (0, AdminState::Enabled));
     assert_eq!((dns.backends[1].weight, dns.backends[1].state), (0, AdminState::Draining));

@@ -10,8 +10,8 @@ use proptest::prelude::*;
 use super::{EXAMPLE, config, document};
 use crate::config::{Document, WriteError};
 use crate::model::{
-    AdminState, Algorithm, Backend, BackendName, Config, Draft, Drain, DrainEnd, HealthCheck, Mode, PortUse,
-    Protocol, Service, ServiceAddress, ServiceName, Timestamp, probe_examples,
+    AdminState, Algorithm, Backend, BackendName, Config, Draft, Drain, DrainEnd, HealthCheck, Mode, OnFull,
+    PortUse, Protocol, Service, ServiceAddress, ServiceName, Timestamp, probe_examples,
 };
 
 const COMMENTED: &str = r#"# Our balancer.
@@ -50,7 +50,16 @@ backends = [
 
 fn backend(name: &str, address: &str) -> Backend {
     let (name, address) = (BackendName::new(name).unwrap(), address.parse().unwrap());
-    Backend { name, address, port: 80, weight: 100, state: AdminState::Enabled, drain: None, backup: false }
+    Backend {
+        name,
+        address,
+        port: 80,
+        weight: 100,
+        state: AdminState::Enabled,
+        drain: None,
+        backup: false,
+        max_connections: 0,
+    }
 }
 
 /// The text after a change of the draft.
@@ -243,6 +252,11 @@ fn arbitrary_service(index: usize) -> impl Strategy<Value = Service> {
             let mut service = Service::new(ServiceName::new(format!("s{index}")).unwrap(), at);
             service.algorithm = algorithm;
             service.affinity_prefix = (prefix && algorithm == Algorithm::SourceHash).then_some(24);
+            if prefix {
+                service.affinity_timeout = Duration::from_secs(90);
+                service.max_connections = 1000;
+                service.on_full = OnFull::Reset;
+            }
             service.health = probe.map(|probe| HealthCheck {
                 port: (probe.port_use() != PortUse::None).then_some(53),
                 probe: probe.into(),
@@ -262,6 +276,7 @@ fn arbitrary_service(index: usize) -> impl Strategy<Value = Service> {
                     let draining = state == AdminState::Draining && weight > 0;
                     Backend {
                         backup: host % 3 == 0,
+                        max_connections: u32::from(host % 5),
                         weight,
                         port: 79 + port,
                         state,

@@ -88,7 +88,7 @@ fn each_kind_of_event_is_told_and_nothing_else() {
     assert_eq!(story.edit(remove), ["config-changed 2 false", "backend-removed dns d2 active"]);
 
     let change = ServiceChange { slots: Some(103), ..ServiceChange::default() };
-    let edit = Edit::SetService { service: name("web"), change };
+    let edit = Edit::SetService { service: name("web"), change: Box::new(change) };
     assert_eq!(story.edit(edit), ["config-changed 2 false", "service-changed web"]);
 
     assert_eq!(

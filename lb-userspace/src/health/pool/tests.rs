@@ -32,6 +32,7 @@ fn backend(number: u8, backup: bool) -> Backend {
         state: AdminState::Enabled,
         drain: None,
         backup,
+        max_connections: 0,
     }
 }
 

@@ -8,6 +8,7 @@ use super::server;
 use crate::import::candidate::Candidate;
 use crate::import::check::Probe;
 use crate::import::report::Ledger;
+use crate::import::scheduler;
 use crate::model::Algorithm;
 
 /// The lines that count for a section, its own before those of its `defaults`.
@@ -22,6 +23,7 @@ pub(super) struct Settings {
     timeout_check: Option<Duration>,
     source: Option<Line>,
     stick: Option<Line>,
+    stick_table: Option<Line>,
     /// `option allbackups`.
     pub(super) all_backups: bool,
     /// `default-server` of the `defaults`, then of the section.
@@ -53,6 +55,7 @@ impl Settings {
                 ("hash-type", _) => settings.hash_type = Some(line.clone()),
                 ("source", _) => settings.source = Some(line.clone()),
                 ("stick", _) => settings.stick = Some(line.clone()),
+                ("stick-table", "type") => settings.stick_table = Some(line.clone()),
                 ("option", "allbackups") => settings.all_backups = true,
                 ("option", option) if CHECKS.contains(&option) => settings.check = Some(line.clone()),
                 ("timeout", "connect") => settings.connect = duration(),
@@ -158,13 +161,21 @@ impl Settings {
 
     fn stick(&self, candidate: &mut Candidate, ledger: &mut Ledger) {
         let Some(line) = &self.stick else { return };
-        if line.words.iter().any(|word| word == "src") {
-            candidate.algorithm = Algorithm::SourceHash;
-            ledger.changed(
-                line.id,
-                "it became algorithm `source-hash`: a client stays at its backend for as long as the set of backends is the same",
-            );
+        if !line.words.iter().any(|word| word == "src") {
+            return;
         }
+        let table = self.stick_table.as_ref();
+        let expire = table.and_then(|table| {
+            let at = table.words.iter().position(|word| word == "expire")?;
+            time(table.word(at + 1))
+        });
+        if let Some(table) = table {
+            let reason = "its size is limits.affinity, of all services together; only `expire` became a part of the service";
+            ledger.changed(table.id, reason);
+        }
+        let statement = std::mem::replace(&mut candidate.statement, line.id);
+        scheduler::persistent(candidate, None, expire, ledger);
+        candidate.statement = statement;
     }
 }
 
@@ -195,9 +206,10 @@ fn reason(line: &Line) -> &'static str {
         ("option", "redispatch") | ("retries" | "retry-on", _) => {
             "a connection that a backend refuses is not tried elsewhere"
         }
-        ("maxconn" | "fullconn" | "rate-limit", _) => "there is no such limit",
+        ("maxconn", _) => "a limit of the whole is not imported: see max_connections of the services",
+        ("fullconn" | "rate-limit", _) => "there is no such limit",
         ("option", "tcpka" | "clitcpka" | "srvtcpka") => "keep-alives are between client and backend",
-        ("stick-table" | "stick", _) => "there are no stick tables; affinity is algorithm `source-hash`",
+        ("stick-table" | "stick", _) => "clients are told apart by their addresses only: `stick on src`",
         ("cookie" | "rspadd" | "reqadd" | "errorfile" | "compression" | "monitor-uri", _) => {
             "it is about requests"
         }

@@ -54,6 +54,7 @@ struct Words {
     reset: bool,
     slow_start: Option<Duration>,
     fast_interval: Option<Duration>,
+    max_connections: u32,
     ssl: bool,
     /// What has no counterpart, and why.
     foreign: Vec<String>,
@@ -113,6 +114,7 @@ pub(super) fn read(
         backup: words.backup,
         slow_start: words.slow_start.unwrap_or_default(),
         reset: words.reset,
+        max_connections: words.max_connections,
         check,
         ..CandidateBackend::new(line.id, address, port)
     })
@@ -166,8 +168,16 @@ impl Words {
                     .foreign(format!("`{word} {value}`: a check has the same interval while it fails"));
             }
             "slowstart" => time(value).map(|time| self.slow_start = Some(time)),
-            "maxconn" | "maxqueue" | "minconn" => {
-                return self.foreign(format!("`{word} {value}`: connections are not limited or queued"));
+            "maxconn" => number.map(|number| {
+                self.max_connections = number;
+                if number > 0 {
+                    self.foreign(format!(
+                        "`{word} {value}`: it became max_connections: what is beyond goes to the other backends, and is not queued"
+                    ));
+                }
+            }),
+            "maxqueue" | "minconn" => {
+                return self.foreign(format!("`{word} {value}`: connections are not queued"));
             }
             "addr" => return self.foreign(format!("`addr {value}`: the backend's own address is checked")),
             "on-marked-down" => (value == "shutdown-sessions").then(|| self.reset = true),

@@ -249,7 +249,8 @@ impl Wanted {
         if let Some((id, timeout)) = &self.persistence {
             let prefix = self.granularity.and_then(|(_, bits)| bits);
             candidate.statement = *id;
-            scheduler::persistent(&mut candidate, prefix, timeout, ledger);
+            let timeout = scheduler::persistence_time(timeout);
+            scheduler::persistent(&mut candidate, prefix, Some(timeout), ledger);
             candidate.statement = place;
         }
         match self.granularity {
@@ -290,7 +291,7 @@ fn reason(word: &str) -> &'static str {
         "ha_suspend" => "checks do not depend on who holds the VIP",
         "inhibit_on_failure" => "a backend whose checks fail takes no flows; its flows are not kept",
         "virtualhost" => "only HTTP checks have a host",
-        "uthreshold" | "lthreshold" => "there is no limit of connections to a backend yet",
+        "lthreshold" => "a backend that is full takes connections again as soon as one of its own has ended",
         "ip_family" => "it is about firewall marks, which have no counterpart",
         "lvs_method" => "all backends of a service have one mode",
         _ => "this has no counterpart",
@@ -309,6 +310,13 @@ fn real_server(node: &Node, defaults: &Defaults, backends: &mut Vec<CandidateBac
                 Ok(weight) => {
                     ledger.used(child.id);
                     backend.weight = Some(weight);
+                }
+                Err(_) => ledger.dropped(child.id, "expected a number"),
+            },
+            "uthreshold" => match child.word(1).parse() {
+                Ok(most) => {
+                    ledger.used(child.id);
+                    backend.max_connections = most;
                 }
                 Err(_) => ledger.dropped(child.id, "expected a number"),
             },

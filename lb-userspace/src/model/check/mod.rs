@@ -109,7 +109,8 @@ fn limits(limits: &Limits, found: &mut Found) {
         .range(path("embryonic"), limits.embryonic, connections, "a number of connections")
         .range(path("services"), limits.services, (1, 65_535), "a number of services")
         .range(path("backends"), limits.backends, (1, 1 << 20), "a number of backends")
-        .range(path("port_pools"), limits.port_pools, (1, 1 << 16), "a number of port pools");
+        .range(path("port_pools"), limits.port_pools, (1, 1 << 16), "a number of port pools")
+        .range(path("affinity"), limits.affinity, (1, 1 << 24), "a number of clients");
 }
 
 fn timeouts(timeouts: &Timeouts, found: &mut Found) {

@@ -107,13 +107,17 @@ pub fn largest_prime(limit: u32) -> Option<u32> {
 }
 
 fn affinity(service: &Service, path: &Path, found: &mut Found) {
+    if !service.affinity_timeout.is_zero() {
+        let (week, expected) = ((1_000, 7 * 86_400_000), "\"0s\" (none), or \"1s\" to \"168h\"");
+        within(service.affinity_timeout, week, expected, path.key("affinity_timeout"), found);
+    }
     let Some(bits) = service.affinity_prefix else { return };
     let path = path.key("affinity_prefix");
-    if service.algorithm == Algorithm::SourceHash {
+    if service.algorithm == Algorithm::SourceHash || !service.affinity_timeout.is_zero() {
         let max = if service.address.is_ipv4() { 32 } else { 128 };
         found.range(path, bits, (1, max), "a prefix length");
     } else {
-        let when = format!("with algorithm {}", service.algorithm);
+        let when = format!("with algorithm {} and without affinity_timeout", service.algorithm);
         found.add(path, bits, Problem::Meaningless { when });
     }
 }
