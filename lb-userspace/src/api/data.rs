@@ -13,6 +13,7 @@ use crate::plan::FlowGroup;
 use super::{
     traffic::{InterfaceTraffic, Traffic},
     types::Interface,
+    vrrp::VirtualRouter,
 };
 
 /// Where the API finds what the data path knows. Calls may block for as long as a scan of the maps takes: they run on a thread for
@@ -74,6 +75,11 @@ pub trait DataSource: Send + Sync + 'static {
     /// # Errors
     /// A sentence for the operator.
     fn drops(&self) -> Result<Vec<(DropReason, u64)>, DataError>;
+
+    /// The virtual routers, in the order of the configuration.
+    fn virtual_routers(&self) -> Vec<VirtualRouter> {
+        Vec::new()
+    }
 }
 
 /// Places in use and clients that are remembered; what is missing has none.

@@ -31,6 +31,7 @@ mod tls;
 mod traffic;
 mod types;
 mod view;
+mod vrrp;
 mod way;
 
 #[cfg(test)]
@@ -54,4 +55,5 @@ pub use types::{
     Backend, BackendPatch, BackendTotals, Checked, Drain, DriftCount, Health, Interface, NewBackend,
     NewDrain, NewService, Repaired, Service, ServicePatch, Status,
 };
+pub use vrrp::VirtualRouter;
 pub use way::{Server, Url};

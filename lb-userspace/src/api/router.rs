@@ -22,6 +22,7 @@ use super::{
     events, handlers as on,
     openapi::{self, about, about_failing, changes},
     seats::Progress,
+    vrrp,
 };
 use crate::{control::Handle, events::Bus};
 
@@ -125,6 +126,10 @@ fn figures() -> ApiRouter<Api> {
             get_with(on::flow_counts, about("flowCounts", "Numbers of flows by backend.")),
         )
         .api_route("/v1/stats", get_with(on::stats, about("stats", "Counters since the maps were made.")))
+        .api_route(
+            "/v1/vrrp",
+            get_with(vrrp::virtual_routers, about("virtualRouters", "Virtual routers, and who is active.")),
+        )
         .api_route("/v1/drops", get_with(on::drops, about("drops", "Dropped packets by reason.")))
         .api_route(
             "/v1/events",

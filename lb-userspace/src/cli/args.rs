@@ -120,6 +120,9 @@ pub enum Command {
     /// Events that happen while lbd cannot be reached are shown later, as far as lbd keeps them. docs/events.md lists all kinds with their
     /// attributes.
     Events(EventArgs),
+    /// Virtual routers: VIPs that one of several machines holds.
+    #[command(subcommand)]
+    Vrrp(VrrpCommand),
     /// The configuration file.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -138,6 +141,13 @@ pub enum Command {
         #[arg(value_name = "DIRECTORY")]
         directory: Option<PathBuf>,
     },
+}
+
+/// What to do with virtual routers.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub enum VrrpCommand {
+    /// Show where each virtual router stands, and which machine is active.
+    Status,
 }
 
 /// What to do with services.

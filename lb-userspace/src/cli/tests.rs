@@ -107,6 +107,7 @@ async fn json_is_what_the_api_says() {
         ("flow count", "/v1/flows/count"),
         ("stats", "/v1/stats"),
         ("drops", "/v1/drops"),
+        ("vrrp status", "/v1/vrrp"),
     ] {
         let printed = run(&daemon, &format!("{line} -o json")).await;
         let printed: serde_json::Value = serde_json::from_str(&printed).unwrap();

@@ -9,7 +9,7 @@ use std::{
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
-    args::{Args, BackendCommand, Command, FlowCommand, Output, ServiceCommand},
+    args::{Args, BackendCommand, Command, FlowCommand, Output, ServiceCommand, VrrpCommand},
     failure::{Exit, Failure},
     run::text,
 };
@@ -35,7 +35,7 @@ enum Shown {
 /// restarted meanwhile.
 pub(super) async fn watch(args: &Args, every: Duration) -> Result<(), Failure> {
     if !shows_something(&args.command) {
-        let message = "--watch: this command does not show anything that changes; expected status, stats, drops, or a list or show of \
+        let message = "--watch: this command does not show anything that changes; expected status, stats, drops, vrrp status, or a list or show of \
                        services, backends or flows";
         return Err(Failure::new(Exit::Invalid, message));
     }
@@ -106,6 +106,7 @@ fn shows_something(command: &Command) -> bool {
         Command::Status
             | Command::Stats { .. }
             | Command::Drops
+            | Command::Vrrp(VrrpCommand::Status)
             | Command::Service(ServiceCommand::List | ServiceCommand::Show { .. })
             | Command::Backend(BackendCommand::List { .. })
             | Command::Flow(FlowCommand::List { .. } | FlowCommand::Count)

@@ -5,6 +5,7 @@ use toml_edit::Document;
 use super::error::Finding;
 use super::node::Node;
 use super::parse_service::service;
+use super::parse_vrrp::virtual_router;
 use super::reader::{Report, TableReader};
 use super::scalar;
 use crate::model::{ApiTcp, Config, Draft, Invalid, Limits, Path, Service, Timeouts, check_services};
@@ -67,6 +68,8 @@ fn read(root: &TableReader<'_>, draft: &mut Draft) -> Vec<(usize, Service)> {
         set(&mut draft.snat_ports, snat.value("ports", &scalar::port_range()));
         snat.end();
     }
+    let routers = root.tables("vrrp", "[[vrrp]]");
+    draft.vrrp = routers.into_iter().filter_map(|(_, table)| virtual_router(table)).collect();
     let tables = root.tables("services", "[[services]]");
     tables.into_iter().filter_map(|(index, table)| Some((index, service(table)?))).collect()
 }

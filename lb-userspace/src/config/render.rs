@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use toml_edit::{Array, Datetime, Value};
 
 use super::duration::format_duration;
+use super::render_vrrp::virtual_routers;
 use crate::model::{
     AdminState, Backend, DEFAULT_WEIGHT, Draft, HealthCheck, Keyword as _, PROBE_KEYS, Service, Setting,
     Timestamp,
@@ -49,6 +50,7 @@ pub(super) fn top(draft: &Draft) -> Vec<Entry> {
         (&["timeouts", "tcp_closed"], duration(timeouts.tcp_closed)),
         (&["timeouts", "udp_new"], duration(timeouts.udp_new)),
         (&["timeouts", "udp_established"], duration(timeouts.udp_established)),
+        (&["vrrp"], virtual_routers(&draft.vrrp)),
         (&["snat", "ports"], Some(format!("{}-{}", draft.snat_ports.min, draft.snat_ports.max).into())),
     ]
 }
@@ -175,6 +177,7 @@ fn time(time: Timestamp) -> Value {
     text.parse::<Datetime>().map_or_else(|_| text.into(), Value::from)
 }
 
-fn list(values: &[impl ToString]) -> Value {
+/// A list of texts.
+pub(super) fn list(values: &[impl ToString]) -> Value {
     Value::Array(values.iter().map(ToString::to_string).collect::<Array>())
 }

@@ -5,10 +5,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use toml_edit::Value;
 
 use super::duration::parse_duration;
-use crate::model::{BackendName, InterfaceName, Keyword, ServiceName, SnatPorts, Timestamp};
+use crate::model::{BackendName, InterfaceName, Keyword, RouterName, ServiceName, SnatPorts, Timestamp};
 
 /// A kind of value: how to read it, and what to say if that fails.
 pub(super) struct Kind<T> {
@@ -33,6 +34,10 @@ pub(super) fn backend_name() -> Kind<BackendName> {
     kind("a name", NAME, |value| BackendName::new(value.as_str()?).ok())
 }
 
+pub(super) fn router_name() -> Kind<RouterName> {
+    kind("a name", NAME, |value| RouterName::new(value.as_str()?).ok())
+}
+
 pub(super) fn interface() -> Kind<InterfaceName> {
     kind("an interface name", "1 to 15 characters such as \"eth0\"", |value| {
         InterfaceName::new(value.as_str()?).ok()
@@ -42,6 +47,19 @@ pub(super) fn interface() -> Kind<InterfaceName> {
 pub(super) fn address() -> Kind<IpAddr> {
     let expected = "one such as \"192.0.2.10\" or \"2001:db8::10\", without a prefix length or port";
     kind("an address", expected, |value| value.as_str()?.parse().ok())
+}
+
+/// An address and the length of its network's prefix; without one, all bits.
+pub(super) fn network() -> Kind<IpNet> {
+    let expected = "one such as \"203.0.113.10/24\" or \"2001:db8::10/64\"";
+    kind("an address with a prefix length", expected, |value| {
+        let text = value.as_str()?;
+        text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
+    })
+}
+
+pub(super) fn byte() -> Kind<u8> {
+    kind("a number", "0 to 255", |value| u8::try_from(value.as_integer()?).ok())
 }
 
 pub(super) fn port() -> Kind<u16> {

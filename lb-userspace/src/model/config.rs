@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use lb_common::maps::DEFAULT_AFFINITY;
 
-use super::{ApiTcp, InterfaceName, InvalidDraft, Service, ServiceName, Shared, check, keyword::keyword};
+use super::{
+    ApiTcp, InterfaceName, InvalidDraft, Service, ServiceName, Shared, VirtualRouter, check, keyword::keyword,
+};
 
 /// How the XDP program is attached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -129,6 +131,8 @@ pub struct Draft {
     pub timeouts: Timeouts,
     /// Source ports of full NAT.
     pub snat_ports: SnatPorts,
+    /// The virtual routers.
+    pub vrrp: Vec<VirtualRouter>,
     /// The services, in the order of the file.
     pub services: Vec<Shared<Service>>,
 }
@@ -147,6 +151,7 @@ impl Default for Draft {
             limits: Limits::default(),
             timeouts: Timeouts::default(),
             snat_ports: SnatPorts::default(),
+            vrrp: Vec::new(),
             services: Vec::new(),
         }
     }

@@ -20,6 +20,7 @@ mod service;
 mod shared;
 mod suggest;
 mod timestamp;
+mod vrrp;
 
 pub use address::{AddressKind, address_kind};
 pub use algorithm::Algorithm;
@@ -30,7 +31,7 @@ pub use config::{Config, Draft, Limits, SnatPorts, Timeouts, XdpMode};
 pub use health::{Damping, Finding, Findings, Health, HealthCheck, HealthView, Reason};
 pub use invalid::{Invalid, InvalidDraft, Problem};
 pub use keyword::{Keyword, UnknownKeyword};
-pub use name::{BackendName, InterfaceName, NameError, ServiceName};
+pub use name::{BackendName, InterfaceName, NameError, RouterName, ServiceName};
 pub use path::{Path, Segment};
 pub use pool::{Condition, Pool, Share, Standing};
 pub use probe::{
@@ -44,6 +45,7 @@ pub use service::{
 pub use shared::Shared;
 pub use suggest::nearest;
 pub use timestamp::{Timestamp, TimestampError};
+pub use vrrp::{VirtualRouter, VrrpChecksum};
 
 #[cfg(test)]
 pub(crate) use probe::examples as probe_examples;

@@ -93,6 +93,10 @@ name!(
     BackendName, "a name", is_name, NAME
 );
 name!(
+    /// Name of a virtual router, unique in the configuration, or of a group of them.
+    RouterName, "a name", is_name, NAME
+);
+name!(
     /// Name of a network interface.
     InterfaceName, "an interface name", is_interface, INTERFACE
 );

@@ -3,6 +3,7 @@
 //! [`View`] and [`KeepResolved`] decide, without I/O: which messages change something that the data path relies on, and
 //! which neighbours are to be resolved. [`Requests`] and [`Notices`] talk to the kernel.
 
+mod adverts;
 mod debounce;
 mod decode;
 mod keep;
@@ -12,6 +13,7 @@ mod notice;
 mod room;
 mod view;
 
+pub use adverts::AdvertSocket;
 pub use debounce::Debounce;
 pub use keep::{Action, KeepResolved, NeighbourKey};
 pub use neighbours::NeighbourTable;

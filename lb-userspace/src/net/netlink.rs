@@ -7,13 +7,16 @@ use std::{
 };
 
 use futures_util::{Stream, StreamExt};
+use ipnet::IpNet;
 use netlink_packet_route::{
     AddressFamily, RouteNetlinkMessage,
+    address::AddressHeaderFlags,
     neighbour::{NeighbourAttribute, NeighbourExtFlags, NeighbourFlags, NeighbourState as Nud},
     route::{RouteAddress, RouteAttribute, RouteMessage, RouteType, RouteVia},
 };
 use rtnetlink::{
-    Handle, MulticastGroup, RouteMessageBuilder, new_connection, new_multicast_connection,
+    AddressMessageBuilder, Handle, MulticastGroup, RouteMessageBuilder, new_connection,
+    new_multicast_connection,
     packet_core::{NetlinkMessage, NetlinkPayload},
     sys::AsyncSocket,
 };
@@ -167,6 +170,36 @@ impl Requests {
             }
         }
         Ok(gateways)
+    }
+
+    /// Gives a link an address, without asking whether another machine has it; one that is there already stays.
+    ///
+    /// # Errors
+    /// [`NetError::Request`].
+    pub async fn add_address(&self, ifindex: u32, address: IpNet) -> Result<(), NetError> {
+        let mut request = self.handle.address().add(ifindex, address.addr(), address.prefix_len()).replace();
+        request.message_mut().header.flags |= AddressHeaderFlags::Nodad;
+        Ok(request.execute().await?)
+    }
+
+    /// Takes an address from a link; one that is not there is no error.
+    ///
+    /// # Errors
+    /// [`NetError::Request`].
+    pub async fn remove_address(&self, ifindex: u32, address: IpNet) -> Result<(), NetError> {
+        let (ip, prefix) = (address.addr(), address.prefix_len());
+        let message = match ip {
+            IpAddr::V4(v4) => {
+                AddressMessageBuilder::<Ipv4Addr>::new().index(ifindex).address(v4, prefix).build()
+            }
+            IpAddr::V6(v6) => {
+                AddressMessageBuilder::<Ipv6Addr>::new().index(ifindex).address(v6, prefix).build()
+            }
+        };
+        match self.handle.address().del(message).execute().await {
+            Err(rtnetlink::Error::NetlinkError(error)) if error.raw_code() == -libc::EADDRNOTAVAIL => Ok(()),
+            result => Ok(result?),
+        }
     }
 
     /// Has the kernel resolve a neighbour and keep it resolved (`NTF_EXT_MANAGED`, Linux 5.16).

@@ -80,6 +80,12 @@ impl View {
         self.links.values().find(|link| link.name == name)
     }
 
+    /// The first address of a link that is wanted.
+    pub fn address_of(&self, ifindex: u32, is_wanted: impl Fn(&IpAddr) -> bool) -> Option<IpAddr> {
+        let mut own = self.addresses.iter().filter(|address| address.ifindex == ifindex);
+        own.find(|address| is_wanted(&address.address)).map(|address| address.address)
+    }
+
     /// Neighbours whose MAC addresses the operator set.
     #[must_use]
     pub fn fixed_neighbours(&self) -> BTreeSet<NeighbourKey> {

@@ -8,7 +8,12 @@ use std::{
 
 use lb_common::abi::{DropReason, InterfaceCounters, TrafficCounters};
 
-use super::{Clock, attached::AttachedList, flows::LastReport};
+use super::{
+    Clock,
+    attached::AttachedList,
+    flows::LastReport,
+    vrrp::{RouterStatus, StatusBoard},
+};
 use crate::{
     api::{
         self, Counters as CounterList, DataError, DataSource, FlowCount, FlowFilter, FlowList,
@@ -24,6 +29,7 @@ use crate::{
 pub(super) struct Data {
     pub(super) clock: Clock,
     pub(super) started: Duration,
+    pub(super) routers: StatusBoard,
     pub(super) attached: AttachedList,
     pub(super) flows: Arc<FlowMaps>,
     pub(super) counters: Counters,
@@ -88,9 +94,29 @@ impl DataSource for Data {
         Occupancy { clients: self.last.latest().affinities.clone(), ..self.flows.occupancy() }
     }
 
+    fn virtual_routers(&self) -> Vec<api::VirtualRouter> {
+        self.routers.snapshot().into_iter().map(virtual_router).collect()
+    }
+
     fn drops(&self) -> Result<Vec<(DropReason, u64)>, DataError> {
         let totals = self.counters.read().map_err(|error| unreadable(&error))?;
         Ok(DropReason::ALL.iter().map(|reason| (*reason, totals.drops(*reason))).collect())
+    }
+}
+
+fn virtual_router(status: RouterStatus) -> api::VirtualRouter {
+    let RouterStatus { router, state, priority, active, transitions, rejected } = status;
+    api::VirtualRouter {
+        name: router.name.to_string(),
+        interface: router.interface.to_string(),
+        virtual_router_id: router.virtual_router_id,
+        state: state.to_string(),
+        priority,
+        virtual_addresses: router.virtual_addresses.iter().map(ToString::to_string).collect(),
+        active_router: active.map(|peer| peer.address.to_string()),
+        active_priority: active.map(|peer| peer.priority.number()),
+        transitions,
+        rejected: rejected.into_iter().map(|(reason, count)| (reason.to_owned(), count)).collect(),
     }
 }
 

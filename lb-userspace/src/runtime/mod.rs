@@ -19,6 +19,7 @@ mod resets;
 mod signals;
 mod start;
 mod tasks;
+mod vrrp;
 
 pub use clock::Clock;
 pub use failure::Failure;

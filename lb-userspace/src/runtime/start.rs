@@ -23,6 +23,7 @@ use super::{
     privileges::Privileges,
     signals,
     tasks::{self, Parts},
+    vrrp,
 };
 use crate::{
     api::{Port, Socket},
@@ -136,8 +137,10 @@ async fn daemon(
     };
     let (control, thread) = control::spawn(control, move || clock.moment(), publish)
         .map_err(Failure::system("start a thread"))?;
+    let vrrp = vrrp::start(&config.vrrp, clock, privileges)?;
     let data = Data {
         clock,
+        routers: vrrp.board(),
         started,
         attached: attacher.list(),
         flows: Arc::new(FlowMaps::open(&tables).map_err(Failure::system("open the flow tables"))?),
@@ -162,6 +165,7 @@ async fn daemon(
     tracing::info!(version = env!("CARGO_PKG_VERSION"), milliseconds = took, "ready");
     notify::ready();
     let ended = tasks.run(signals::wait(control.clone(), config)).await;
+    vrrp.end().await;
     finish(control, thread).await;
     ended.map_or(Ok(()), |name| Err(Failure::Ended(name)))
 }

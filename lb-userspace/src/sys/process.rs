@@ -29,6 +29,18 @@ pub fn unprivileged(command: &mut Command, user: Option<(u32, u32)>) {
     unsafe { command.pre_exec(change) };
 }
 
+/// Has the calling thread run before all that have no real-time priority (`SCHED_FIFO`, the lowest of these).
+///
+/// # Errors
+/// What `sched_setscheduler(2)` says; it needs `CAP_SYS_NICE`, or a limit (`RLIMIT_RTPRIO`) above 0.
+pub fn prefer_this_thread() -> io::Result<()> {
+    let parameters = libc::sched_param { sched_priority: 1 };
+    let policy = libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK;
+    // SAFETY: 0 is the calling thread, and the parameters live for the duration of the call, which only reads them.
+    nix::errno::Errno::result(unsafe { libc::sched_setscheduler(0, policy, &raw const parameters) })?;
+    Ok(())
+}
+
 /// Tells when a process has ended, without waiting for it.
 #[derive(Debug)]
 pub struct ProcessEnd(AsyncFd<OwnedFd>);

@@ -5,6 +5,7 @@
 //! routers of a machine with their sync groups. Addresses, intervals and lists are in host types; only `packet` knows about byte
 //! order.
 
+mod member;
 mod node;
 mod packet;
 mod router;
@@ -14,6 +15,7 @@ mod tests;
 mod tracking;
 mod values;
 
+pub use member::tracked_interface;
 pub use node::{InvalidNode, Member, Node, RouterId};
 pub use packet::{
     Addresses, Advert, Authentication, ChecksumForm, Ends, Envelope, GROUP_V4, GROUP_V6, HOP_LIMIT, Mac,

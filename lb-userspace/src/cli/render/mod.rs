@@ -7,6 +7,7 @@ mod note;
 mod objects;
 mod table;
 mod traffic;
+mod vrrp;
 
 pub(super) use configuration::{applied, changes};
 pub(super) use event::event;
@@ -14,6 +15,7 @@ pub(super) use findings::findings;
 pub(super) use objects::{all_backends, backends, drain_end, repaired, service, services, status};
 pub(super) use table::Style;
 pub(super) use traffic::{Figures, drops, flow_totals, flows, rates, stats};
+pub(super) use vrrp::virtual_routers;
 
 #[cfg(test)]
 mod tests;

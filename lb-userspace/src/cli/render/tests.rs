@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::api::{
     Backend, BackendFlows, BackendStats, BackendTotals, Drop, Flow, FlowTotals, Flows, Health, Interface,
-    InterfaceTraffic, Service, ServiceStats, Stats, Status, Traffic,
+    InterfaceTraffic, Service, ServiceStats, Stats, Status, Traffic, VirtualRouter,
 };
 
 const PLAIN: Style = Style { coloured: false, wide: false };
@@ -306,4 +306,34 @@ no-route         0  No route to the destination.
         drop("no-route", 0, "No route to the destination."),
     ];
     assert_eq!(drops(&rows, PLAIN), text);
+}
+
+#[test]
+fn virtual_routers_say_who_is_active() {
+    let backup = VirtualRouter {
+        name: "outside".to_owned(),
+        interface: "eth0".to_owned(),
+        virtual_router_id: 51,
+        state: "backup".to_owned(),
+        priority: 100,
+        virtual_addresses: vec!["203.0.113.10/24".to_owned()],
+        active_router: Some("203.0.113.2".to_owned()),
+        active_priority: Some(150),
+        transitions: 1,
+        rejected: [("checksum".to_owned(), 2), ("vrid".to_owned(), 3)].into(),
+    };
+    let active = VirtualRouter {
+        name: "inside".to_owned(),
+        state: "active".to_owned(),
+        active_router: None,
+        active_priority: None,
+        ..backup.clone()
+    };
+    let text = "\
+NAME     INTERFACE  ID  STATE   PRIORITY  ACTIVE             VIPS             CHANGES  REJECTED
+outside  eth0       51  backup       100  203.0.113.2 (150)  203.0.113.10/24        1         5
+inside   eth0       51  active       100  this machine       203.0.113.10/24        1         5
+";
+    assert_eq!(virtual_routers(&[backup, active], PLAIN), text);
+    assert_eq!(virtual_routers(&[], PLAIN), "no virtual routers\n");
 }

@@ -3,6 +3,7 @@
 mod bad;
 mod good;
 mod replace;
+mod vrrp;
 mod write;
 
 use super::{ConfigError, Document};

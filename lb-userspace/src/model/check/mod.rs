@@ -3,6 +3,7 @@
 mod api_tcp;
 mod backends;
 mod services;
+mod vrrp;
 
 use std::fmt::Display;
 use std::os::unix::ffi::OsStrExt as _;
@@ -28,6 +29,7 @@ pub(super) fn check(draft: &Draft, before: Option<&Draft>) -> Vec<Invalid> {
     limits(&draft.limits, &mut found);
     timeouts(&draft.timeouts, &mut found);
     snat_ports(draft, &mut found);
+    vrrp::check(&draft.vrrp, &mut found);
     let mut all = found.0;
     let services: Vec<(usize, &Service)> =
         draft.services.iter().map(|service| &**service).enumerate().collect();

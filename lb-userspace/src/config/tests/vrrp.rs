@@ -1,0 +1,125 @@
+//! Virtual routers: what is read, what is written, and what is refused.
+
+use std::time::Duration;
+
+use super::{config, error};
+use crate::config::{ConfigError, Document};
+use crate::model::{VirtualRouter, VrrpChecksum};
+
+const ROUTERS: &str = r#"interfaces = ["eth0"]
+[[vrrp]]
+name = "outside"
+interface = "eth0"
+virtual_router_id = 51
+virtual_addresses = ["203.0.113.10/24", "203.0.113.11"]
+[[vrrp]]
+name = "inside"
+interface = "eth1"
+virtual_router_id = 52
+priority = 150
+advert_interval = "100ms"
+versions = [3]
+virtual_addresses = ["fe80::1/64", "2001:db8::1/64"]
+preempt_delay = "30s"
+checksum = "rfc9568"
+unicast_peers = ["2001:db8::2"]
+min_ttl = 254
+track_interfaces = ["eth0"]
+sync_group = "nat"
+[[vrrp]]
+name = "old"
+interface = "eth1"
+virtual_router_id = 53
+advert_interval = "2s"
+versions = [2]
+auth_pass = "s3cr3tpw"
+preempt = false
+virtual_addresses = ["10.0.0.1/24"]
+"#;
+
+#[test]
+fn every_key_of_a_virtual_router_is_read() {
+    let config = config(ROUTERS);
+    let [outside, inside, old] = &config.vrrp[..] else { panic!("{:?}", config.vrrp) };
+    let mut defaults = VirtualRouter::new(outside.name.clone(), outside.interface.clone(), 51);
+    defaults.virtual_addresses = vec!["203.0.113.10/24".parse().unwrap(), "203.0.113.11/32".parse().unwrap()];
+    assert_eq!(*outside, defaults, "without a length, all bits");
+    assert_eq!(inside.priority, 150);
+    assert_eq!(inside.advert_interval, Duration::from_millis(100));
+    assert_eq!((inside.preempt, inside.preempt_delay), (true, Duration::from_secs(30)));
+    assert_eq!(inside.checksum, VrrpChecksum::Rfc9568);
+    assert_eq!((inside.unicast_peers.len(), inside.min_ttl), (1, 254));
+    assert_eq!(inside.track_interfaces[0].as_str(), "eth0");
+    assert_eq!(inside.sync_group.as_ref().unwrap().as_str(), "nat");
+    assert!(!inside.is_v4() && old.is_v4());
+    assert_eq!((&old.versions[..], old.preempt), (&[2][..], false));
+    assert_eq!(old.auth_pass.as_deref(), Some("s3cr3tpw"));
+}
+
+#[test]
+fn what_is_written_means_the_same() {
+    let config = config(ROUTERS);
+    let written = Document::of("lb.toml", &config.draft());
+    assert_eq!(written.config().unwrap(), config, "{}", written.text());
+}
+
+/// A replacement in the file, and the message it must lead to; none: it is right.
+const CASES: &[(&str, &str, &str)] = &[
+    ("name = \"inside\"\n", "", "7: vrrp[1].name: missing; expected a name"),
+    ("\"inside\"", "\"outside\"", "8: vrrp[1].name: outside is used by vrrp[0].name already"),
+    ("= 51", "= 0", "5: vrrp[0].virtual_router_id: 0 is not a number of a virtual router; expected 1 to 255"),
+    ("= 51", "= 256", "5: vrrp[0].virtual_router_id: 256 is not a number; expected 0 to 255"),
+    ("= 53", "= 52", ""),
+    ("= 150", "= 0", "vrrp[1].priority: 0 is not a priority; expected 1 to 255"),
+    ("\"100ms\"", "\"15ms\"", "15ms is not an interval that adverts can name; expected \"10ms\""),
+    ("\"100ms\"", "\"41s\"", "vrrp[1].advert_interval: 41s is not a usable duration here; expected \"10ms\""),
+    ("\"2s\"", "\"1500ms\"", "expected \"1s\" to \"255s\" in whole seconds"),
+    ("[3]", "[1]", "vrrp[1].versions: [1] is not a list of versions; expected [3], [2] or [2, 3]"),
+    ("[3]", "[2, 3]", "vrrp[1].virtual_addresses: fe80::1/64 is not known to version 2"),
+    ("[2]", "[3]", "vrrp[2].auth_pass: (a password) has no meaning in version 3"),
+    ("s3cr3tpw", "123456789", "vrrp[2].auth_pass: (a password) is not one that fits into a packet"),
+    ("preempt = false", "preempt = false\npreempt_delay = \"1s\"", "has no meaning with `preempt = false`"),
+    ("\"30s\"", "\"1001s\"", "vrrp[1].preempt_delay: 1001s is not a usable duration here"),
+    ("[\"10.0.0.1/24\"]", "[]", "vrrp[2].virtual_addresses: missing: a virtual router without a VIP"),
+    ("\"10.0.0.1/24\"", "\"10.0.0.1/33\"", "vrrp[2].virtual_addresses[0]: \"10.0.0.1/33\" is not an address"),
+    (
+        "\"10.0.0.1/24\"",
+        "\"203.0.113.10\"",
+        "vrrp[2].virtual_addresses[0]: 203.0.113.10/32 is not used only here",
+    ),
+    ("\"10.0.0.1/24\"", "\"224.0.0.18\"", "224.0.0.18/32 is multicast; expected a unicast address"),
+    (
+        "\"203.0.113.11\"",
+        "\"2001:db8::5\"",
+        "vrrp[0].virtual_addresses[1]: 2001:db8::5/128 is not of the right family",
+    ),
+    ("\"fe80::1/64\", ", "", "vrrp[1].virtual_addresses[0]: 2001:db8::1/64 is not link-local"),
+    (
+        "[\"2001:db8::2\"]",
+        "[\"192.0.2.1\"]",
+        "vrrp[1].unicast_peers[0]: 192.0.2.1 is not of the VIP's family",
+    ),
+    (
+        "unicast_peers = [\"2001:db8::2\"]\n",
+        "",
+        "vrrp[1].min_ttl: 254 has no meaning without `unicast_peers`",
+    ),
+    ("sync_group", "sync_groups", "unknown key; expected one of name, interface,"),
+];
+
+#[test]
+fn each_mistake_is_named_with_its_place_and_what_is_expected() {
+    for (before, after, expected) in CASES {
+        assert!(ROUTERS.contains(before), "{before}");
+        let text = ROUTERS.replace(before, after);
+        if expected.is_empty() {
+            // Another address family: the same number is another virtual router.
+            config(&text);
+            continue;
+        }
+        let ConfigError::Invalid { findings, .. } = error(&text) else { panic!("{after}") };
+        let message = error(&text).to_string();
+        assert!(message.contains(expected), "{after}: {message}");
+        assert!(findings[0].line.is_some(), "{message}");
+    }
+}

@@ -1,0 +1,87 @@
+//! A virtual router, as it is configured: VIPs that one of several machines holds.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::{InterfaceName, RouterName, keyword::keyword};
+
+/// Which checksum adverts of version 3 over IPv4 have; both are understood.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum VrrpChecksum {
+    /// That of the router heard last.
+    #[default]
+    Auto,
+    /// Without a pseudo-header, as RFC 9568 has it.
+    Rfc9568,
+    /// With one, as keepalived and FRR read RFC 5798.
+    Rfc5798,
+}
+
+keyword!(VrrpChecksum { Auto = "auto", Rfc9568 = "rfc9568", Rfc5798 = "rfc5798" });
+
+/// One entry of `[[vrrp]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VirtualRouter {
+    /// Its name.
+    pub name: RouterName,
+    /// Where its adverts are sent, and its VIPs are.
+    pub interface: InterfaceName,
+    /// Its number, 1 to 255.
+    pub virtual_router_id: u8,
+    /// 1 to 254, or 255 for the owner of the VIPs.
+    pub priority: u8,
+    /// Between two adverts.
+    pub advert_interval: Duration,
+    /// Versions of the protocol: 2, 3, or both.
+    pub versions: Vec<u8>,
+    /// Simple text authentication of version 2.
+    pub auth_pass: Option<String>,
+    /// The VIPs with the lengths of their prefixes; of IPv6, the first is link-local.
+    pub virtual_addresses: Vec<IpNet>,
+    /// Whether a machine of lower priority is replaced.
+    pub preempt: bool,
+    /// How long it is left alone before.
+    pub preempt_delay: Duration,
+    /// Of version 3 over IPv4.
+    pub checksum: VrrpChecksum,
+    /// Who gets adverts instead of the multicast group.
+    pub unicast_peers: Vec<IpAddr>,
+    /// The least TTL or hop limit of adverts from unicast peers.
+    pub min_ttl: u8,
+    /// Interfaces without which this machine does not take part, beside its own.
+    pub track_interfaces: Vec<InterfaceName>,
+    /// The virtual routers of one group are active on the same machine.
+    pub sync_group: Option<RouterName>,
+}
+
+impl VirtualRouter {
+    /// One with defaults, and without addresses.
+    #[must_use]
+    pub fn new(name: RouterName, interface: InterfaceName, virtual_router_id: u8) -> Self {
+        Self {
+            name,
+            interface,
+            virtual_router_id,
+            priority: 100,
+            advert_interval: Duration::from_secs(1),
+            versions: vec![3],
+            auth_pass: None,
+            virtual_addresses: Vec::new(),
+            preempt: true,
+            preempt_delay: Duration::ZERO,
+            checksum: VrrpChecksum::default(),
+            unicast_peers: Vec::new(),
+            min_ttl: 255,
+            track_interfaces: Vec::new(),
+            sync_group: None,
+        }
+    }
+
+    /// Whether its VIPs are of IPv4.
+    #[must_use]
+    pub fn is_v4(&self) -> bool {
+        self.virtual_addresses.iter().all(|address| address.addr().is_ipv4())
+    }
+}

@@ -1,0 +1,347 @@
+//! Runs what the state machines want, and tells them what happens.
+
+use std::{collections::BTreeMap, fs, io, net::IpAddr, time::Duration};
+
+use futures_util::future::select_all;
+use tokio::sync::watch;
+
+use super::{RouterStatus, StatusBoard};
+use crate::{
+    model::{InterfaceName, VirtualRouter},
+    net::{AdvertSocket, Link, Notice, Notices, Requests, View},
+    runtime::{Clock, Failure},
+    sys::packet::FrameSender,
+    vrrp::{
+        Afterwards, Command, Ends, Envelope, Member, Node, Rejection, RouterId, State, announcement,
+        tracked_interface,
+    },
+};
+
+/// Between two lines of the log about rejected packets of one kind.
+const LOG_AGAIN: Duration = Duration::from_secs(1);
+/// Between two attempts to open a socket.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
+
+/// An interface and an address family: what has a socket of its own.
+type Place = (InterfaceName, bool);
+
+/// Why it woke.
+enum Wake {
+    /// A packet, or a timer.
+    Due,
+    /// The network changed; `None`: it can't be followed any more.
+    Notice(Option<Notice>),
+    /// It is to end.
+    Stop,
+}
+
+/// The virtual routers and what they work with.
+pub(super) struct Machine {
+    clock: Clock,
+    board: StatusBoard,
+    routers: Vec<VirtualRouter>,
+    node: Node,
+    transitions: Vec<u64>,
+    requests: Requests,
+    notices: Notices,
+    view: View,
+    sockets: BTreeMap<Place, AdvertSocket>,
+    /// When a socket that could not be opened is tried again.
+    try_again: Option<Duration>,
+    frames: FrameSender,
+    logged: BTreeMap<&'static str, Duration>,
+}
+
+impl Machine {
+    /// Nothing is started. Must be called in the runtime that runs it.
+    pub(super) fn new(routers: &[VirtualRouter], clock: Clock, board: StatusBoard) -> Result<Self, Failure> {
+        let wrong = || Failure::system("use [[vrrp]]")(io::ErrorKind::InvalidInput.into());
+        let members: Option<Vec<Member>> = routers.iter().map(Member::of).collect();
+        let node = Node::new(members.ok_or_else(wrong)?)
+            .map_err(|error| Failure::system("use [[vrrp]]")(io::Error::other(error)))?;
+        Ok(Self {
+            clock,
+            board,
+            routers: routers.to_vec(),
+            node,
+            transitions: vec![0; routers.len()],
+            requests: Requests::open()?,
+            notices: Notices::open()?,
+            view: View::default(),
+            sockets: BTreeMap::new(),
+            try_again: None,
+            frames: FrameSender::open().map_err(Failure::system("open a socket for gratuitous ARP"))?,
+            logged: BTreeMap::new(),
+        })
+    }
+
+    /// Takes part until it is told to stop, and what is active here is handed over.
+    pub(super) async fn run(mut self, mut stop: watch::Receiver<bool>) {
+        self.ask_again().await;
+        self.follow_network();
+        let held = self.held();
+        self.node.start(self.clock.now(), |RouterId(index)| held[index]);
+        let mut is_stopping = false;
+        loop {
+            self.obey().await;
+            self.publish();
+            if is_stopping && self.node.routers().all(|(_, router)| router.state() == State::Initialize) {
+                return;
+            }
+            match self.wait(&mut stop, is_stopping).await {
+                Wake::Due => {}
+                Wake::Notice(notice) => self.take(notice).await,
+                Wake::Stop => {
+                    is_stopping = true;
+                    self.hand_over();
+                }
+            }
+            // What was said in time is heard before a timer says that it was not.
+            self.receive();
+            let now = self.clock.now();
+            if self.try_again.take_if(|try_again| *try_again <= now).is_some() {
+                self.follow_network();
+            }
+            self.node.handle_timeout(now);
+        }
+    }
+
+    /// Sleeps until there is something to do.
+    async fn wait(&mut self, stop: &mut watch::Receiver<bool>, is_stopping: bool) -> Wake {
+        let due = [self.node.poll_timeout(), self.try_again].into_iter().flatten().min();
+        let sockets: Vec<_> = self.sockets.values().map(|socket| Box::pin(socket.readable())).collect();
+        let readable = async {
+            if sockets.is_empty() {
+                return std::future::pending().await;
+            }
+            let (_, _, _) = select_all(sockets).await;
+        };
+        tokio::select! {
+            () = readable => Wake::Due,
+            () = self.clock.sleep_until(due) => Wake::Due,
+            notice = self.notices.next() => Wake::Notice(notice),
+            // An error means that who would say it is gone.
+            _ = stop.wait_for(|stop| *stop), if !is_stopping => Wake::Stop,
+        }
+    }
+
+    fn hand_over(&mut self) {
+        for index in 0..self.routers.len() {
+            self.node.hand_over(self.clock.now(), RouterId(index), Afterwards::Stop);
+        }
+    }
+
+    /// Which routers have their addresses already, as the daemon was restarted.
+    fn held(&self) -> Vec<bool> {
+        let holds = |router: &VirtualRouter| {
+            let link = self.view.link_named(router.interface.as_str());
+            link.is_some_and(|link| {
+                let is_there =
+                    |address: IpAddr| self.view.address_of(link.ifindex, |other| *other == address).is_some();
+                router.virtual_addresses.iter().all(|network| is_there(network.addr()))
+            })
+        };
+        self.routers.iter().map(holds).collect()
+    }
+
+    async fn ask_again(&mut self) {
+        match self.requests.dump().await {
+            Ok(notices) => {
+                self.view.restart();
+                for notice in notices {
+                    self.view.handle(notice);
+                }
+            }
+            Err(error) => tracing::error!(%error, "VRRP cannot ask for links and addresses"),
+        }
+    }
+
+    /// The network changed.
+    async fn take(&mut self, notice: Option<Notice>) {
+        let effect = match notice {
+            Some(notice) => self.view.handle(notice),
+            None => {
+                match Notices::open() {
+                    Ok(notices) => self.notices = notices,
+                    Err(error) => tracing::error!(%error, "VRRP cannot follow the network"),
+                }
+                self.view.handle(Notice::Lost)
+            }
+        };
+        if effect.lost {
+            self.ask_again().await;
+        }
+        if effect.interfaces {
+            self.follow_network();
+        }
+    }
+
+    /// Tells the routers what became of links and addresses, and opens sockets where there are none.
+    fn follow_network(&mut self) {
+        let now = self.clock.now();
+        let mut names: Vec<InterfaceName> = Vec::new();
+        for router in &self.routers {
+            names.push(router.interface.clone());
+            names.extend(router.track_interfaces.iter().cloned());
+        }
+        names.sort_unstable();
+        names.dedup();
+        for index in 0..self.routers.len() {
+            let source = self.source(&self.routers[index]);
+            if let Some(place) = source.is_some().then(|| place(&self.routers[index])) {
+                self.open(now, place);
+            }
+            let can_send = self.sockets.contains_key(&place(&self.routers[index]));
+            self.node.set_source(now, RouterId(index), source.filter(|_| can_send));
+        }
+        for name in names {
+            let is_running = self.view.link_named(name.as_str()).is_some_and(|link| link.running);
+            self.node.set_tracked(now, &tracked_interface(&name), is_running);
+        }
+    }
+
+    /// The address that adverts come from: the first of the interface that is none of the VIPs.
+    fn source(&self, router: &VirtualRouter) -> Option<IpAddr> {
+        let link = self.view.link_named(router.interface.as_str())?;
+        let is_vip = |address: &IpAddr| {
+            let mut all = self.routers.iter().flat_map(|router| &router.virtual_addresses);
+            all.any(|network| network.addr() == *address)
+        };
+        let is_multicast = router.unicast_peers.is_empty();
+        let is_usable = |address: &IpAddr| match address {
+            IpAddr::V4(_) => router.is_v4(),
+            IpAddr::V6(address) => !router.is_v4() && address.is_unicast_link_local() == is_multicast,
+        };
+        self.view.address_of(link.ifindex, |address| is_usable(address) && !is_vip(address))
+    }
+
+    fn open(&mut self, now: Duration, place: Place) {
+        let Some(link) = self.view.link_named(place.0.as_str()) else { return };
+        if self.sockets.get(&place).is_some_and(|socket| socket.ifindex() == link.ifindex) {
+            return;
+        }
+        match AdvertSocket::open(link.ifindex, &link.name, place.1) {
+            Ok(socket) => drop(self.sockets.insert(place, socket)),
+            Err(error) => {
+                tracing::error!(interface = %place.0, %error, "VRRP has no socket; trying again");
+                self.sockets.remove(&place);
+                self.try_again = Some(now + TRY_AGAIN);
+            }
+        }
+    }
+
+    fn receive(&mut self) {
+        let now = self.clock.now();
+        let (node, logged) = (&mut self.node, &mut self.logged);
+        for ((interface, _), socket) in &self.sockets {
+            let result = socket.receive(|envelope, message| {
+                if let Err(rejection) = node.handle_packet(now, interface, &envelope, message) {
+                    log_rejection(logged, now, interface, &envelope, &rejection);
+                }
+            });
+            if let Err(error) = result {
+                tracing::debug!(%interface, %error, "VRRP cannot receive");
+            }
+        }
+    }
+
+    /// Does what the routers want, in their order.
+    async fn obey(&mut self) {
+        while let Some((RouterId(index), command)) = self.node.poll_command() {
+            let Some(router) = self.routers.get(index).cloned() else { continue };
+            match command {
+                Command::Send { ends, advert, form } => match advert.build(&ends, form) {
+                    Ok(message) => self.send(&router, &ends, &message),
+                    Err(error) => tracing::error!(router = %router.name, %error, "VRRP cannot advertise"),
+                },
+                Command::Take { .. } => self.take_addresses(&router).await,
+                Command::Release => self.release_addresses(&router).await,
+                Command::Announce => self.announce(&router),
+                Command::Changed { state, cause } => {
+                    self.transitions[index] += 1;
+                    tracing::info!(router = %router.name, %state, %cause, "VRRP");
+                }
+            }
+        }
+    }
+
+    fn send(&self, router: &VirtualRouter, ends: &Ends, message: &[u8]) {
+        let Some(socket) = self.sockets.get(&place(router)) else { return };
+        if let Err(error) = socket.send(ends, message) {
+            // The link went down just now, or its queue is full: the next advert comes soon.
+            tracing::debug!(router = %router.name, %error, "VRRP cannot send");
+        }
+    }
+
+    async fn take_addresses(&self, router: &VirtualRouter) {
+        let Some(Link { ifindex, .. }) = self.view.link_named(router.interface.as_str()) else { return };
+        for address in &router.virtual_addresses {
+            if let Err(error) = self.requests.add_address(*ifindex, *address).await {
+                tracing::error!(router = %router.name, %address, %error, "VRRP cannot add an address");
+            }
+        }
+    }
+
+    async fn release_addresses(&self, router: &VirtualRouter) {
+        let Some(Link { ifindex, .. }) = self.view.link_named(router.interface.as_str()) else { return };
+        for address in &router.virtual_addresses {
+            if let Err(error) = self.requests.remove_address(*ifindex, *address).await {
+                tracing::error!(router = %router.name, %address, %error, "VRRP cannot remove an address");
+            }
+        }
+    }
+
+    fn announce(&self, router: &VirtualRouter) {
+        let Some(link) = self.view.link_named(router.interface.as_str()) else { return };
+        let is_router = forwards_ipv6(&link.name);
+        for network in &router.virtual_addresses {
+            let frame = announcement(network.addr(), link.mac, is_router);
+            if let Err(error) = self.frames.send(link.ifindex, &frame) {
+                tracing::debug!(router = %router.name, %error, "VRRP cannot announce");
+            }
+        }
+    }
+
+    fn publish(&self) {
+        let status =
+            self.node.routers().zip(&self.routers).enumerate().map(|(index, ((_, router), wanted))| {
+                let rejected = self.node.rejected().iter();
+                let own = rejected.filter(|((id, _), _)| *id == Some(RouterId(index)));
+                RouterStatus {
+                    router: wanted.clone(),
+                    state: router.state(),
+                    priority: router.priority().number(),
+                    active: router.active_router(),
+                    transitions: self.transitions[index],
+                    rejected: own.map(|((_, label), count)| (*label, *count)).collect(),
+                }
+            });
+        self.board.set(status.collect());
+    }
+}
+
+fn place(router: &VirtualRouter) -> Place {
+    (router.interface.clone(), router.is_v4())
+}
+
+/// Whether a machine says in its Neighbor Advertisements that it is a router.
+fn forwards_ipv6(interface: &str) -> bool {
+    fs::read_to_string(format!("/proc/sys/net/ipv6/conf/{interface}/forwarding"))
+        .is_ok_and(|text| text.trim() == "1")
+}
+
+/// At most one line a second for each reason.
+fn log_rejection(
+    logged: &mut BTreeMap<&'static str, Duration>,
+    now: Duration,
+    interface: &InterfaceName,
+    envelope: &Envelope,
+    rejection: &Rejection,
+) {
+    let last = logged.entry(rejection.label()).or_insert(now);
+    if *last <= now {
+        *last = now + LOG_AGAIN;
+        let source = envelope.ends.source();
+        tracing::warn!(%interface, %source, reason = rejection.label(), %rejection, "VRRP: a packet was rejected");
+    }
+}

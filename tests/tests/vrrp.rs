@@ -1,0 +1,186 @@
+//! Virtual routers of `lbd` and of keepalived on one network: versions 2 and 3, IPv4 and IPv6, multicast and unicast at once.
+
+#![allow(clippy::unwrap_used, reason = "what is shared by tests may panic as they do")]
+
+use std::{
+    fs,
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use lb_tests::{clock, command, config::Config, daemon::Daemon, netns::Netns, require_privileged, temporary};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// How long a change may take. Version 2 needs 3.6 s for some.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The virtual routers: name, what identifies it and makes it special in lb.toml, and the same in keepalived.conf.
+const ROUTERS: [(&str, &str, &str); 4] = [
+    (
+        "v3",
+        "virtual_router_id = 51\nadvert_interval = \"100ms\"\nvirtual_addresses = [\"10.77.0.101/24\"]",
+        "version 3\nvirtual_router_id 51\nadvert_int 0.1\nvirtual_ipaddress {\n10.77.0.101/24\n}",
+    ),
+    (
+        "v3-ipv6",
+        "virtual_router_id = 52\nadvert_interval = \"100ms\"\nvirtual_addresses = [\"fe80::77:52/64\", \"fd77::102/64\"]",
+        "version 3\nvirtual_router_id 52\nadvert_int 0.1\nvirtual_ipaddress {\nfe80::77:52/64\nfd77::102/64\n}",
+    ),
+    (
+        "v2",
+        "virtual_router_id = 53\nversions = [2]\nauth_pass = \"s3cr3tpw\"\nvirtual_addresses = [\"10.77.0.103/24\"]",
+        "version 2\nvirtual_router_id 53\nadvert_int 1\nauthentication {\nauth_type PASS\nauth_pass s3cr3tpw\n}\n\
+         virtual_ipaddress {\n10.77.0.103/24\n}",
+    ),
+    (
+        "unicast",
+        "virtual_router_id = 54\nadvert_interval = \"100ms\"\nunicast_peers = [\"10.77.0.2\"]\nvirtual_addresses = [\"10.77.0.104/24\"]",
+        "version 3\nvirtual_router_id 54\nadvert_int 0.1\nunicast_src_ip 10.77.0.2\nunicast_peer {\n10.77.0.1\n}\n\
+         virtual_ipaddress {\n10.77.0.104/24\n}",
+    ),
+];
+const VIPS: [&str; 5] = ["10.77.0.101", "fe80::77:52", "fd77::102", "10.77.0.103", "10.77.0.104"];
+
+/// Two machines and a client on one switch.
+struct Network {
+    ours: Netns,
+    theirs: Netns,
+    client: Netns,
+    _switch: Netns,
+}
+
+impl Network {
+    fn build() -> Self {
+        let switch = Netns::create("switch").unwrap();
+        switch.ip("link add br0 type bridge mcast_snooping 0 forward_delay 0").unwrap();
+        switch.ip("link set br0 up").unwrap();
+        let [ours, theirs, client] = ["ours", "theirs", "client"].map(|name| Netns::create(name).unwrap());
+        for (number, host) in [&ours, &theirs, &client].into_iter().enumerate() {
+            let (host_name, switch_name, last) = (host.name(), switch.name(), number + 1);
+            command::sh(&format!(
+                "ip link add eth0 netns {host_name} type veth peer name p{last} netns {switch_name}"
+            ))
+            .unwrap();
+            switch.ip(&format!("link set p{last} master br0 up")).unwrap();
+            host.ip("link set eth0 up").unwrap();
+            host.ip(&format!("addr add 10.77.0.{last}/24 dev eth0")).unwrap();
+            host.ip(&format!("addr add fd77::{last}/64 dev eth0 nodad")).unwrap();
+        }
+        Self { ours, theirs, client, _switch: switch }
+    }
+
+    /// Waits until one machine has all the VIPs, and the other one none.
+    fn wait_owner(&self, owner: &Netns, context: impl Fn() -> String) {
+        let other = if owner.name() == self.ours.name() { &self.theirs } else { &self.ours };
+        let has = |netns: &Netns, vip: &str| {
+            netns.ip("-o addr show dev eth0").unwrap().contains(&format!(" {vip}/"))
+        };
+        let is_so = || VIPS.iter().all(|vip| has(owner, vip) && !has(other, vip));
+        clock::wait_until(&format!("the VIPs to be at {}", owner.name()), PATIENCE, is_so)
+            .unwrap_or_else(|error| panic!("{error:#}: {}", context()));
+    }
+
+    fn client_reaches_the_vips(&self) {
+        for vip in VIPS.iter().filter(|vip| !vip.starts_with("fe80")) {
+            self.client.wait_reachable(vip.parse().unwrap()).unwrap();
+        }
+    }
+}
+
+/// A running keepalived.
+struct Keepalived {
+    process: Child,
+    directory: TempDir,
+}
+
+impl Keepalived {
+    fn start(netns: &Netns) -> Self {
+        let directory = temporary::directory("keepalived").unwrap();
+        let file = |name: &str| directory.path().join(name).display().to_string();
+        let mut text = "global_defs {\nrouter_id test\n}\n".to_owned();
+        for (name, _, special) in ROUTERS {
+            text += &format!(
+                "vrrp_instance {name} {{\nstate BACKUP\ninterface eth0\npriority 150\n{special}\n}}\n"
+            );
+        }
+        fs::write(file("keepalived.conf"), text).unwrap();
+        let log = fs::File::create(file("log")).unwrap();
+        let mut command = Command::new("keepalived");
+        command.args(["--dont-fork", "--log-console", "--vrrp", "--no-syslog"]);
+        command.args(["--use-file", &file("keepalived.conf"), "--pid", &file("pid")]);
+        command.args(["--vrrp_pid", &file("vrrp.pid")]);
+        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        Self { process: netns.spawn(&mut command).unwrap(), directory }
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
+    }
+
+    /// Lets it end as it wants to.
+    fn terminate(mut self) {
+        kill(Pid::from_raw(self.process.id().cast_signed()), Signal::SIGTERM).unwrap();
+        assert!(self.process.wait().is_ok());
+    }
+}
+
+fn config(priority: u8) -> Config {
+    let router = |(name, special, _): &(&str, &str, &str)| {
+        format!("[[vrrp]]\nname = \"{name}\"\ninterface = \"eth0\"\npriority = {priority}\n{special}\n")
+    };
+    Config::new(&["eth0"], []).tables(&ROUTERS.iter().map(router).collect::<String>())
+}
+
+fn set_priority(file: &Path, before: u8, after: u8) {
+    let text = fs::read_to_string(file).unwrap();
+    fs::write(file, text.replace(&format!("priority = {before}"), &format!("priority = {after}"))).unwrap();
+}
+
+fn routers(daemon: &Daemon) -> Vec<Value> {
+    daemon.lbctl("vrrp status").unwrap().as_array().unwrap().clone()
+}
+
+#[test]
+fn lbd_and_keepalived_back_each_other_up() {
+    require_privileged!();
+    let network = Network::build();
+    let keepalived = Keepalived::start(&network.theirs);
+    network.wait_owner(&network.theirs, || keepalived.log());
+
+    let mut daemon = Daemon::start(&network.ours, &config(100)).unwrap();
+    clock::wait_until("keepalived to be heard", PATIENCE, || {
+        routers(&daemon).iter().all(|router| router["active_priority"] == 150)
+    })
+    .unwrap_or_else(|error| panic!("{error:#}: {}", daemon.log()));
+    for router in routers(&daemon) {
+        assert_eq!(router["state"], "backup", "{router}");
+        assert_eq!(router["rejected"], serde_json::json!({}), "{router}");
+    }
+
+    keepalived.terminate();
+    network.wait_owner(&network.ours, || daemon.log());
+    network.client_reaches_the_vips();
+
+    let keepalived = Keepalived::start(&network.theirs);
+    network.wait_owner(&network.theirs, || format!("{}\n{}", daemon.log(), keepalived.log()));
+    network.client_reaches_the_vips();
+
+    daemon.terminate().unwrap();
+    set_priority(&daemon.config_file(), 100, 200);
+    daemon.start_again().unwrap();
+    network.wait_owner(&network.ours, || format!("{}\n{}", daemon.log(), keepalived.log()));
+    network.client_reaches_the_vips();
+    assert!(routers(&daemon).iter().all(|router| router["state"] == "active"));
+
+    daemon.terminate().unwrap();
+    network.wait_owner(&network.theirs, || format!("{}\n{}", daemon.log(), keepalived.log()));
+    network.client_reaches_the_vips();
+    assert!(!keepalived.log().contains("nvalid"), "keepalived refused something: {}", keepalived.log());
+    keepalived.terminate();
+}
