@@ -225,15 +225,28 @@ fn pins_that_cannot_be_read_are_refused_untouched_and_their_interfaces_taken_ove
 
 /// Versions of one layout differ in maps that one of them does not have.
 #[test]
-fn a_map_that_the_former_version_did_not_have_is_made_without_a_gap() {
+fn maps_that_the_former_version_did_not_have_are_made_without_a_gap() {
     require_privileged!();
     let mut site = Site::standard(Plan::default(), Mode::Nat).unwrap();
     let traffic = Traffic::start(&site);
     let added = version(&site, ABI_VERSION).join(maps::BACKEND_SIGNALS);
     traffic.wait_more();
     site.daemon.terminate().unwrap();
-    fs::remove_file(&added).unwrap();
+    for map in [
+        maps::BACKEND_SIGNALS,
+        maps::BACKEND_LIMITS,
+        maps::BACKEND_PLACES,
+        maps::SERVICE_PLACES,
+        maps::AFFINITY,
+    ] {
+        fs::remove_file(added.with_file_name(map)).unwrap();
+    }
     site.daemon.start_again().unwrap();
+    site.daemon.lbctl("service set echo-v4 --max-connections 20 --affinity-timeout 1h").unwrap();
+    clock::wait_until("long connections to be counted", Duration::from_secs(5), || {
+        site.daemon.lbctl("service show echo-v4").unwrap()["connections"] == 20
+    })
+    .unwrap();
     traffic.wait_more();
     let counted = Map::open(&added).unwrap().entries::<u32, BackendSignals>().unwrap();
     assert!(counted.iter().any(|(_, signals)| signals.of(Signal::SynAck) > 0));

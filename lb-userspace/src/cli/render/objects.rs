@@ -262,6 +262,7 @@ pub(in crate::cli) fn all_backends(services: &[Service], style: Style) -> String
 /// Columns that are there when a backend has something for them, and in wide lists the id in the maps and the state as configured.
 #[derive(Clone, Copy, Debug, Default)]
 struct Extra {
+    limits: bool,
     drains: bool,
     notes: bool,
     wide: bool,
@@ -270,6 +271,7 @@ struct Extra {
 impl Extra {
     fn of(backends: &[&Backend], style: Style) -> Self {
         Self {
+            limits: backends.iter().any(|backend| backend.connections.is_some()),
             drains: backends.iter().any(|backend| backend.drain.is_some()),
             notes: backends.iter().any(|backend| note(backend).is_some()),
             wide: style.wide,
@@ -277,7 +279,8 @@ impl Extra {
     }
 
     fn titles(self) -> impl Iterator<Item = &'static str> {
-        let some = self.drains.then_some("DRAIN").into_iter().chain(self.notes.then_some("NOTE"));
+        let some = self.limits.then_some("CONNECTIONS").into_iter();
+        let some = some.chain(self.drains.then_some("DRAIN")).chain(self.notes.then_some("NOTE"));
         some.chain(self.wide.then_some(["ID", "CONFIGURED"]).into_iter().flatten())
     }
 }
@@ -291,6 +294,7 @@ fn backend_row(backend: &Backend, extra: Extra) -> impl Iterator<Item = Value> +
         state(&backend.health),
     ]
     .into_iter()
+    .chain(extra.limits.then(|| text(places(backend))))
     .chain(extra.drains.then(|| text(drain(backend))))
     .chain(extra.notes.then(|| text(note(backend).unwrap_or_else(|| "-".to_owned()))))
     .chain(extra.wide.then(|| [number(backend.id.into()), text(&backend.state)]).into_iter().flatten())
@@ -302,6 +306,15 @@ pub(in crate::cli) fn drain_end(drain: &Drain) -> String {
         (None, _) => String::new(),
         (Some(until), Some("rst")) => format!("until {until}; then flows that are left are reset\n"),
         (Some(until), _) => format!("until {until}; then flows that are left go on\n"),
+    }
+}
+
+/// How many of its places are in use: `7/10`, or `7` of any number.
+fn places(backend: &Backend) -> String {
+    match (backend.connections, backend.max_connections) {
+        (None, _) => "-".to_owned(),
+        (Some(connections), None) => connections.to_string(),
+        (Some(connections), Some(most)) => format!("{connections}/{most}"),
     }
 }
 

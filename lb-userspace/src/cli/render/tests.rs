@@ -168,6 +168,26 @@ b2     10.0.0.112:80      100  down    down
 }
 
 #[test]
+fn limits_and_affinity_are_shown_where_there_are_some() {
+    let mut limited = example_service();
+    limited.affinity_timeout = Some("10m".to_owned());
+    limited.affinity_clients = Some(3);
+    (limited.connections, limited.max_connections) = (Some(9), Some(50));
+    (limited.backends[0].connections, limited.backends[0].max_connections) = (Some(7), Some(10));
+    limited.backends[1].connections = Some(2);
+    let shown = service(&limited, PLAIN);
+    for line in [
+        "affinity        10m for each /24, 3 known\n",
+        "connections     9 of 50, others: drop\n",
+        "NAME   ADDRESS         WEIGHT  STATE   HEALTH  CONNECTIONS\n",
+        "web-1  10.0.0.11:8080     100  active  up      7/10\n",
+        "b2     10.0.0.112:80      100  down    down    2\n",
+    ] {
+        assert!(shown.contains(line), "{line}{shown}");
+    }
+}
+
+#[test]
 fn the_backends_of_all_services_name_their_service() {
     let text = "\
 SERVICE  NAME   ADDRESS            WEIGHT  STATE     HEALTH

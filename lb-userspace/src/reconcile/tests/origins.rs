@@ -1,4 +1,4 @@
-//! No step leaves a backend that relies on an origin without it, nor an address in use that is not ours.
+//! No step leaves a backend that relies on an origin or on limits without them, nor an address in use that is not ours.
 
 use lb_common::abi::BackendFlags;
 use lb_common::maps::address_bit;
@@ -19,7 +19,9 @@ impl LbMaps for Checked {
     fn apply(&mut self, operation: &Operation) -> Result<(), MapError> {
         self.maps.apply(operation)?;
         if self.wrong.is_none()
-            && !(origins_are_there(&self.maps.image) && addresses_are_own(&self.maps.image))
+            && !(origins_are_there(&self.maps.image)
+                && addresses_are_own(&self.maps.image)
+                && limits_are_there(&self.maps.image))
         {
             self.wrong = Some(self.maps.log.clone());
         }
@@ -49,6 +51,11 @@ fn addresses_are_own(image: &MapImage) -> bool {
         let (word, bit) = address_bit(words);
         image.own_addresses.get(&word).is_some_and(|bits| bits >> bit & 1 == 1)
     })
+}
+
+fn limits_are_there(image: &MapImage) -> bool {
+    let limited = image.backends.iter().filter(|(_, backend)| backend.flags & BackendFlags::LIMITED != 0);
+    limited.map(|(id, _)| id).all(|id| image.limits.contains_key(id))
 }
 
 /// The operations from one configuration to another that concern backends, origins and services.
@@ -209,6 +216,7 @@ fn sharing(services: Vec<(bool, std::collections::BTreeSet<u8>)>) -> Vec<Service
             service.mode = Mode::FullNat;
             service.snat_addresses = vec!["192.0.2.1".parse().unwrap()];
         }
+        service.max_connections = if hosts.contains(&3) { 1 } else { 0 };
         service
     };
     (1..).zip(services).map(service).collect()
