@@ -21,6 +21,8 @@ struct Content {
     boot_id: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     drains: Vec<DrainNote>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    ramps: Vec<RampNote>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     unconfirmed: Option<UnconfirmedNote>,
 }
@@ -30,6 +32,13 @@ struct DrainNote {
     service: String,
     backend: String,
     until: String,
+    boot_milliseconds: u64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct RampNote {
+    service: String,
+    backend: String,
     boot_milliseconds: u64,
 }
 
@@ -56,6 +65,11 @@ pub(super) fn read(path: &Path) -> io::Result<Notes> {
             drains.insert((service, backend, until), Duration::from_millis(note.boot_milliseconds));
         }
     }
+    let ramps = content.ramps.into_iter().filter(|_| same_boot).filter_map(|note| {
+        let key = (ServiceName::new(note.service).ok()?, BackendName::new(note.backend).ok()?);
+        Some((key, Duration::from_millis(note.boot_milliseconds)))
+    });
+    let ramps = ramps.collect();
     let unconfirmed = content.unconfirmed.map(|note| {
         let wall = note.until.parse().map_err(io::Error::other)?;
         let deadline = Deadline {
@@ -65,7 +79,7 @@ pub(super) fn read(path: &Path) -> io::Result<Notes> {
         };
         io::Result::Ok(Unconfirmed { deadline, digest: note.digest })
     });
-    Ok(Notes { drains, unconfirmed: unconfirmed.transpose()? })
+    Ok(Notes { drains, ramps, unconfirmed: unconfirmed.transpose()? })
 }
 
 /// Writes the notes at a path, atomically and for good; no file if there are none.
@@ -82,13 +96,19 @@ pub(super) fn write(path: &Path, notes: &Notes) -> io::Result<()> {
         until: until.to_string(),
         boot_milliseconds: milliseconds(*boot),
     });
+    let ramps = notes.ramps.iter().map(|((service, backend), boot)| RampNote {
+        service: service.to_string(),
+        backend: backend.to_string(),
+        boot_milliseconds: milliseconds(*boot),
+    });
     let unconfirmed = notes.unconfirmed.map(|Unconfirmed { deadline, digest }| UnconfirmedNote {
         until: deadline.wall.to_string(),
         boot_milliseconds: milliseconds(deadline.boot.unwrap_or_default()),
         longest_milliseconds: milliseconds(deadline.longest),
         digest,
     });
-    let content = Content { boot_id: boot_id(), drains: drains.collect(), unconfirmed };
+    let content =
+        Content { boot_id: boot_id(), drains: drains.collect(), ramps: ramps.collect(), unconfirmed };
     let text = serde_json::to_string_pretty(&content)? + "\n";
     let temporary = with_suffix(path, ".new");
     let mut file = File::create(&temporary)?;
@@ -135,7 +155,8 @@ mod tests {
         let boot = Duration::from_millis(12_345);
         let deadline = Deadline { wall: until, boot: Some(boot), longest: Duration::from_secs(60) };
         let unconfirmed = Some(Unconfirmed { deadline, digest: u64::MAX });
-        Notes { drains: [(key, boot)].into(), unconfirmed }
+        let ramps = [(("web".parse().unwrap(), "b2".parse().unwrap()), boot)].into();
+        Notes { drains: [(key, boot)].into(), ramps, unconfirmed }
     }
 
     #[test]
@@ -158,7 +179,7 @@ mod tests {
         let text = fs::read_to_string(&path).unwrap();
         fs::write(&path, text.replace(&boot_id(), "another")).unwrap();
         let found = read(&path).unwrap();
-        assert!(found.drains.is_empty());
+        assert!(found.drains.is_empty() && found.ramps.is_empty());
         let deadline = found.unconfirmed.unwrap().deadline;
         assert_eq!(deadline, Deadline { boot: None, ..notes().unconfirmed.unwrap().deadline });
     }

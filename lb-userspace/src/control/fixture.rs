@@ -152,6 +152,14 @@ impl Drop for MemoryStaged {
     }
 }
 
+impl MemoryStore {
+    /// Writes down when a slow start began, by the clock of this boot.
+    pub(crate) fn set_ramp(&self, service: &str, backend: &str, begun: Duration) {
+        let key = (service.parse().unwrap(), backend.parse().unwrap());
+        self.with(|contents| contents.notes.ramps = [(key, begun)].into());
+    }
+}
+
 /// Maps in memory that the test sees, too, and can make fail.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SharedMaps(Arc<Mutex<Switched>>);

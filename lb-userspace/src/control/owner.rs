@@ -8,7 +8,7 @@ use lb_common::abi::Interface;
 
 use super::{
     Edit, Error, Event, Notes, Now, Persist, Request, Snapshot, Staged, Store, drain::Drains, invalid, pools,
-    target::Target, view, view::Configs,
+    ramps::RampNotes, target::Target, view, view::Configs,
 };
 use crate::{
     health::{Files, Pools, Probes, Rights},
@@ -30,6 +30,7 @@ pub struct Control {
     /// What that makes of the services' backends.
     pools: Pools,
     drains: Drains,
+    ramps: RampNotes,
     /// What is written down beside the file.
     notes: Notes,
     /// When what was applied is taken back unless it is confirmed.
@@ -69,8 +70,10 @@ impl Control {
         });
         let probes = prepared(&config, None)?;
         let health = HealthView::default();
+        let ramps = RampNotes::of(&notes.ramps, &now);
         let mut target = Target::adopt(maps, interfaces, random, config.limits)?;
-        let pools = pools::next(&Pools::default(), &config, &health, &target, now.instant);
+        let pools =
+            pools::next(&Pools::resuming(ramps.known().clone()), &config, &health, &target, now.instant);
         target.apply(&config, &health, &pools, now.instant)?;
         let mut drains = Drains::default();
         drains.follow(&config, |service, backend| target.backend(service, backend).0, &notes.drains, &now);
@@ -90,6 +93,7 @@ impl Control {
             health,
             pools,
             drains,
+            ramps,
             notes,
             confirm_at,
             probes,
@@ -147,9 +151,9 @@ impl Control {
 
     /// Brings the maps to what was noted, and tries again what failed before. To be called when no event waits.
     pub fn settle(&mut self, now: impl Into<Now>) {
-        let now = now.into();
-        self.roll_back_if_due(&now);
-        let now = now.instant;
+        let at = now.into();
+        self.roll_back_if_due(&at);
+        let now = at.instant;
         self.drains.settle(now);
         self.reset_flows();
         let planned = if self.dirty || self.pools.poll_timeout().is_some_and(|due| due <= now) {
@@ -160,6 +164,7 @@ impl Control {
         };
         self.dirty = planned.is_err();
         let done = planned.and_then(|()| self.target.run(now));
+        self.follow_ramps(&at);
         self.settled(&done);
     }
 
@@ -270,6 +275,15 @@ impl Control {
                 tracing::warn!(%error, "deadlines of drains go by the wall clock if lbd is started again");
             }
             self.notes = notes;
+        }
+    }
+
+    /// Writes down when slow starts began.
+    fn follow_ramps(&mut self, now: &Now) {
+        let Some(ramps) = self.ramps.update(&self.pools, now) else { return };
+        self.notes.ramps = ramps;
+        if let Err(error) = self.store.note(&self.notes) {
+            tracing::warn!(%error, "slow starts end if lbd is started again");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{Deadline, DrainKey, Error};
+use super::{Deadline, DrainKey, Error, RampKey};
 use crate::model::Config;
 
 /// What is written down beside the file for a process that is started later.
@@ -10,6 +10,8 @@ use crate::model::Config;
 pub struct Notes {
     /// Deadlines of drains, on the clock of this boot.
     pub drains: BTreeMap<DrainKey, Duration>,
+    /// When the slow starts that are under way began, on the same clock.
+    pub ramps: BTreeMap<RampKey, Duration>,
     /// A configuration that was applied and waits to be confirmed.
     pub unconfirmed: Option<Unconfirmed>,
 }

@@ -12,7 +12,7 @@ mod probes;
 
 pub use checker::{Checker, Command, Policy, ProbeId, Target};
 pub use outcome::Outcome;
-pub use pool::{Change, Pools};
+pub use pool::{Change, Pools, Ramps};
 pub use prepared::{Prepared, Preparer, Rights, Unusable};
 use prepared::{ScriptUser, TlsClient};
 pub use probe::{MAX_BODY, MAX_SCRIPTS, Prober, Subject, close};

@@ -1,9 +1,15 @@
 //! What health, panic and slow start come to in the maps and in the snapshot.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use super::*;
-use crate::model::{Condition, Standing};
+use crate::{
+    control::{Now, Store as _},
+    model::{Condition, Standing, Timestamp},
+};
 
 /// A bench whose clock the test sets.
 struct Timed {
@@ -112,4 +118,31 @@ fn a_standby_backup_is_active_but_has_no_slots() {
     assert!(own == all && all > 0);
     let snapshot = timed.bench.control.snapshot();
     assert_eq!(snapshot.service("web").unwrap().backend("b1").unwrap().share.standing, Standing::Serving);
+}
+
+#[test]
+fn a_slow_start_goes_on_in_the_next_process() {
+    let mut timed = Timed::new(|web| web.slow_start = Duration::from_secs(20));
+    timed.health("b1", false, None);
+    timed.health("b1", true, None);
+    let begun = timed.now;
+    timed.after(Duration::from_secs(2), Event::Tick);
+    let (few, all) = timed.slots();
+    assert!(few > 0 && few * 4 < all, "{few} of {all}");
+    assert!(!timed.bench.store.notes().unwrap().ramps.is_empty());
+
+    // Ten seconds after the slow start began, half of the weight.
+    let boot = Duration::from_secs(1000);
+    timed.bench.store.set_ramp("web", "b1", boot - Duration::from_secs(10));
+    let (store, maps) = (timed.bench.store.clone(), timed.bench.maps.restarted());
+    let now = Now { instant: begun + Duration::from_secs(10), wall: Timestamp::default(), boot };
+    let control =
+        Control::start(Box::new(store.clone()), Box::new(maps.clone()), BTreeMap::new(), 7, now).unwrap();
+    timed = Timed { bench: Bench { control, store, maps }, now: now.instant };
+    let (own, all) = timed.slots();
+    assert!((30..=40).contains(&(100 * own / all)), "half of the other's: {own} of {all}");
+    timed.after(Duration::from_secs(11), Event::Tick);
+    let (own, all) = timed.slots();
+    assert!((45..=55).contains(&(100 * own / all)), "{own} of {all}");
+    assert!(timed.bench.store.notes().unwrap().ramps.is_empty());
 }

@@ -13,7 +13,10 @@ mod ramp;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::HashMap, time::Instant};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Instant,
+};
 
 use self::{policy::Member, ramp::Ramp};
 use crate::model::{
@@ -27,7 +30,12 @@ pub struct Pools {
     states: Vec<Shared<State>>,
     pools: Vec<Shared<Pool>>,
     due: Option<Instant>,
+    /// For services that there was no pool of before.
+    resumed: Ramps,
 }
+
+/// When the slow starts that are under way began, by service and backend.
+pub type Ramps = BTreeMap<(ServiceName, BackendName), Instant>;
 
 /// A pool that is now doing better or worse than before.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +61,25 @@ struct State {
 }
 
 impl Pools {
+    /// What comes before the first pools of a daemon: the slow starts that were under way go on.
+    #[must_use]
+    pub fn resuming(ramps: Ramps) -> Self {
+        Self { resumed: ramps, ..Self::default() }
+    }
+
+    /// The slow starts that are under way.
+    #[must_use]
+    pub fn ramps(&self) -> Ramps {
+        let ramping = self.states.iter().filter(|state| state.due.is_some());
+        let ramps = ramping.flat_map(|state| {
+            let name = &state.service.name;
+            let begun =
+                state.taking.iter().filter_map(|(backend, ramp)| Some((backend, ramp.as_ref()?.begin())));
+            begun.map(move |(backend, begin)| ((name.clone(), backend.clone()), begin))
+        });
+        ramps.collect()
+    }
+
     /// The pools of `config`. `was_down` says of a backend of which nothing was heard yet whether it was down when `lbd` was started.
     #[must_use]
     pub fn next(
@@ -78,7 +105,11 @@ impl Pools {
             let findings = service.health.as_ref().and_then(|_| health.of_service(&service.name));
             let state = match before {
                 Some(state) if state.is_still(service, findings, now) => state.clone(),
-                before => State::new(before.map(|state| &**state), service, findings, &was_down, now).into(),
+                before => {
+                    let key = |backend: &Backend| (service.name.clone(), backend.name.clone());
+                    let begun = |backend: &Backend| self.resumed.get(&key(backend)).copied();
+                    State::new(before.map(|state| &**state), service, findings, &was_down, begun, now).into()
+                }
             };
             next.due = [next.due, state.due].into_iter().flatten().min();
             next.pools.push(state.pool.clone());
@@ -132,6 +163,7 @@ impl State {
         service: &Shared<Service>,
         findings: Option<&Shared<Findings>>,
         was_down: impl Fn(&Service, &Backend) -> bool,
+        begun: impl Fn(&Backend) -> Option<Instant>,
         now: Instant,
     ) -> Self {
         let members: Vec<Member<'_>> = service
@@ -155,8 +187,8 @@ impl State {
             if share.standing.takes_flows() {
                 let known = before.map(|before| before.taking.get(&backend.name).copied());
                 let ramp = match known {
-                    // At the start of the daemon, and in a new service, everything is as it is to be.
-                    None => None,
+                    // At the start of the daemon, and in a new service, everything is as it is to be, or on its way.
+                    None => begun(backend).and_then(|begin| Ramp::new(begin, service.slow_start)),
                     Some(Some(ramp)) => ramp,
                     // A backup that is needed is needed at once.
                     Some(None) if share.standing != Standing::Serving || backend.backup => None,

@@ -15,9 +15,13 @@ pub(super) struct Ramp {
 }
 
 impl Ramp {
-    /// A ramp that begins now; `None` if it has no length.
-    pub(super) fn new(now: Instant, length: Duration) -> Option<Self> {
-        (!length.is_zero()).then_some(Self { begin: now, length })
+    /// A ramp that begins at a moment; `None` if it has no length.
+    pub(super) fn new(begin: Instant, length: Duration) -> Option<Self> {
+        (!length.is_zero()).then_some(Self { begin, length })
+    }
+
+    pub(super) fn begin(&self) -> Instant {
+        self.begin
     }
 
     pub(super) fn is_over(&self, now: Instant) -> bool {

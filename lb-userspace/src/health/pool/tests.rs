@@ -275,6 +275,28 @@ fn a_backend_that_recovered_gets_its_weight_in_20_steps() {
 }
 
 #[test]
+fn a_slow_start_goes_on_after_a_restart_from_where_it_was() {
+    let mut simulation = Simulation::new(2, 0);
+    simulation.service.slow_start = 38 * SECOND;
+    simulation.down([1]);
+    simulation.set(1, Health::Up);
+    let ramps = simulation.pools.ramps();
+    assert_eq!(ramps.values().copied().collect::<Vec<_>>(), [simulation.now]);
+    simulation.now += 11 * SECOND;
+    // Nothing is known of health yet.
+    simulation.health = HealthView::default();
+    simulation.pools = Pools::resuming(ramps.clone());
+    simulation.run();
+    assert_eq!(simulation.pools.ramps(), ramps);
+    let levels = ramp(&mut simulation);
+    assert_eq!((levels.len(), levels[0]), (14, (30, SECOND)));
+    assert!(simulation.pools.ramps().is_empty());
+    simulation.pools = Pools::resuming(ramps);
+    simulation.run();
+    assert!(simulation.pools.ramps().is_empty(), "it was over meanwhile");
+}
+
+#[test]
 fn a_short_slow_start_has_a_step_a_second() {
     let mut simulation = Simulation::new(2, 0);
     simulation.service.slow_start = 3 * SECOND;
