@@ -22,6 +22,7 @@ use lb_tests::{
     topology::{Family, Plan},
 };
 use lb_userspace::sys::bpf::Map;
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 /// HTTP requests and long connections of both families, and what is to be true of them in the end.
 struct Traffic {
@@ -304,4 +305,40 @@ fn a_program_is_gone_on_with_until_it_is_another_or_its_maps_are() {
     site.daemon.terminate().unwrap();
     site.daemon.start_with(&["--data-path-log", "error"]).unwrap();
     assert_ne!(program(&site), second, "it does not log");
+}
+
+#[test]
+fn a_bpf_file_system_that_is_unmounted_harms_nobody_and_everything_is_pinned_on_the_next() {
+    require_privileged!();
+    let mut site = Site::standard(Plan { servers: 1, ..Plan::default() }, Mode::Nat).unwrap();
+    let (links, own) = (link_ids(&site), version(&site, ABI_VERSION));
+    let mount_point = site.daemon.pin_directory().parent().unwrap().to_owned();
+    let pinned = files(&own);
+    // Any change of a link makes lbd look.
+    let look = |site: &Site, name: &str| {
+        site.topology.balancer.ip(&format!("link add {name} type veth peer name {name}-peer")).unwrap();
+    };
+    let works = |site: &Site| {
+        let report = site.requests(Family::V4, Protocol::Tcp, 20);
+        assert_eq!(report.failed(), 0, "{report:?}");
+    };
+    umount2(&mount_point, MntFlags::MNT_DETACH).unwrap();
+    look(&site, "one");
+    let said = || site.daemon.log().contains("what is pinned is out of reach");
+    clock::wait_until("lbd to say it", Duration::from_secs(15), said).unwrap();
+    works(&site);
+
+    let none: Option<&str> = None;
+    mount(Some("bpf"), &mount_point, Some("bpf"), MsFlags::empty(), none).unwrap();
+    look(&site, "two");
+    let again = || site.daemon.log().contains("everything is pinned again");
+    clock::wait_until("lbd to pin again", Duration::from_secs(15), again).unwrap();
+    assert_eq!((files(&own), link_ids(&site)), (pinned, links.clone()));
+    works(&site);
+
+    site.daemon.kill().unwrap();
+    works(&site);
+    site.daemon.start_again().unwrap();
+    works(&site);
+    assert_eq!(link_ids(&site), links, "the interfaces never were without the program");
 }

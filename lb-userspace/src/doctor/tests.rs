@@ -209,6 +209,11 @@ const DAEMON: &[Case] = &[
         f.pins.directory = "/run/pins/lb".into();
         f.pins.mount = Some(Mount { point: "/run".into(), bpf: false, read_only: false });
     }),
+    ("xdp-program", Error, "eth0", "mount -t bpf bpf /sys/fs/bpf", |f| {
+        f.pins.mount = Some(Mount { point: "/sys".into(), bpf: false, read_only: false });
+        let program = link(f).program.as_mut().unwrap();
+        (program.ours, program.name) = (false, Some("lb".into()));
+    }),
     ("bpffs", Note, "/sys/fs/bpf/lb", "", |f| f.pins.mount = None),
     ("pins", Note, "/sys/fs/bpf/lb/v1", "rm -r /sys/fs/bpf/lb/v1", |f| f.pins.versions = Some(vec![1, 2])),
     ("pins", Warning, "/sys/fs/bpf/lb/v3", "lbctl --version && lbd --version", |f| {

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     io,
-    os::unix::fs::MetadataExt as _,
+    os::{fd::AsRawFd as _, unix::fs::MetadataExt as _},
     path::{Path, PathBuf},
 };
 
@@ -20,6 +20,7 @@ use nix::{
 };
 
 use super::{LoaderError, error::Holder};
+use crate::sys::bpf::pin_again;
 
 /// Where a BPF file system is expected, and mounted if it is missing.
 const USUAL_MOUNT_POINT: &str = "/sys/fs/bpf";
@@ -27,7 +28,24 @@ const USUAL_MOUNT_POINT: &str = "/sys/fs/bpf";
 /// Held as long as this `lbd` uses the pin directory.
 #[derive(Debug)]
 pub struct Lock {
-    _file: Flock<File>,
+    file: Flock<File>,
+}
+
+impl Lock {
+    /// Whether what is found at the directory's path is still what was locked; not if its file system was unmounted.
+    #[must_use]
+    pub fn is_of(&self, directory: &PinDirectory) -> bool {
+        let place = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+        match (self.file.metadata(), fs::metadata(directory.root())) {
+            (Ok(locked), Ok(found)) => place(locked) == place(found),
+            _ => false,
+        }
+    }
+
+    /// A way to what was locked that does not need its file system to be mounted.
+    fn path(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/self/fd/{}", self.file.as_raw_fd()))
+    }
 }
 
 /// The directory that holds everything that is pinned.
@@ -122,13 +140,34 @@ impl PinDirectory {
         let directory =
             File::open(&self.root).map_err(LoaderError::path(&self.root, "open this directory"))?;
         match Flock::lock(directory, FlockArg::LockExclusiveNonblock) {
-            Ok(file) => Ok(Lock { _file: file }),
+            Ok(file) => Ok(Lock { file }),
             Err((file, Errno::EWOULDBLOCK)) => {
                 Err(LoaderError::Locked { directory: self.root.clone(), holder: Holder(lock_holder(&file)) })
             }
             Err((_, errno)) => Err(LoaderError::path(&self.root, "lock this directory")(errno.into())),
         }
     }
+}
+
+/// Pins everything of this version that is below what `lock` holds, whose file system was unmounted, where the directory is found now; the
+/// lock on that.
+///
+/// # Errors
+/// As [`PinDirectory::create`] and [`PinDirectory::lock`]; [`LoaderError::Path`].
+pub fn pin_anew(directory: &PinDirectory, lock: &Lock) -> Result<Lock, LoaderError> {
+    directory.create()?;
+    let fresh = directory.lock()?;
+    let (from, to) = (lock.path().join(format!("v{ABI_VERSION}")), directory.versioned());
+    fs::create_dir_all(&to).map_err(LoaderError::path(&to, "create this directory"))?;
+    for name in file_names(&from)? {
+        match pin_again(&from.join(&name), &to.join(&name)) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(LoaderError::path(to.join(name), "pin here again")(error));
+            }
+            _ => {}
+        }
+    }
+    Ok(fresh)
 }
 
 /// What the names of pinned links begin with.

@@ -20,7 +20,7 @@ mod versions;
 
 pub use attach::{AttachMode, Attachment};
 pub use detach::detach;
-pub use directory::{Lock, PinDirectory};
+pub use directory::{Lock, PinDirectory, pin_anew};
 pub use downgrade::prepare_downgrade;
 pub use error::LoaderError;
 pub use load::{LogLevel, OBJECT, Options, Program, load};

@@ -39,6 +39,12 @@ pub fn text(observation: &Observation) -> Result<String> {
         "How often the maps could not be brought to the desired state.",
         |errors| *errors,
     )?;
+    Samples::new([(observation.pins_in_reach, [])]).write(
+        &mut page,
+        "lb_pins_in_reach",
+        "1 if maps, programs and links are pinned where they are looked for; 0: forwarding ends with lbd.",
+        |in_reach| (*in_reach).into(),
+    )?;
     drift(&mut page, &observation.drift)?;
     events(&mut page, &observation.events)?;
     services(&mut page, &observation.services)?;

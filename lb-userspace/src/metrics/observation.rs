@@ -22,6 +22,8 @@ pub struct Observation {
     pub tables: Vec<TableSample>,
     /// Port pools.
     pub pools: Vec<PoolSample>,
+    /// Whether what is pinned is where it is looked for.
+    pub pins_in_reach: bool,
     /// How often the maps could not be brought to the desired state.
     pub reconcile_errors: u64,
     /// Elements of maps that somebody else changed and that were put right.

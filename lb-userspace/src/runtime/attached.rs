@@ -2,13 +2,16 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use lb_common::abi::Interface;
 
 use crate::{
-    loader::{AttachMode, LoaderError, Program},
+    loader::{AttachMode, LoaderError, Lock, Program, pin_anew},
     model::{Config, InterfaceName, XdpMode},
     net::{Link, View},
     sys::bpf::pinned_xdp_link,
@@ -24,15 +27,23 @@ pub(super) struct Attached {
 
 /// The list of them, for whoever shows it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct AttachedList(Arc<Mutex<Vec<Attached>>>);
+pub(super) struct AttachedList {
+    list: Arc<Mutex<Vec<Attached>>>,
+    out_of_reach: Arc<AtomicBool>,
+}
 
 impl AttachedList {
     pub(super) fn snapshot(&self) -> Vec<Attached> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.list.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether what is pinned cannot be reached, as its file system was unmounted: with the end of this process forwarding ends.
+    pub(super) fn is_out_of_reach(&self) -> bool {
+        self.out_of_reach.load(Ordering::Relaxed)
     }
 
     fn replace(&self, list: Vec<Attached>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = list;
+        *self.list.lock().unwrap_or_else(PoisonError::into_inner) = list;
     }
 }
 
@@ -43,12 +54,14 @@ pub(super) struct Attacher {
     wanted: Vec<InterfaceName>,
     mode: XdpMode,
     list: AttachedList,
+    /// On the directory of what is pinned.
+    lock: Lock,
 }
 
 impl Attacher {
-    pub(super) fn new(program: Program, config: &Config) -> Self {
+    pub(super) fn new(program: Program, config: &Config, lock: Lock) -> Self {
         let wanted = config.interfaces.clone();
-        Self { program, wanted, mode: config.xdp_mode, list: AttachedList::default() }
+        Self { program, wanted, mode: config.xdp_mode, list: AttachedList::default(), lock }
     }
 
     /// What the data path is to be told of the configured interfaces; all of them must be there.
@@ -97,6 +110,9 @@ impl Attacher {
     /// Attaches to interfaces that came (back), forgets those that went; whether something changed. Failures are logged, and
     /// tried again with the next call.
     pub(super) fn follow(&mut self, view: &View) -> bool {
+        if !self.reach_pins() {
+            return false;
+        }
         let before = self.list.snapshot();
         if let Err(error) = self.leave() {
             tracing::error!(%error, "cannot detach");
@@ -127,6 +143,35 @@ impl Attacher {
 
     pub(super) fn program(&mut self) -> &mut Program {
         &mut self.program
+    }
+
+    /// Whether what is pinned is where it is looked for. If its file system was unmounted and another one is mounted there, it is
+    /// pinned on that.
+    fn reach_pins(&mut self) -> bool {
+        if self.lock.is_of(self.program.directory()) {
+            return true;
+        }
+        let directory = self.program.directory().root().display().to_string();
+        let outcome = pin_anew(self.program.directory(), &self.lock);
+        let was_out_of_reach = self.list.out_of_reach.swap(outcome.is_err(), Ordering::Relaxed);
+        match outcome {
+            Ok(lock) => {
+                tracing::warn!(directory, "the BPF file system was another one: everything is pinned again");
+                self.lock = lock;
+                true
+            }
+            Err(error) => {
+                if !was_out_of_reach {
+                    tracing::error!(
+                        directory,
+                        %error,
+                        "what is pinned is out of reach: do not stop lbd, with which forwarding would end; it pins everything again \
+                         soon after a BPF file system is mounted"
+                    );
+                }
+                false
+            }
+        }
     }
 
     /// Detaches from interfaces that are not configured (any more).

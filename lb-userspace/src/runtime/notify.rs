@@ -4,10 +4,7 @@ use std::time::Duration;
 
 use sd_notify::NotifyState;
 
-use super::{
-    Clock,
-    attached::{Attached, AttachedList},
-};
+use super::{Clock, attached::AttachedList};
 use crate::{
     control::{Handle, Snapshot},
     model::Health,
@@ -42,7 +39,7 @@ pub(super) async fn run(control: Handle, attached: AttachedList, clock: Clock) {
     let mut said = String::new();
     loop {
         let begin = clock.now();
-        let status = describe(&changes.borrow_and_update(), &attached.snapshot());
+        let status = describe(&changes.borrow_and_update(), &attached);
         if said != status {
             tell(&[NotifyState::Status(&status)]);
             said = status;
@@ -63,11 +60,15 @@ pub(super) async fn run(control: Handle, attached: AttachedList, clock: Clock) {
 }
 
 /// The status line: where the program is, and what it is for.
-fn describe(snapshot: &Snapshot, attached: &[Attached]) -> String {
+fn describe(snapshot: &Snapshot, attached: &AttachedList) -> String {
+    if attached.is_out_of_reach() {
+        return "what is pinned is out of reach: forwarding ends with lbd".to_owned();
+    }
     if let Some(problem) = &snapshot.problem {
         // A line is all that the protocol has room for.
         return format!("the maps do not hold the desired state: {}", problem.replace('\n', " "));
     }
+    let attached = attached.snapshot();
     let interfaces: Vec<_> = attached.iter().map(|attached| &*attached.name).collect();
     let place = if interfaces.is_empty() { "no interface".to_owned() } else { interfaces.join(", ") };
     let (mut backends, mut down) = (0, 0);

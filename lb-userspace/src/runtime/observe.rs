@@ -48,6 +48,7 @@ fn observe(control: &Handle, events: &Bus, data: &Data, report: &Report) -> Resu
         pools: pools(&names, report),
         tables: tables(report),
         drops: totals.drops,
+        pins_in_reach: !data.attached.is_out_of_reach(),
         reconcile_errors: snapshot.reconciled.failures,
         drift: snapshot.reconciled.drift,
         events: events.counts(),

@@ -110,7 +110,7 @@ async fn daemon(
     limits::allow_many_files();
     let directory = PinDirectory::new(&config.pin_directory);
     directory.create()?;
-    let _lock = directory.lock()?;
+    let lock = directory.lock()?;
     // All that can be refused comes before anything is changed.
     let socket = Socket::bind(&config.api_socket, config.api_group.as_deref())?;
     let port = match config.api_tcp.listener() {
@@ -123,7 +123,7 @@ async fn daemon(
     let wanted = Attacher::planned(&config, &network.view)?;
 
     limits::allow_route_lookups();
-    let mut attacher = Attacher::new(load(options, &config, &directory, &network)?, &config);
+    let mut attacher = Attacher::new(load(options, &config, &directory, &network)?, &config, lock);
     let tables = directory.versioned();
     let store = Box::new(store);
     let maps = Box::new(PinnedMaps::open(&tables)?);

@@ -67,7 +67,17 @@ fn program(facts: &Facts, name: &str, link: &Link, findings: &mut Vec<Finding>) 
         return findings.push(PROGRAM.ok(name, format!("lbd's program, id {}", program.id)));
     }
     let called = program.name.as_deref().map(|name| format!(" `{name}`")).unwrap_or_default();
-    let whose = if program.name.as_deref() == Some("lb") { ", lbd's of another pin directory" } else { "" };
+    let is_lbds = program.name.as_deref() == Some("lb");
+    if is_lbds && runs && !facts.pins.mount.as_ref().is_some_and(|mount| mount.bpf) {
+        let found = format!("lbd's program, id {}, whose pins are out of reach: do not stop lbd", program.id);
+        let mount_point = facts.pins.directory.parent().unwrap_or(&facts.pins.directory);
+        return findings.push(PROGRAM.error(
+            name,
+            found,
+            format!("mount -t bpf bpf {}", mount_point.display()),
+        ));
+    }
+    let whose = if is_lbds { ", lbd's of another pin directory" } else { "" };
     let found = format!("another XDP program{called}, id {}{whose}", program.id);
     let fix = match (program.link, program.mode) {
         (Some(link), _) => format!("bpftool link detach id {link}"),

@@ -9,6 +9,7 @@ pub(super) const MAP_LOOKUP: c_long = 1;
 pub(super) const MAP_UPDATE: c_long = 2;
 pub(super) const MAP_DELETE: c_long = 3;
 pub(super) const PROG_LOAD: c_long = 5;
+pub(super) const OBJ_PIN: c_long = 6;
 pub(super) const OBJ_GET: c_long = 7;
 pub(super) const PROG_TEST_RUN: c_long = 10;
 pub(super) const OBJ_GET_INFO: c_long = 15;

@@ -7,7 +7,7 @@ use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use super::call::{self, InfoAttr, OBJ_GET, OBJ_GET_INFO, ObjectAttr};
+use super::call::{self, InfoAttr, OBJ_GET, OBJ_GET_INFO, OBJ_PIN, ObjectAttr};
 
 const LINK_TYPE_XDP: u32 = 6;
 
@@ -109,6 +109,19 @@ pub fn pinned_program(path: &Path) -> io::Result<ProgramInfo> {
     unsafe { call::bpf(OBJ_GET_INFO, &mut attr)? };
     let count = MOST_MAPS.min(raw.map_count as usize);
     Ok(ProgramInfo { id: raw.id, maps: maps[..count].to_vec() })
+}
+
+/// Pins what is pinned at `from` at `to` as well, which may be on another BPF file system.
+///
+/// # Errors
+/// `NotFound` if nothing is pinned at `from`, `AlreadyExists` if something is at `to`, and whatever else `bpf(2)` says.
+pub fn pin_again(from: &Path, to: &Path) -> io::Result<()> {
+    let object = open(from)?;
+    let name = CString::new(to.as_os_str().as_bytes())?;
+    let pathname = name.as_ptr().addr() as u64;
+    let mut attr = ObjectAttr { pathname, bpf_fd: object.as_raw_fd() as u32, ..ObjectAttr::default() };
+    // SAFETY: `name` is a terminated string that outlives the call.
+    unsafe { call::bpf(OBJ_PIN, &mut attr) }.map(drop)
 }
 
 /// Opens what is pinned at `path`.
