@@ -9,6 +9,12 @@ use crate::model::{Backend, Draft, HealthCheck, Service};
 pub(super) fn update(document: &mut DocumentMut, old: &Draft, new: &Draft) {
     let root = document.as_table_mut();
     change(root, &render::top(old), &render::top(new));
+    if old.vrrp != new.vrrp
+        && let Some(routers) = root.remove("vrrp")
+    {
+        // As people write it: [[vrrp]].
+        root.insert("vrrp", routers.into_array_of_tables().map_or_else(|list| list, Item::ArrayOfTables));
+    }
     if old.services == new.services {
         return;
     }

@@ -12,7 +12,7 @@ use super::{Options, check};
 use crate::config::format_duration;
 use crate::model::{
     AdminState, Algorithm, Backend, BackendName, DEFAULT_WEIGHT, Draft, InterfaceName, Limits, Mode, OnDown,
-    Protocol, Segment, Service, ServiceAddress, ServiceName, Shared, Timeouts, check_services,
+    Protocol, Segment, Service, ServiceAddress, ServiceName, Shared, Timeouts, VirtualRouter, check_services,
 };
 
 /// The interface of a configuration whose input names none.
@@ -34,6 +34,7 @@ pub(super) struct Found {
     /// Interfaces that the input names.
     pub(super) interfaces: Vec<String>,
     pub(super) timeouts: Timeouts,
+    pub(super) vrrp: Vec<VirtualRouter>,
 }
 
 /// A service of the input.
@@ -120,6 +121,7 @@ impl Found {
         let mut draft = Draft {
             interfaces: interfaces(&self.interfaces, file, options, ledger),
             timeouts: self.timeouts,
+            vrrp: self.vrrp,
             ..Draft::default()
         };
         let (mut names, mut origins) = (Names::default(), Vec::new());

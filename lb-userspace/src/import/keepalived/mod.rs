@@ -4,11 +4,13 @@ mod checker;
 mod text;
 mod tree;
 mod virtual_server;
+mod vrrp;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use self::tree::Node;
+use self::vrrp::Instances;
 use super::candidate::Found;
 use super::report::Ledger;
 use super::{Files, Options};
@@ -25,6 +27,7 @@ pub(super) fn read(
     let mut found = Found::default();
     let groups = virtual_server::groups(&nodes);
     let mut used_groups = Vec::new();
+    let mut instances = Instances::new(vrrp_version(&nodes));
     for node in &nodes {
         match node.word(0) {
             "virtual_server" => {
@@ -39,7 +42,14 @@ pub(super) fn read(
                 "keys of the checks are given with a service's health check",
             ),
             "include_check" => ledger.dropped(node.id, "it is about how keepalived reads files"),
-            word if word.starts_with("vrrp") || word.starts_with("static_") => vrrp(node, &mut found, ledger),
+            "vrrp_instance" => {
+                let interface = node.children().iter().find(|child| child.word(0) == "interface");
+                found.interfaces.extend(interface.map(|child| child.word(1).to_owned()));
+                instances.read(node, ledger);
+            }
+            // When all instances are known.
+            "vrrp_sync_group" => {}
+            word if word.starts_with("vrrp") || word.starts_with("static_") => vrrp(node, ledger),
             "bfd_instance"
             | "track_file"
             | "vrrp_track_file"
@@ -47,7 +57,7 @@ pub(super) fn read(
             | "track_bfd"
             | "linkbeat_interfaces"
             | "garp_group"
-            | "interface_up_down_delays" => vrrp(node, &mut found, ledger),
+            | "interface_up_down_delays" => vrrp(node, ledger),
             "" => ledger.dropped_block(node.id, node.inside(), "a block without a name"),
             _ if node.block.is_some() => {
                 ledger.dropped_block(node.id, node.inside(), "this block has no counterpart");
@@ -55,6 +65,10 @@ pub(super) fn read(
             _ => ledger.dropped(node.id, "this has no counterpart"),
         }
     }
+    for node in nodes.iter().filter(|node| node.word(0) == "vrrp_sync_group") {
+        instances.read_group(node, ledger);
+    }
+    found.vrrp = instances.finish(ledger);
     for node in nodes.iter().filter(|node| node.word(0) == "virtual_server_group") {
         if !used_groups.contains(&node.id) {
             ledger.dropped_block(node.id, node.inside(), "no virtual_server uses this group");
@@ -68,6 +82,7 @@ fn global(node: &Node, found: &mut Found, ledger: &mut Ledger) {
     for child in node.children() {
         match child.word(0) {
             "lvs_timeouts" => timeouts(child, found, ledger),
+            "vrrp_version" => ledger.used(child.id),
             word if word.starts_with("vrrp") || word.starts_with("garp") => {
                 ledger.dropped_block(child.id, child.inside(), VRRP);
             }
@@ -100,13 +115,15 @@ fn timeouts(node: &Node, found: &mut Found, ledger: &mut Ledger) {
     }
 }
 
-const VRRP: &str =
-    "there is no VRRP here yet: leave this to keepalived, which then holds the VIPs beside lbd";
+const VRRP: &str = "`lbd`'s virtual routers have nothing like it";
 
-fn vrrp(node: &Node, found: &mut Found, ledger: &mut Ledger) {
-    if node.word(0) == "vrrp_instance" {
-        let interface = node.children().iter().find(|child| child.word(0) == "interface");
-        found.interfaces.extend(interface.map(|child| child.word(1).to_owned()));
-    }
+fn vrrp(node: &Node, ledger: &mut Ledger) {
     ledger.dropped_block(node.id, node.inside(), VRRP);
+}
+
+/// The version of instances that name none.
+fn vrrp_version(nodes: &[Node]) -> Option<u8> {
+    let globals = nodes.iter().filter(|node| node.word(0) == "global_defs");
+    let mut statements = globals.flat_map(Node::children);
+    statements.find(|child| child.word(0) == "vrrp_version")?.word(1).parse().ok()
 }

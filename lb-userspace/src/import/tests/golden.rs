@@ -16,6 +16,7 @@ fn samples() -> Vec<(&'static str, Options)> {
         ("keepalived-full.conf", Options::default()),
         ("keepalived-groups.conf", Options { config_id: Some("main".to_owned()), ..Options::default() }),
         ("keepalived-broken.conf", plain()),
+        ("keepalived-vrrp.conf", Options::default()),
         ("haproxy-tcp.cfg", plain()),
         ("haproxy-refused.cfg", Options::default()),
         (
