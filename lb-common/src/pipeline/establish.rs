@@ -13,7 +13,7 @@ use crate::{
     Packet, Tables,
     abi::{
         Backend, BackendFlags, DropReason, Flow, FlowFlags, FlowKey, FlowState, Mode, NextHop, Origin,
-        Service, ServiceKey,
+        Service, ServiceKey, Signal,
     },
     tables::{AddressTables, FibResult, FlowEntry, Insert, Tier},
     verdict::Step,
@@ -171,7 +171,8 @@ where
     if work.flow.flags & FlowFlags::COUNTED != 0 {
         let refusal = limit::claim(tables, work.flow.backend, work.flow.service);
         if refusal != limit::FREE {
-            // The backend is told, so that it does not wait for the client, whose next SYN finds another one.
+            // The backend did answer. It is told, so that it does not wait for the client, whose next SYN finds another one.
+            tables.count_signal(work.flow.backend, Signal::SynAck);
             return Step::reset_for(refusal);
         }
     }

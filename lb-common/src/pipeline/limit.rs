@@ -85,7 +85,7 @@ fn other<T: Tables>(tables: &T, service: u16, index: u32, full: u32) -> u32 {
     };
     for step in 0..SLOTS_TRIED {
         let id = select::slot_id(tables, service, index.wrapping_add(step) % slots);
-        if takes_one_more(tables, id) {
+        if takes_one_more(tables, id, service) {
             return id;
         }
     }
@@ -95,19 +95,20 @@ fn other<T: Tables>(tables: &T, service: u16, index: u32, full: u32) -> u32 {
         if id == full {
             return 0;
         }
-        if takes_one_more(tables, id) {
+        if takes_one_more(tables, id, service) {
             return id;
         }
     }
     0
 }
 
-/// Whether a backend takes flows and has a place.
+/// Whether a backend of the service takes flows and has a place.
 #[inline(never)]
-fn takes_one_more<T: Tables>(tables: &T, id: u32) -> bool {
-    let state = tables.backend(id).unwrap_or_default().state;
+fn takes_one_more<T: Tables>(tables: &T, id: u32, service: u16) -> bool {
+    let backend = tables.backend(id).unwrap_or_default();
+    let takes = backend.state == BackendState::Active as u8 && backend.service == service;
     let limit = tables.limits(id).unwrap_or_default().connections;
-    id != 0 && state == BackendState::Active as u8 && !is_full(tables, Holder::Backend(id), limit)
+    id != 0 && takes && !is_full(tables, Holder::Backend(id), limit)
 }
 
 #[inline(always)]

@@ -1,7 +1,7 @@
 //! Limits of connections: who takes a place, what happens when there is none, and when it is given back.
 
 use lb_common::{
-    abi::{BackendState, DropReason, FlowState, Mode, Selector, ServiceFlags},
+    abi::{BackendState, DropReason, FlowState, Mode, Selector, ServiceFlags, Signal},
     host::{FrameSpec, HostTables},
     tables::{Holder, Tier},
     wire::{ACK, FIN, RST, SYN, TCP, UDP},
@@ -149,6 +149,18 @@ fn others(scene: &Scene) -> Vec<Case> {
                 .change(|tables| tables.change_all_places(&[BACKEND, SECOND, THIRD], 4))
                 .then(vec![refused(scene, 41000, DropReason::BackendFull)])
                 .fact(Fact::Count(0, 0)),
+        );
+        cases.push(
+            three(scene, "a place at another service's backend is none", selector, [1, 1, 1])
+                .change(|tables| {
+                    tables.change_all_places(&[BACKEND, SECOND], 1);
+                    // Full, but for its own service.
+                    tables.set_slots(SERVICE, &[BACKEND, SECOND]);
+                    if let Some(backend) = tables.backends.borrow_mut().get_mut(&THIRD) {
+                        backend.service += 1;
+                    }
+                })
+                .then(vec![refused(scene, 41000, DropReason::BackendFull)]),
         );
         cases.push(
             three(scene, "a place at a backend that is down is none", selector, [1, 1, 1])
@@ -335,6 +347,7 @@ fn stateless(scene: &Scene) -> Vec<Case> {
             .then(both(1))
             .frame(SERVERS, &second(SYN | ACK), answered(&second(SYN | ACK), reason))
             .then(both(1))
+            .fact(Fact::Signals(BACKEND, &[(Signal::Syn, 2), (Signal::SynAck, 2)]))
             .fact(Fact::Count(2, 0))
     };
     vec![
