@@ -114,6 +114,7 @@ fn check_targets_for_a_second(bencher: Bencher<'_, '_>, targets: u32) {
         rise: check.rise,
         fall: check.fall,
         fast_interval: check.interval,
+        confirm_interval: check.interval,
         jitter: check.jitter,
         damping: check.damping,
     };

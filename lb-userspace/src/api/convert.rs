@@ -3,8 +3,9 @@
 use std::{fmt::Display, net::IpAddr, str::FromStr, time::Duration};
 
 use super::{
+    check::Health,
     error::ApiError,
-    types::{BackendPatch, Health, NewBackend, NewDrain, NewService, ServicePatch},
+    types::{BackendPatch, NewBackend, NewDrain, NewService, ServicePatch},
 };
 use crate::{
     config::parse_duration,
@@ -139,7 +140,7 @@ fn health_change(health: &Health) -> Result<HealthChange, ApiError> {
         rise: health.rise,
         fall: health.fall,
         port: health.port,
-        rules: HealthRules {
+        rules: Box::new(HealthRules {
             fast_interval: duration("health.fast_interval", health.fast_interval.as_deref())?,
             jitter: duration("health.jitter", health.jitter.as_deref())?,
             max_flaps: health.max_flaps,
@@ -148,7 +149,11 @@ fn health_change(health: &Health) -> Result<HealthChange, ApiError> {
             max_hold_down: duration("health.max_hold_down", health.max_hold_down.as_deref())?,
             max_ejected: health.max_ejected,
             panic_threshold: health.panic_threshold,
-        },
+            passive: health.passive,
+            passive_window: duration("health.passive_window", health.passive_window.as_deref())?,
+            passive_count: health.passive_count,
+            passive_percent: health.passive_percent,
+        }),
         probe_type: health.probe_type.as_deref().map(|word| self::word("health.type", word)).transpose()?,
         source: health.source.as_deref().map(|text| address("health.source", text)).transpose()?,
         settings: super::probe::settings(health),

@@ -3,15 +3,16 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{IpAddr, SocketAddr},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use lb_common::abi::DropReason;
 
-use crate::plan::FlowGroup;
+use crate::{health::Suspects, plan::FlowGroup};
 
 use super::{
-    traffic::{InterfaceTraffic, Traffic},
+    traffic::{InterfaceTraffic, Signals, Traffic},
     types::Interface,
     vrrp::VirtualRouter,
 };
@@ -21,6 +22,9 @@ use super::{
 pub trait DataSource: Send + Sync + 'static {
     /// The present moment, to which the moments in control's snapshots are compared.
     fn now(&self) -> Instant;
+
+    /// Which backends are or were suspect.
+    fn suspects(&self) -> Arc<Suspects>;
 
     /// Time since `lbd` started.
     fn uptime(&self) -> Duration;
@@ -163,6 +167,8 @@ pub struct Counters {
     pub services: Vec<(u16, Traffic)>,
     /// By backend id.
     pub backends: Vec<(u32, Traffic)>,
+    /// Signals of health, by backend id.
+    pub signals: Vec<(u32, Signals)>,
     /// By interface.
     pub interfaces: Vec<InterfaceTraffic>,
 }

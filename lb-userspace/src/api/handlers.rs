@@ -300,7 +300,12 @@ pub(super) async fn blocking<T: Send + 'static>(
 
 /// What a view of `snapshot` needs besides it.
 fn moment<'a>(api: &Api, snapshot: &'a Snapshot) -> Moment<'a> {
-    Moment { now: api.data.now(), drains: &snapshot.drains, occupancy: api.data.occupancy() }
+    Moment {
+        now: api.data.now(),
+        drains: &snapshot.drains,
+        occupancy: api.data.occupancy(),
+        suspects: api.data.suspects(),
+    }
 }
 
 fn find_service<'a>(snapshot: &'a Snapshot, name: &str) -> Result<&'a ServiceView, Error> {

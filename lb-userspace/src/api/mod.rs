@@ -5,6 +5,7 @@
 mod access;
 mod answer;
 mod changes;
+mod check;
 mod client;
 mod configuration;
 mod convert;
@@ -38,6 +39,7 @@ mod way;
 pub(crate) mod tests;
 
 pub use changes::{Applied, Change, FlowImpact, KeyChange};
+pub use check::Health;
 pub use client::{Client, ClientError, encode};
 pub use data::{Counters, DataError, DataSource, FlowCount, FlowFilter, FlowList, FlowRecord, Occupancy};
 pub use error::{ErrorBody, ErrorDetail};
@@ -49,11 +51,12 @@ pub use socket::{Socket, SocketError};
 pub use stream::{Message, Stream};
 pub use tls::TlsError;
 pub use traffic::{
-    BackendFlows, BackendStats, Drop, Flow, FlowTotals, Flows, InterfaceTraffic, ServiceStats, Stats, Traffic,
+    BackendFlows, BackendStats, Drop, Flow, FlowTotals, Flows, InterfaceTraffic, ServiceStats, Signals,
+    Stats, Traffic,
 };
 pub use types::{
-    Backend, BackendPatch, BackendTotals, Checked, Drain, DriftCount, Health, Interface, NewBackend,
-    NewDrain, NewService, Repaired, Service, ServicePatch, Status,
+    Backend, BackendPatch, BackendTotals, Checked, Drain, DriftCount, Interface, NewBackend, NewDrain,
+    NewService, Repaired, Service, ServicePatch, Status,
 };
 pub use vrrp::VirtualRouter;
 pub use way::{Server, Url};

@@ -1,6 +1,6 @@
 //! The keys of a health check that belong to its type: flat in JSON, and flat in the model.
 
-use super::types::Health;
+use super::check::Health;
 use crate::model::{Probe, ProbeSettings, Setting};
 
 /// The settings that a body gives.

@@ -22,6 +22,21 @@ pub struct Traffic {
     pub flows: u64,
 }
 
+/// What clients' connections show of a backend's health.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Signals {
+    /// SYNs sent to it before it answered the connection; repeated ones count again.
+    pub syns: u64,
+    /// Connections that it answered with a SYN-ACK.
+    pub syn_acks: u64,
+    /// Connections that it refused with a RST.
+    pub syn_resets: u64,
+    /// ICMP errors of its own that say that it cannot be reached.
+    pub unreachable: u64,
+    /// The same of routers.
+    pub unreachable_by_routers: u64,
+}
+
 /// Traffic of an interface.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct InterfaceTraffic {
@@ -134,6 +149,9 @@ pub struct BackendStats {
     /// Figures.
     #[serde(flatten)]
     pub traffic: Traffic,
+    /// Signals of its health.
+    #[serde(flatten)]
+    pub signals: Signals,
 }
 
 /// An element of `GET /v1/drops`.

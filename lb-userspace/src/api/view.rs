@@ -2,19 +2,22 @@
 
 use std::{
     collections::BTreeMap,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use lb_common::abi::{BackendState, DropReason, FlowState};
 
 use super::{
+    check::Health,
     data::{Counters, FlowCount, FlowList, FlowRecord, Occupancy},
     traffic::{BackendFlows, BackendStats, Drop, Flow, FlowTotals, Flows, ServiceStats, Stats},
-    types::{Backend, BackendTotals, Checked, Drain, DriftCount, Health, Repaired, Service},
+    types::{Backend, BackendTotals, Checked, Drain, DriftCount, Repaired, Service},
 };
 use crate::{
     config::format_duration,
     control::{BackendView, DrainView, DrainViews, ServiceView, Snapshot},
+    health::Suspects,
     model::{Condition, Draft, HealthCheck, Keyword as _, Protocol},
     reconcile::DriftCounts,
 };
@@ -28,6 +31,8 @@ pub(super) struct Moment<'a> {
     pub(super) drains: &'a DrainViews,
     /// Who has how many of the places that there are.
     pub(super) occupancy: Occupancy,
+    /// Who is or was suspect.
+    pub(super) suspects: Arc<Suspects>,
 }
 
 /// A service.
@@ -62,7 +67,7 @@ pub(super) fn service(view: &ServiceView, moment: &Moment<'_>) -> Service {
 
 /// A backend of a service.
 pub(super) fn backend(service: &ServiceView, view: &BackendView, moment: &Moment<'_>) -> Backend {
-    let (finding, now) = (&view.finding, moment.now);
+    let (finding, now, suspect) = (&view.finding, moment.now, moment.suspects.of(view.id));
     let seconds = |duration: Duration| duration.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX);
     Backend {
         name: view.desired.name.to_string(),
@@ -89,6 +94,9 @@ pub(super) fn backend(service: &ServiceView, view: &BackendView, moment: &Moment
             .map(|until| seconds(until.saturating_duration_since(now)))
             .filter(|seconds| *seconds > 0),
         transitions: finding.transitions,
+        suspect: suspect
+            .and_then(|suspect| suspect.present.as_ref().map(|(reason, _)| reason.clone().into_owned())),
+        suspects: suspect.map_or(0, |suspect| suspect.times),
     }
 }
 
@@ -119,6 +127,10 @@ fn health(check: &HealthCheck) -> Health {
         max_hold_down: Some(format_duration(check.damping.max_hold)),
         max_ejected: Some(check.max_ejected),
         panic_threshold: Some(check.panic_threshold),
+        passive: Some(check.passive.enabled),
+        passive_window: Some(format_duration(check.passive.window)),
+        passive_count: Some(check.passive.count),
+        passive_percent: Some(check.passive.percent),
         ..probe
     }
 }
@@ -215,6 +227,7 @@ pub(super) fn flow_totals(snapshot: &Snapshot, counts: &[FlowCount]) -> FlowTota
 pub(super) fn stats(snapshot: &Snapshot, counters: Counters) -> Stats {
     let by_service: BTreeMap<_, _> = counters.services.into_iter().collect();
     let by_backend: BTreeMap<_, _> = counters.backends.into_iter().collect();
+    let signals: BTreeMap<_, _> = counters.signals.into_iter().collect();
     let services = snapshot.services.iter().map(|service| ServiceStats {
         service: service.desired.name.to_string(),
         traffic: by_service.get(&service.id).copied().unwrap_or_default(),
@@ -223,6 +236,7 @@ pub(super) fn stats(snapshot: &Snapshot, counters: Counters) -> Stats {
         service: service.desired.name.to_string(),
         backend: backend.desired.name.to_string(),
         traffic: by_backend.get(&backend.id).copied().unwrap_or_default(),
+        signals: signals.get(&backend.id).copied().unwrap_or_default(),
     });
     Stats { services: services.collect(), backends: backends.collect(), interfaces: counters.interfaces }
 }

@@ -30,6 +30,18 @@ pub struct HealthOptions {
     /// Port that is checked instead of the backend's.
     #[arg(id = "health_port", long = "health-port", value_name = "PORT")]
     pub port: Option<u16>,
+    /// Whether clients' SYNs that are unanswered or refused, and ICMP errors, have a backend checked at once.
+    #[arg(id = "health_passive", long = "health-passive", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    pub passive: Option<bool>,
+    /// Time over which they are counted, such as 3s.
+    #[arg(id = "health_passive_window", long = "health-passive-window", value_name = "DURATION")]
+    pub passive_window: Option<String>,
+    /// How many of them there must be.
+    #[arg(id = "health_passive_count", long = "health-passive-count", value_name = "COUNT")]
+    pub passive_count: Option<u32>,
+    /// Percentage of all SYNs that those unanswered or refused must be.
+    #[arg(id = "health_passive_percent", long = "health-passive-percent", value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub passive_percent: Option<u8>,
     /// Address that checks are sent from.
     #[arg(id = "health_source", long = "health-source", value_name = "ADDRESS")]
     pub source: Option<IpAddr>,
@@ -127,6 +139,10 @@ impl HealthOptions {
             rise: this.rise,
             fall: this.fall,
             port: this.port,
+            passive: this.passive,
+            passive_window: this.passive_window,
+            passive_count: this.passive_count,
+            passive_percent: this.passive_percent,
             probe_type: this.probe_type,
             source: this.source.map(|source| source.to_string()),
             method: this.method,

@@ -130,7 +130,9 @@ async fn json_keeps_the_order_of_the_keys() {
     "health": "unknown",
     "standing": "serving",
     "effective_weight": 100,
-    "transitions": 0
+    "transitions": 0,
+    "suspect": "3 of 3 SYNs refused within 0.25 s",
+    "suspects": 1
   }
 ]
 "#;
@@ -311,10 +313,10 @@ dns   203.0.113.10:53  udp       nat   maglev     -             1         1   2 
 ";
     assert_eq!(run(&daemon, "service list -o wide").await, services);
     let backends = "\
-SERVICE  NAME  ADDRESS         WEIGHT  STATE   HEALTH   ID  CONFIGURED
-web      b1    10.0.0.11:8080     100  active  unknown   1  enabled
-web      b2    10.0.0.12:8080     100  active  unknown   2  enabled
-dns      d1    10.0.0.53:53       100  active  unknown   3  enabled
+SERVICE  NAME  ADDRESS         WEIGHT  STATE   HEALTH   NOTE                                        ID  CONFIGURED
+web      b1    10.0.0.11:8080     100  active  unknown  -                                            1  enabled
+web      b2    10.0.0.12:8080     100  active  unknown  -                                            2  enabled
+dns      d1    10.0.0.53:53       100  active  unknown  suspect: 3 of 3 SYNs refused within 0.25 s   3  enabled
 ";
     assert_eq!(run(&daemon, "-o wide backend list").await, backends);
     for line in

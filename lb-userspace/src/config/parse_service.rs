@@ -72,6 +72,10 @@ fn health(table: TableReader<'_>) -> Option<HealthCheck> {
     set(&mut check.damping.max_hold, table.value("max_hold_down", &scalar::duration()));
     set(&mut check.max_ejected, table.value("max_ejected", &scalar::percentage()));
     set(&mut check.panic_threshold, table.value("panic_threshold", &scalar::percentage()));
+    set(&mut check.passive.enabled, table.value("passive", &scalar::boolean()));
+    set(&mut check.passive.window, table.value("passive_window", &scalar::duration()));
+    set(&mut check.passive.count, table.value("passive_count", &scalar::number()));
+    set(&mut check.passive.percent, table.value("passive_percent", &scalar::percentage()));
     let probe = probe(&table);
     table.end();
     check.probe = probe?.into();

@@ -79,7 +79,7 @@ pub(super) fn service(service: &Service) -> Vec<Entry> {
 
 /// The keys of a health check.
 pub(super) fn health(check: &HealthCheck) -> Vec<Entry> {
-    let damping = &check.damping;
+    let (damping, passive) = (&check.damping, &check.passive);
     let duration = |duration| Some(Value::from(format_duration(duration)));
     let number = |number: i64| Some(Value::from(number));
     let mut entries: Vec<Entry> = vec![
@@ -97,6 +97,10 @@ pub(super) fn health(check: &HealthCheck) -> Vec<Entry> {
         (&["max_hold_down"], duration(damping.max_hold)),
         (&["max_ejected"], number(check.max_ejected.into())),
         (&["panic_threshold"], number(check.panic_threshold.into())),
+        (&["passive"], Some(passive.enabled.into())),
+        (&["passive_window"], duration(passive.window)),
+        (&["passive_count"], number(passive.count.into())),
+        (&["passive_percent"], number(passive.percent.into())),
         (&["source"], check.probe.source.map(|source| source.to_string().into())),
     ];
     let settings = check.probe.settings();

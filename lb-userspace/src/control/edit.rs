@@ -114,7 +114,7 @@ pub enum HealthChange {
         /// Where to connect.
         port: Option<u16>,
         /// Everything about when, and what follows.
-        rules: HealthRules,
+        rules: Box<HealthRules>,
         /// What a probe does. Another type drops the settings that do not belong to it.
         probe_type: Option<ProbeType>,
         /// Where probes are sent from.

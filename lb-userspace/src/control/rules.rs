@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::{Damping, HealthCheck};
+use crate::model::{Damping, HealthCheck, Passive};
 
 /// What changes of when a backend is checked, and of what follows from it; `None` stays.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,6 +23,14 @@ pub struct HealthRules {
     pub max_ejected: Option<u8>,
     /// Percentage of healthy backends below which all are used.
     pub panic_threshold: Option<u8>,
+    /// Whether what clients' connections show has a backend checked at once.
+    pub passive: Option<bool>,
+    /// Over which that is counted.
+    pub passive_window: Option<Duration>,
+    /// How much of it there must be.
+    pub passive_count: Option<u32>,
+    /// Percentage of all SYNs that those unanswered or refused must be.
+    pub passive_percent: Option<u8>,
 }
 
 impl HealthRules {
@@ -41,6 +49,12 @@ impl HealthRules {
                 window: self.flap_window.unwrap_or(current.damping.window),
                 hold: self.hold_down.unwrap_or(current.damping.hold),
                 max_hold: self.max_hold_down.unwrap_or(current.damping.max_hold),
+            },
+            passive: Passive {
+                enabled: self.passive.unwrap_or(current.passive.enabled),
+                window: self.passive_window.unwrap_or(current.passive.window),
+                count: self.passive_count.unwrap_or(current.passive.count),
+                percent: self.passive_percent.unwrap_or(current.passive.percent),
             },
             max_ejected: self.max_ejected.unwrap_or(current.max_ejected),
             panic_threshold: self.panic_threshold.unwrap_or(current.panic_threshold),

@@ -1,6 +1,6 @@
 //! The metrics: names, help texts, labels, and where their values come from.
 
-use lb_common::abi::{DropReason, InterfaceCounters, TrafficCounters};
+use lb_common::abi::{DropReason, InterfaceCounters, Signal, TrafficCounters};
 use prometheus::Result;
 
 use super::page::{Page, Samples};
@@ -14,7 +14,7 @@ use crate::model::{Condition, Health, Keyword as _, Standing};
 const SAMPLE_BYTES: usize = 80;
 const FIXED_BYTES: usize = 16 << 10;
 /// Samples of a backend and of a service.
-const SAMPLES: usize = 16;
+const SAMPLES: usize = 22;
 
 /// The observation in Prometheus' text format. Prometheus itself rounds values beyond 2^53.
 ///
@@ -68,6 +68,17 @@ const BYTES: Directions = (
 const FLOWS: &str = "Flows begun.";
 const ACTIVE_FLOWS: &str = "Flows that live.";
 
+/// Metrics of the signals without a label of their own.
+const SIGNALS: [(&str, &str, Signal); 3] = [
+    (
+        "lb_backend_syns_total",
+        "SYNs sent to the backend before it answered the connection; repeated ones count again.",
+        Signal::Syn,
+    ),
+    ("lb_backend_syn_acks_total", "Connections that the backend answered with a SYN-ACK.", Signal::SynAck),
+    ("lb_backend_syn_resets_total", "Connections that the backend refused with a RST.", Signal::Reset),
+];
+
 fn backends(page: &mut Page, services: &[ServiceSample]) -> Result<()> {
     let all = || services.iter().flat_map(|service| service.backends.iter().map(move |b| (service, b)));
     let directed = Samples::new(all().flat_map(|(service, backend)| {
@@ -105,7 +116,24 @@ fn backends(page: &mut Page, services: &[ServiceSample]) -> Result<()> {
     let help = "1 if the backend is held down because it went up and down too often, else 0.";
     plain.write(page, "lb_backend_held_down", help, |backend| backend.held.into())?;
     let help = "1 if the backend's checks came to a result, else 0 (not checked, or not long enough).";
-    plain.write(page, "lb_backend_health_known", help, |backend| (backend.health != Health::Unknown).into())
+    plain
+        .write(page, "lb_backend_health_known", help, |backend| (backend.health != Health::Unknown).into())?;
+    let help = "How often clients' connections made the backend suspect, so that it was checked at once.";
+    plain.write(page, "lb_backend_suspects_total", help, |backend| backend.suspects)?;
+    for (name, help, signal) in SIGNALS {
+        plain.write(page, name, help, |backend| backend.signals.of(signal))?;
+    }
+    drop(plain);
+    let unreachable = Samples::new(all().flat_map(|(service, backend)| {
+        let labels = |source| [("backend", &*backend.name), ("service", &*service.name), ("source", source)];
+        let count = |signal| backend.signals.of(signal);
+        [
+            (count(Signal::Unreachable), labels("backend")),
+            (count(Signal::RouterUnreachable), labels("router")),
+        ]
+    }));
+    let help = "ICMP errors that say that the backend cannot be reached, of its own or of a router.";
+    unreachable.write(page, "lb_backend_unreachable_total", help, |count| *count)
 }
 
 fn services(page: &mut Page, services: &[ServiceSample]) -> Result<()> {

@@ -1,6 +1,6 @@
 //! What is shown, as plain data.
 
-use lb_common::abi::{InterfaceCounters, TrafficCounters};
+use lb_common::abi::{BackendSignals, InterfaceCounters, TrafficCounters};
 
 use crate::model::{Condition, Health, Standing};
 
@@ -82,6 +82,10 @@ pub struct BackendSample {
     pub held: bool,
     /// What it is to its pool.
     pub standing: Standing,
+    /// What the data path saw of its health.
+    pub signals: BackendSignals,
+    /// How often that made it suspect.
+    pub suspects: u64,
 }
 
 /// An interface.

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use lb_common::abi::{DropReason, TrafficCounters};
+use lb_common::abi::{BackendSignals, DropReason, TrafficCounters};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -29,6 +29,8 @@ fn observation() -> Observation {
         transitions: 6,
         connections: Some(7),
         max_connections: 10,
+        signals: BackendSignals { counts: [21, 22, 23, 24, 25, 0, 0, 0] },
+        suspects: 26,
         ..BackendSample::default()
     };
     let (health, standing) = (Health::Down, Standing::Ejected);
@@ -93,6 +95,13 @@ fn every_figure_is_printed_with_its_labels() {
         r#"lb_backend_ejected{backend="b2",service="web"} 1"#,
         r#"lb_backend_forced{backend="b2",service="web"} 0"#,
         r#"lb_backend_held_down{backend="b2",service="web"} 1"#,
+        r#"lb_backend_syns_total{backend="b1",service="web"} 21"#,
+        r#"lb_backend_syn_acks_total{backend="b1",service="web"} 22"#,
+        r#"lb_backend_syn_resets_total{backend="b1",service="web"} 23"#,
+        r#"lb_backend_unreachable_total{backend="b1",service="web",source="backend"} 24"#,
+        r#"lb_backend_unreachable_total{backend="b1",service="web",source="router"} 25"#,
+        r#"lb_backend_suspects_total{backend="b1",service="web"} 26"#,
+        r#"lb_backend_suspects_total{backend="b2",service="web"} 0"#,
         r#"lb_service_healthy_backends{service="web"} 1"#,
         r#"lb_service_panic{service="web"} 1"#,
         r#"lb_service_backups_in_use{service="web"} 0"#,

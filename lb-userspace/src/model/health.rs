@@ -27,6 +27,8 @@ pub struct HealthCheck {
     pub jitter: Duration,
     /// What is done about a backend that goes up and down.
     pub damping: Damping,
+    /// When a backend is checked out of turn.
+    pub passive: Passive,
     /// Percentage of the service's backends that may be taken out by their health at once, rounded down.
     pub max_ejected: u8,
     /// When a smaller percentage of the backends is healthy, all are used; 0: never.
@@ -57,6 +59,25 @@ impl Default for Damping {
     }
 }
 
+/// When what clients' connections show of a backend makes it suspect: it is then checked at once, and the check decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Passive {
+    /// Whether that is done.
+    pub enabled: bool,
+    /// Over which SYNs and what answers them are counted.
+    pub window: Duration,
+    /// How many SYNs must be unanswered, or refused, or how many ICMP errors there must be; at least 1.
+    pub count: u32,
+    /// Percentage of all SYNs that those unanswered or refused must be; at least 1.
+    pub percent: u8,
+}
+
+impl Default for Passive {
+    fn default() -> Self {
+        Self { enabled: true, window: Duration::from_secs(3), count: 3, percent: 50 }
+    }
+}
+
 impl Default for HealthCheck {
     fn default() -> Self {
         Self {
@@ -69,6 +90,7 @@ impl Default for HealthCheck {
             fast_interval: None,
             jitter: Duration::ZERO,
             damping: Damping::default(),
+            passive: Passive::default(),
             max_ejected: 100,
             panic_threshold: 1,
         }

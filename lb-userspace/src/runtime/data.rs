@@ -2,16 +2,18 @@
 
 use std::{
     collections::BTreeSet,
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use lb_common::abi::{DropReason, InterfaceCounters, TrafficCounters};
+use lb_common::abi::{BackendSignals, DropReason, InterfaceCounters, Signal, TrafficCounters};
 
 use super::{
-    Clock,
+    Clock, Failure,
     attached::AttachedList,
     flows::LastReport,
+    suspects::KnownSuspects,
     vrrp::{RouterStatus, StatusBoard},
 };
 use crate::{
@@ -20,7 +22,8 @@ use crate::{
         InterfaceTraffic, Occupancy, Traffic,
     },
     flows::{self, FlowMaps},
-    maps::Counters,
+    health::Suspects,
+    maps::{Counters, Signals},
     plan::FlowGroup,
 };
 
@@ -34,11 +37,40 @@ pub(super) struct Data {
     pub(super) flows: Arc<FlowMaps>,
     pub(super) counters: Counters,
     pub(super) last: LastReport,
+    pub(super) signals: Arc<Signals>,
+    pub(super) suspects: KnownSuspects,
+}
+
+impl Data {
+    /// Opens the maps pinned in `tables`. The daemon started at `started`.
+    pub(super) fn open(
+        tables: &Path,
+        clock: Clock,
+        started: Duration,
+        routers: StatusBoard,
+        attached: AttachedList,
+    ) -> Result<Self, Failure> {
+        Ok(Self {
+            clock,
+            started,
+            routers,
+            attached,
+            flows: Arc::new(FlowMaps::open(tables).map_err(Failure::system("open the flow tables"))?),
+            counters: Counters::open(tables)?,
+            last: LastReport::default(),
+            signals: Arc::new(Signals::open(tables)?),
+            suspects: KnownSuspects::default(),
+        })
+    }
 }
 
 impl DataSource for Data {
     fn now(&self) -> Instant {
         self.clock.instant()
+    }
+
+    fn suspects(&self) -> Arc<Suspects> {
+        self.suspects.latest()
     }
 
     fn uptime(&self) -> Duration {
@@ -79,6 +111,8 @@ impl DataSource for Data {
         let counted = |traffic: &TrafficCounters| *traffic != TrafficCounters::default();
         let services = (0..).zip(&totals.services).filter(|(_, traffic)| counted(traffic));
         let backends = (0..).zip(&totals.backends).filter(|(_, traffic)| counted(traffic));
+        let signals = (0..totals.backends.len() as u32).map(|id| (id, self.signals.of(id)));
+        let signals = signals.filter(|(_, signals)| *signals != BackendSignals::default());
         let attached = self.attached.snapshot().into_iter();
         let interfaces = attached.map(|attached| {
             interface_traffic(attached.name, attached.ifindex, totals.interface(attached.ifindex))
@@ -86,6 +120,7 @@ impl DataSource for Data {
         Ok(CounterList {
             services: services.map(|(id, traffic)| (id, traffic_of(*traffic))).collect(),
             backends: backends.map(|(id, traffic)| (id, traffic_of(*traffic))).collect(),
+            signals: signals.map(|(id, signals)| (id, signals_of(&signals))).collect(),
             interfaces: interfaces.collect(),
         })
     }
@@ -127,6 +162,16 @@ fn unreadable(error: &dyn std::error::Error) -> DataError {
 fn traffic_of(counters: TrafficCounters) -> Traffic {
     let TrafficCounters { packets_in, bytes_in, packets_out, bytes_out, flows } = counters;
     Traffic { packets_in, bytes_in, packets_out, bytes_out, flows }
+}
+
+fn signals_of(signals: &BackendSignals) -> api::Signals {
+    api::Signals {
+        syns: signals.of(Signal::Syn),
+        syn_acks: signals.of(Signal::SynAck),
+        syn_resets: signals.of(Signal::Reset),
+        unreachable: signals.of(Signal::Unreachable),
+        unreachable_by_routers: signals.of(Signal::RouterUnreachable),
+    }
 }
 
 fn interface_traffic(name: String, ifindex: u32, counters: InterfaceCounters) -> InterfaceTraffic {

@@ -1,6 +1,11 @@
-//! Runs the health checks.
+//! Runs the health checks, and looks at what the data path says of those that are checked.
 
-use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::{
     net::TcpStream,
@@ -8,11 +13,15 @@ use tokio::{
     task::{AbortHandle, JoinSet},
 };
 
-use super::Clock;
+use super::{Clock, suspects::KnownSuspects};
 use crate::{
     control::{Event, Handle, Snapshot},
-    health::{Checker, Command, Outcome, Policy, ProbeId, Prober, Probes, Subject, Target, close},
-    model::{AdminState, BackendName, Health, ServiceName},
+    health::{
+        Checker, Command, Detector, Outcome, Policy, ProbeId, Prober, Probes, READ_EVERY, Subject, Target,
+        close,
+    },
+    maps::Signals,
+    model::{AdminState, BackendName, Health, Passive, ServiceName},
 };
 
 /// What is checked: a backend of a service, and its id.
@@ -20,13 +29,13 @@ type Key = (ServiceName, BackendName, u32);
 type Done = (ProbeId, Outcome, Option<TcpStream>);
 
 /// Checks the backends of `control`'s services until control ends.
-pub(super) async fn run(control: Handle, clock: Clock) {
+pub(super) async fn run(control: Handle, signals: Arc<Signals>, suspects: KnownSuspects, clock: Clock) {
     let mut snapshots = control.watch();
     let mut shown = Arc::clone(&snapshots.borrow_and_update());
-    let mut checks = Checks::new(clock);
+    let mut checks = Checks::new(clock, signals, suspects);
     checks.follow(&shown);
     loop {
-        let due = checks.checker.poll_timeout();
+        let due = [checks.checker.poll_timeout(), checks.next_look].into_iter().flatten().min();
         tokio::select! {
             biased;
             Some(done) = checks.probes.join_next(), if !checks.probes.is_empty() => {
@@ -43,7 +52,10 @@ pub(super) async fn run(control: Handle, clock: Clock) {
                 }
                 None => return,
             },
-            () = clock.sleep_until(due) => checks.checker.handle_timeout(clock.now()),
+            () = clock.sleep_until(due) => {
+                checks.look();
+                checks.checker.handle_timeout(clock.now());
+            }
         }
         for event in checks.obey() {
             if control.report(event).await.is_err() {
@@ -61,6 +73,11 @@ async fn update(snapshots: &mut watch::Receiver<Arc<Snapshot>>) -> Option<Arc<Sn
 struct Checks {
     clock: Clock,
     checker: Checker<Key>,
+    detector: Detector<Key>,
+    signals: Arc<Signals>,
+    suspects: KnownSuspects,
+    /// When the signals are to be looked at; `None`: nobody's count.
+    next_look: Option<Duration>,
     prober: Prober,
     prepared: Probes,
     probes: JoinSet<Done>,
@@ -70,12 +87,16 @@ struct Checks {
 }
 
 impl Checks {
-    fn new(clock: Clock) -> Self {
+    fn new(clock: Clock, signals: Arc<Signals>, suspects: KnownSuspects) -> Self {
         // Two machines were not started in the same nanosecond: they do not probe a backend at the same moment.
         let checker = Checker::new(clock.now().as_nanos() as u64);
         Self {
             clock,
             checker,
+            detector: Detector::default(),
+            signals,
+            suspects,
+            next_look: None,
             prober: Prober::default(),
             prepared: Probes::default(),
             probes: JoinSet::new(),
@@ -87,7 +108,34 @@ impl Checks {
     /// Checks what a snapshot shows.
     fn follow(&mut self, snapshot: &Snapshot) {
         self.prepared = snapshot.probes.clone();
-        self.checker.set_targets(self.clock.now(), targets(snapshot));
+        let (now, targets) = (self.clock.now(), targets(snapshot));
+        let ids: HashSet<u32> = targets.iter().map(|((_, _, id), ..)| *id).collect();
+        self.suspects.change(|suspects| suspects.retain(|id| ids.contains(&id)));
+        let watched = targets.iter().filter(|(.., passive)| passive.enabled);
+        self.detector.set_targets(watched.map(|(key, _, passive)| (key.clone(), key.2, *passive)));
+        self.next_look = (!self.detector.is_idle()).then_some(self.next_look.unwrap_or(now));
+        self.checker.set_targets(now, targets.into_iter().map(|(key, target, _)| (key, target)));
+    }
+
+    /// Looks at the signals, if it is time to. Who is suspect is checked at once.
+    fn look(&mut self) {
+        let now = self.clock.now();
+        if self.next_look.is_none_or(|at| now < at) {
+            return;
+        }
+        self.next_look = Some(now + READ_EVERY);
+        for suspicion in self.detector.observe(now, |id| self.signals.of(id)) {
+            let (service, backend, _) = &suspicion.key;
+            let (backend, reason) = (format!("{service}/{backend}"), &suspicion.reason);
+            if !self.checker.suspect(now, &suspicion.key, reason) {
+                continue;
+            }
+            if suspicion.again {
+                tracing::debug!(backend, %reason, "backend is suspect again, and checked at once");
+            } else {
+                tracing::info!(backend, %reason, "backend is suspect, and checked at once");
+            }
+        }
     }
 
     fn start(&mut self, id: ProbeId, (service, backend, _): &Key, address: SocketAddr, limit: Duration) {
@@ -126,6 +174,14 @@ impl Checks {
                         task.abort();
                     }
                 }
+                Command::Suspect { key: (_, _, id), reason } => {
+                    let now = self.clock.instant();
+                    self.suspects.change(|suspects| suspects.raise(id, reason, now));
+                }
+                Command::Clear { key: (service, backend, id) } => {
+                    tracing::debug!(backend = %format!("{service}/{backend}"), "backend is suspect no more");
+                    self.suspects.change(|suspects| suspects.clear(id));
+                }
                 Command::Change { key: (service, backend, id), health, reason, held_until } => {
                     let held = held_until.map(|until| until.saturating_sub(self.clock.now()));
                     tell(
@@ -135,6 +191,7 @@ impl Checks {
                         held,
                     );
                     let up = health == Health::Up;
+                    self.suspects.change(|suspects| suspects.clear(id));
                     events.push(Event::Health { service, backend, id, up, reason, held });
                 }
             }
@@ -143,6 +200,8 @@ impl Checks {
     }
 }
 
+/// Between two probes of a suspect whose service has no `fast_interval`.
+const CONFIRM: Duration = Duration::from_millis(250);
 /// How long a backend may take to end a probe's connection.
 const LINGER: Duration = Duration::from_secs(1);
 
@@ -156,7 +215,7 @@ fn tell(backend: &str, health: Health, reason: &str, held: Option<Duration>) {
     }
 }
 
-fn targets(snapshot: &Snapshot) -> Vec<(Key, Target)> {
+fn targets(snapshot: &Snapshot) -> Vec<(Key, Target, Passive)> {
     let checked = snapshot.backends().filter_map(|(service, backend)| {
         let check = service.desired.health.as_ref()?;
         let desired = &backend.desired;
@@ -170,12 +229,13 @@ fn targets(snapshot: &Snapshot) -> Vec<(Key, Target)> {
             rise: check.rise,
             fall: check.fall,
             fast_interval: check.fast_interval.unwrap_or(check.interval),
+            confirm_interval: check.fast_interval.unwrap_or(CONFIRM).min(check.interval),
             jitter: check.jitter,
             damping: check.damping,
         };
         let key = (service.desired.name.clone(), desired.name.clone(), backend.id);
         let address = SocketAddr::new(desired.address, port);
-        Some((key, Target { address, probe: check.probe.clone(), policy }))
+        Some((key, Target { address, probe: check.probe.clone(), policy }, check.passive))
     });
     checked.collect()
 }

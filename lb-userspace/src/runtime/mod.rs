@@ -18,6 +18,7 @@ mod privileges;
 mod resets;
 mod signals;
 mod start;
+mod suspects;
 mod tasks;
 mod vrrp;
 

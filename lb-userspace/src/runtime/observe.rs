@@ -27,7 +27,7 @@ pub(super) fn source(control: Handle, events: Bus, data: Arc<Data>, last: LastRe
 
 fn observe(control: &Handle, events: &Bus, data: &Data, report: &Report) -> Result<Observation, MapError> {
     let totals = data.counters.read()?;
-    let now = data.clock.instant();
+    let (now, suspects) = (data.clock.instant(), data.suspects.latest());
     let occupancy = data.flows.occupancy();
     let snapshot = control.snapshot();
     let interfaces = data.attached.snapshot().into_iter().map(|attached| InterfaceSample {
@@ -42,7 +42,14 @@ fn observe(control: &Handle, events: &Bus, data: &Data, report: &Report) -> Resu
         services: snapshot
             .services
             .iter()
-            .map(|service| service_sample(service, &totals, report, &occupancy, now))
+            .map(|service| {
+                let mut sample = service_sample(service, &totals, report, &occupancy, now);
+                for (sample, BackendView { id, .. }) in sample.backends.iter_mut().zip(&service.backends) {
+                    sample.signals = data.signals.of(*id);
+                    sample.suspects = suspects.of(*id).map_or(0, |suspect| suspect.times);
+                }
+                sample
+            })
             .collect(),
         interfaces: interfaces.collect(),
         pools: pools(&names, report),
@@ -80,6 +87,7 @@ fn service_sample(
             transitions: backend.finding.transitions,
             held: backend.finding.held_until.is_some_and(|until| now < until),
             standing: backend.share.standing,
+            ..BackendSample::default()
         })
         .collect();
     // Flows of backends that were removed a moment ago count too.

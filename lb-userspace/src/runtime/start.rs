@@ -5,7 +5,6 @@ use std::{
     io::Read,
     net::SocketAddr,
     path::{Path, PathBuf},
-    sync::Arc,
     thread,
     time::Duration,
 };
@@ -16,7 +15,6 @@ use super::{
     Clock, Failure,
     attached::Attacher,
     data::Data,
-    flows::LastReport,
     limits,
     network::Network,
     notify,
@@ -30,10 +28,9 @@ use crate::{
     config::{Document, FileStore},
     control::{self, Control, Handle},
     events::{Bus, changes},
-    flows::FlowMaps,
     health::Rights,
     loader::{self, LogLevel, PinDirectory, Program, Sizes},
-    maps::{Counters, PinnedMaps},
+    maps::PinnedMaps,
     model::Config,
 };
 
@@ -138,15 +135,7 @@ async fn daemon(
     let (control, thread) = control::spawn(control, move || clock.moment(), publish)
         .map_err(Failure::system("start a thread"))?;
     let vrrp = vrrp::start(&config.vrrp, clock, privileges)?;
-    let data = Data {
-        clock,
-        routers: vrrp.board(),
-        started,
-        attached: attacher.list(),
-        flows: Arc::new(FlowMaps::open(&tables).map_err(Failure::system("open the flow tables"))?),
-        counters: Counters::open(&tables)?,
-        last: LastReport::default(),
-    };
+    let data = Data::open(&tables, clock, started, vrrp.board(), attacher.list())?;
     let config_file = options.config.display().to_string();
     let tasks = tasks::start(Parts {
         clock,

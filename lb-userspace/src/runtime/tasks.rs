@@ -87,7 +87,8 @@ pub(super) fn start(parts: Parts) -> Result<Tasks, Failure> {
     let peers = Peers { control: control.clone(), neighbours, events, clock };
     tasks.work("the network", network::run(network, attacher, peers));
     tasks.work("the deadlines", deadlines::run(control.clone(), clock));
-    tasks.work("the health checks", health::run(control.clone(), clock));
+    let (signals, suspects) = (Arc::clone(&data.signals), data.suspects.clone());
+    tasks.work("the health checks", health::run(control.clone(), signals, suspects, clock));
     let last = data.last.clone();
     tasks.work("the flow scan", flows::run(control.clone(), Arc::clone(&data.flows), last.clone(), clock));
 

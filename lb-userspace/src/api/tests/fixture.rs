@@ -24,7 +24,7 @@ use tokio::{net::UnixStream, sync::oneshot, task::JoinHandle};
 use crate::{
     api::{
         self, Api, Client, ClientError, Counters, DataError, DataSource, FlowCount, FlowFilter, FlowList,
-        FlowRecord, Interface, InterfaceTraffic, Local, Remote, Socket, Traffic, router,
+        FlowRecord, Interface, InterfaceTraffic, Local, Remote, Signals, Socket, Traffic, router,
     },
     config::Document,
     control::{
@@ -32,6 +32,7 @@ use crate::{
         fixture::{self, MemoryStore},
     },
     events::{Bus, changes},
+    health::Suspects,
     model::{ApiListener, Timestamp},
     plan::FlowGroup,
 };
@@ -183,6 +184,12 @@ impl DataSource for FakeData {
         fixture::moment()
     }
 
+    fn suspects(&self) -> Arc<Suspects> {
+        let mut suspects = Suspects::default();
+        suspects.raise(3, "3 of 3 SYNs refused within 0.25 s".into(), fixture::moment());
+        Arc::new(suspects)
+    }
+
     fn uptime(&self) -> Duration {
         Duration::from_secs(61)
     }
@@ -227,6 +234,7 @@ impl DataSource for FakeData {
         Ok(Counters {
             services: vec![(1, traffic)],
             backends: vec![(1, traffic)],
+            signals: vec![(1, Signals { syns: 5, syn_acks: 2, syn_resets: 3, ..Signals::default() })],
             interfaces: vec![interface],
         })
     }

@@ -15,6 +15,9 @@ pub(super) fn note(backend: &Backend) -> Option<String> {
         let why = if since.is_empty() || reason.is_empty() { "" } else { ": " };
         notes.extend(Some(format!("{since}{why}{reason}")).filter(|note| !note.is_empty()));
     }
+    if let Some(reason) = &backend.suspect {
+        notes.push(format!("suspect: {reason}"));
+    }
     if let Some(seconds) = backend.held_seconds {
         notes.push(format!("went down too often: held down for {} more", duration(seconds)));
     }
@@ -63,6 +66,12 @@ mod tests {
         let said = "down for 1m 5s: connection refused; went down too often: held down for 18s more; \
                     used all the same: too few are healthy";
         assert_eq!(note(&down).unwrap(), said);
+    }
+
+    #[test]
+    fn a_suspect_says_why() {
+        let suspect = Backend { suspect: Some("3 of 3 SYNs refused within 0.25 s".to_owned()), ..backend() };
+        assert_eq!(note(&suspect).unwrap(), "suspect: 3 of 3 SYNs refused within 0.25 s");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::note::note;
 use super::table::{Style, Value, facts, number, state, table, text};
 use crate::{
     api::{Backend, Drain, DriftCount, Health, Repaired, Service, Status},
+    config::format_duration,
     model::HealthCheck,
 };
 
@@ -206,6 +207,21 @@ fn rules(health: &Health) -> Option<String> {
     if let Some(percent) = health.panic_threshold.filter(|percent| *percent != usual.panic_threshold) {
         rules.push(format!("panic below {percent} %"));
     }
+    let passive = &usual.passive;
+    let unusual = [
+        health.passive_window.as_ref().filter(|window| **window != format_duration(passive.window)).cloned(),
+        health.passive_count.filter(|count| *count != passive.count).map(|count| format!("{count} signals")),
+        health
+            .passive_percent
+            .filter(|part| *part != passive.percent)
+            .map(|part| format!("{part} % of SYNs")),
+    ];
+    let unusual: Vec<String> = unusual.into_iter().flatten().collect();
+    if health.passive == Some(false) {
+        rules.push("no passive signals".to_owned());
+    } else if !unusual.is_empty() {
+        rules.push(format!("suspect by {}", unusual.join(", ")));
+    }
     (!rules.is_empty()).then(|| rules.join(", "))
 }
 
@@ -225,6 +241,10 @@ fn probe_settings(health: &Health) -> String {
         max_hold_down: None,
         max_ejected: None,
         panic_threshold: None,
+        passive: None,
+        passive_window: None,
+        passive_count: None,
+        passive_percent: None,
         probe_type: None,
         ..health.clone()
     };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::api::{
     Backend, BackendFlows, BackendStats, BackendTotals, Drop, Flow, FlowTotals, Flows, Health, Interface,
-    InterfaceTraffic, Service, ServiceStats, Stats, Status, Traffic, VirtualRouter,
+    InterfaceTraffic, Service, ServiceStats, Signals, Stats, Status, Traffic, VirtualRouter,
 };
 
 const PLAIN: Style = Style { coloured: false, wide: false };
@@ -30,6 +30,8 @@ fn example_backend(name: &str, address: &str, port: u16, effective: &str, health
         reason: None,
         held_seconds: None,
         transitions: 0,
+        suspect: None,
+        suspects: 0,
     }
 }
 
@@ -263,7 +265,18 @@ fn example_stats(scale: u64) -> Stats {
     };
     Stats {
         services: vec![ServiceStats { service: "web".to_owned(), traffic }],
-        backends: vec![BackendStats { service: "web".to_owned(), backend: "web-1".to_owned(), traffic }],
+        backends: vec![BackendStats {
+            service: "web".to_owned(),
+            backend: "web-1".to_owned(),
+            traffic,
+            signals: Signals {
+                syns: 7 * scale,
+                syn_acks: 5 * scale,
+                syn_resets: scale,
+                unreachable: scale,
+                unreachable_by_routers: 2 * scale,
+            },
+        }],
         interfaces: vec![InterfaceTraffic {
             name: "eth0".to_owned(),
             ifindex: 2,
@@ -290,6 +303,16 @@ INTERFACE  RX-PACKETS  RX-BYTES  TX-PACKETS  TX-BYTES  PASSED  DROPPED
 eth0               40      4000          38      3800       2        0
 ";
     assert_eq!(stats(&example_stats(2), Figures::Totals, PLAIN), text);
+}
+
+#[test]
+fn wide_counters_show_the_signals_of_backends() {
+    let text = stats(&example_stats(2), Figures::Totals, Style { wide: true, ..PLAIN });
+    let wanted = "\
+SERVICE  BACKEND  PACKETS-IN  BYTES-IN  PACKETS-OUT  BYTES-OUT  FLOWS  SYNS  SYN-ACKS  REFUSED  UNREACHABLE
+web      web-1            20      2000           18     180000      2    14        10        2            6
+";
+    assert!(text.contains(wanted), "{text}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::{
     objects::duration,
     table::{Style, Value, number, table, text},
 };
-use crate::api::{Drop, Flow, FlowTotals, Flows, InterfaceTraffic, Stats, Traffic};
+use crate::api::{Drop, Flow, FlowTotals, Flows, InterfaceTraffic, Signals, Stats, Traffic};
 
 /// What the numbers of `lbctl stats` are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,14 +60,22 @@ pub(in crate::cli) fn stats(stats: &Stats, figures: Figures, style: Style) -> St
     };
     let traffic = ["PACKETS-IN", "BYTES-IN", "PACKETS-OUT", "BYTES-OUT", "FLOWS"];
     let services = stats.services.iter().map(|row| with_traffic(vec![text(&row.service)], &row.traffic));
-    let backends = stats
-        .backends
-        .iter()
-        .map(|row| with_traffic(vec![text(&row.service), text(&row.backend)], &row.traffic));
+    let backends = stats.backends.iter().map(|row| {
+        let mut cells = with_traffic(vec![text(&row.service), text(&row.backend)], &row.traffic);
+        if style.wide {
+            let Signals { syns, syn_acks, syn_resets, unreachable, unreachable_by_routers } = row.signals;
+            cells.extend([syns, syn_acks, syn_resets, unreachable + unreachable_by_routers].map(number));
+        }
+        cells
+    });
+    let mut of_backends = traffic.to_vec();
+    if style.wide {
+        of_backends.extend(["SYNS", "SYN-ACKS", "REFUSED", "UNREACHABLE"]);
+    }
     let interfaces = stats.interfaces.iter().map(interface_row);
     [
         section(style, &titles(&["SERVICE"], &traffic), services, "no services"),
-        section(style, &titles(&["SERVICE", "BACKEND"], &traffic), backends, "no backends"),
+        section(style, &titles(&["SERVICE", "BACKEND"], &of_backends), backends, "no backends"),
         section(
             style,
             &titles(
@@ -122,6 +130,13 @@ pub(in crate::cli) fn rates(first: &Stats, second: &Stats, elapsed: Duration) ->
         bytes_out: rate(before.bytes_out, after.bytes_out),
         flows: rate(before.flows, after.flows),
     };
+    let signals = |before: &Signals, after: &Signals| Signals {
+        syns: rate(before.syns, after.syns),
+        syn_acks: rate(before.syn_acks, after.syn_acks),
+        syn_resets: rate(before.syn_resets, after.syn_resets),
+        unreachable: rate(before.unreachable, after.unreachable),
+        unreachable_by_routers: rate(before.unreachable_by_routers, after.unreachable_by_routers),
+    };
     let mut rates = second.clone();
     rates.services.retain_mut(|row| {
         let before = first.services.iter().find(|before| before.service == row.service);
@@ -130,7 +145,12 @@ pub(in crate::cli) fn rates(first: &Stats, second: &Stats, elapsed: Duration) ->
     rates.backends.retain_mut(|row| {
         let same = |before: &&_| same_backend(before, row);
         let before = first.backends.iter().find(same).cloned();
-        before.map(|before| row.traffic = traffic(&before.traffic, &row.traffic)).is_some()
+        before
+            .map(|before| {
+                row.traffic = traffic(&before.traffic, &row.traffic);
+                row.signals = signals(&before.signals, &row.signals);
+            })
+            .is_some()
     });
     rates.interfaces.retain_mut(|row| {
         let before = first.interfaces.iter().find(|before| before.ifindex == row.ifindex);

@@ -256,7 +256,7 @@ const CASES: &[(&str, &str, &str)] = &[
     (
         "interval = \"1s\"",
         "intervall = \"1s\"",
-        "18: services[0].health.intervall: unknown key; expected one of interval, timeout, rise, fall, port, fast_interval, jitter, max_flaps, flap_window, hold_down, max_hold_down, max_ejected, panic_threshold, type, source, perhaps `interval`",
+        "18: services[0].health.intervall: unknown key; expected one of interval, timeout, rise, fall, port, fast_interval, jitter, max_flaps, flap_window, hold_down, max_hold_down, max_ejected, panic_threshold, passive, passive_window, passive_count, passive_percent, type, source, perhaps `interval`",
     ),
     (
         "\"tcp\"",
@@ -292,6 +292,26 @@ const CASES: &[(&str, &str, &str)] = &[
         "interval = \"1s\"",
         "max_ejected = 101",
         "18: services[0].health.max_ejected: 101 is not a percentage; expected 0 to 100",
+    ),
+    (
+        "interval = \"1s\"",
+        "passive = \"no\"",
+        "18: services[0].health.passive: \"no\" is not true or false; expected one of them, without quotes",
+    ),
+    (
+        "interval = \"1s\"",
+        "passive_window = \"100ms\"",
+        "18: services[0].health.passive_window: 100ms is not a usable duration here; expected \"500ms\" to \"1m\"",
+    ),
+    (
+        "interval = \"1s\"",
+        "passive_count = 0",
+        "18: services[0].health.passive_count: 0 is not a number of signals; expected 1 to 1000000",
+    ),
+    (
+        "interval = \"1s\"",
+        "passive_percent = 0",
+        "18: services[0].health.passive_percent: 0 is not a percentage here; expected 1 to 100",
     ),
     (
         "interval = \"1s\"",

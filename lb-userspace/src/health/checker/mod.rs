@@ -42,6 +42,8 @@ pub struct Policy {
     /// Between the starts of two probes from the first outcome that contradicts what is known until the verdict; at most
     /// `interval`. A probe that takes longer is followed by the next at once.
     pub fast_interval: Duration,
+    /// The same while the target is suspect.
+    pub confirm_interval: Duration,
     /// How much later than its turn a probe may start.
     pub jitter: Duration,
     /// What is done about one that goes up and down.
@@ -79,6 +81,18 @@ pub enum Command<K> {
     Cancel {
         /// The probe.
         probe: ProbeId,
+    },
+    /// A target became suspect ([`Checker::suspect`]). What comes of it is its going down or [`Self::Clear`].
+    Suspect {
+        /// The target.
+        key: K,
+        /// Why.
+        reason: Reason,
+    },
+    /// A probe that began after the target became suspect succeeded.
+    Clear {
+        /// The target.
+        key: K,
     },
     /// A target's health changed, or it is down for another reason than before.
     Change {
@@ -158,16 +172,23 @@ impl<K: Clone + Ord> Checker<K> {
         let Some(key) = self.probes.remove(&probe) else { return };
         let Some(tracked) = self.targets.get_mut(&key) else { return };
         tracked.in_flight = None;
+        let cleared = outcome == Outcome::Healthy && tracked.is_cleared();
         let verdict = tracked.judge(now, outcome);
-        let policy = tracked.target.policy;
-        let sooner = if tracked.is_changing(now) && policy.fast_interval < policy.interval {
-            Some(tracked.started + policy.fast_interval)
+        let interval = tracked.target.policy.interval;
+        let sooner = if tracked.is_changing(now) && tracked.pace() < interval {
+            Some(tracked.started + tracked.pace())
         } else {
             tracked.suspected
         };
         tracked.suspected = None;
+        if tracked.health == Health::Down || cleared {
+            tracked.suspicion = None;
+        }
         if let Some(sooner) = sooner {
             self.bring_forward(sooner.max(now), &key);
+        }
+        if cleared {
+            self.commands.push_back(Command::Clear { key: key.clone() });
         }
         if let Some(Verdict { health, reason, held_until }) = verdict {
             self.commands.push_back(Command::Change { key, health, reason, held_until });
@@ -175,16 +196,24 @@ impl<K: Clone + Ord> Checker<K> {
         self.handle_timeout(now);
     }
 
-    /// Something else than a probe (unanswered SYNs, RSTs, ICMP errors) says that a target may be down: it is probed at once, to know.
-    /// The suspicion alone changes nothing. Each target is probed out of its turn once in a fast interval at most, and all of them
-    /// a thousand times a second; false: this one is not, as that was just done, or its turn comes sooner.
-    pub fn suspect(&mut self, now: Duration, key: &K) -> bool {
+    /// Something else than a probe (unanswered SYNs, RSTs, ICMP errors) says that a target may be down: it is suspect, and probed at
+    /// once, to know. The suspicion alone changes nothing. Each target is probed out of its turn once in a confirm interval at most, and all
+    /// of them a thousand times a second; where its turn comes sooner, that probe tells. False: nothing comes of it, as that was just done, or
+    /// it is down already, or not a target.
+    pub fn suspect(&mut self, now: Duration, key: &K, reason: &Reason) -> bool {
         let Some(tracked) = self.targets.get_mut(key) else { return false };
-        let at = now.max(self.next_suspect);
-        if now < tracked.calm_until || at >= tracked.due {
+        if now < tracked.calm_until || tracked.health == Health::Down {
             return false;
         }
-        tracked.calm_until = at + tracked.target.policy.fast_interval.max(SUSPECT_AGAIN);
+        let at = now.max(self.next_suspect);
+        if tracked.suspicion.is_none() {
+            tracked.suspicion = Some(now);
+            self.commands.push_back(Command::Suspect { key: key.clone(), reason: reason.clone() });
+        }
+        tracked.calm_until = at.min(tracked.due) + tracked.target.policy.confirm_interval.max(SUSPECT_AGAIN);
+        if at >= tracked.due {
+            return true;
+        }
         self.next_suspect = at + SUSPECTS_APART;
         // The probe that is under way may have begun before the trouble did.
         tracked.suspected = tracked.in_flight.map(|_| at);

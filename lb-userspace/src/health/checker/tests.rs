@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use super::{Checker, Command, Policy, ProbeId, Target};
 use crate::{
     health::Outcome,
-    model::{Damping, Health, Shared},
+    model::{Damping, Health, Reason, Shared},
 };
 
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -22,6 +22,7 @@ const POLICY: Policy = Policy {
     rise: 2,
     fall: 3,
     fast_interval: SECOND,
+    confirm_interval: SECOND,
     jitter: Duration::ZERO,
     damping: NO_DAMPING,
 };
@@ -41,6 +42,10 @@ fn refused() -> Outcome {
     Outcome::Failed("connection refused".into())
 }
 
+fn unanswered() -> Reason {
+    "3 of 3 SYNs unanswered within 0.25 s".into()
+}
+
 const SEED: u64 = 0x1234_5678_9abc_def0;
 
 /// A checker, its clock, and the probes it started.
@@ -48,6 +53,8 @@ struct Simulation {
     now: Duration,
     checker: Checker<u32>,
     changes: Vec<(u32, Health)>,
+    /// Who became suspect, and who is so no more.
+    suspicions: Vec<(u32, bool)>,
     /// Until when targets are held down, and why they were.
     held: Vec<Duration>,
     reasons: Vec<String>,
@@ -57,7 +64,14 @@ impl Simulation {
     fn new(targets: &[(u32, Target)]) -> Self {
         let mut checker = Checker::new(SEED);
         checker.set_targets(Duration::ZERO, targets.iter().cloned());
-        Self { now: Duration::ZERO, checker, changes: Vec::new(), held: Vec::new(), reasons: Vec::new() }
+        Self {
+            now: Duration::ZERO,
+            checker,
+            changes: Vec::new(),
+            suspicions: Vec::new(),
+            held: Vec::new(),
+            reasons: Vec::new(),
+        }
     }
 
     /// Moves to the next due moment and returns the probes started there.
@@ -77,6 +91,8 @@ impl Simulation {
                     self.held.extend(held_until);
                     self.reasons.extend(reason.map(std::borrow::Cow::into_owned));
                 }
+                Command::Suspect { key, .. } => self.suspicions.push((key, true)),
+                Command::Clear { key } => self.suspicions.push((key, false)),
                 Command::Cancel { .. } => {}
             }
         }

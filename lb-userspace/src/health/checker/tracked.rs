@@ -25,6 +25,8 @@ pub(super) struct Tracked {
     pub(super) calm_until: Duration,
     /// A suspicion came while a probe was under way: when there may be another.
     pub(super) suspected: Option<Duration>,
+    /// Since when it is suspect.
+    pub(super) suspicion: Option<Duration>,
     pub(super) health: Health,
     successes: u32,
     failures: u32,
@@ -52,6 +54,7 @@ impl Tracked {
             in_flight: None,
             calm_until: Duration::ZERO,
             suspected: None,
+            suspicion: None,
             health: Health::Unknown,
             successes: 0,
             failures: 0,
@@ -77,6 +80,17 @@ impl Tracked {
             Health::Down => self.successes > 0 && !self.damper.is_holding(now),
             Health::Unknown => self.successes + self.failures > 0,
         }
+    }
+
+    /// How fast a verdict is sought.
+    pub(super) fn pace(&self) -> Duration {
+        let policy = &self.target.policy;
+        if self.suspicion.is_some() { policy.confirm_interval } else { policy.fast_interval }
+    }
+
+    /// Whether the success of the last probe clears it of a suspicion: not if the probe began before the trouble did.
+    pub(super) fn is_cleared(&self) -> bool {
+        self.suspicion.is_some_and(|since| since <= self.started)
     }
 
     /// Counts an outcome; what to tell about it.

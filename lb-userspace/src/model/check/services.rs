@@ -8,7 +8,7 @@ use super::backends::check_backends;
 use super::{Found, within};
 use crate::model::{
     AddressKind, Algorithm, Damping, HealthCheck, Invalid, Keyword as _, Limits, MAX_SLOTS,
-    MAX_SNAT_ADDRESSES, Mode, Path, PortUse, Problem, Protocol, Service, address_kind,
+    MAX_SNAT_ADDRESSES, Mode, Passive, Path, PortUse, Problem, Protocol, Service, address_kind,
 };
 
 /// Everything that is wrong with services, each given with its position in the configuration.
@@ -172,6 +172,7 @@ fn health(service: &Service, check: &HealthCheck, path: &Path, found: &mut Found
     }
     no_longer(check.jitter, check.interval / 2, "half of the interval", path.key("jitter"), found);
     damping(&check.damping, path, found);
+    passive(&check.passive, path, found);
     found.range(path.key("max_ejected"), check.max_ejected, (0, 100), "a percentage");
     found.range(path.key("panic_threshold"), check.panic_threshold, (0, 100), "a percentage");
     found.range(path.key("rise"), check.rise, (1, 1000), "a number of probes");
@@ -218,6 +219,12 @@ fn damping(damping: &Damping, path: &Path, found: &mut Found) {
     within(damping.hold, day, "\"1s\" to \"24h\"", path.key("hold_down"), found);
     within(damping.max_hold, day, "\"1s\" to \"24h\"", path.key("max_hold_down"), found);
     no_longer(damping.hold, damping.max_hold, "max_hold_down", path.key("hold_down"), found);
+}
+
+fn passive(passive: &Passive, path: &Path, found: &mut Found) {
+    within(passive.window, (500, 60_000), "\"500ms\" to \"1m\"", path.key("passive_window"), found);
+    found.range(path.key("passive_count"), passive.count, (1, 1_000_000), "a number of signals");
+    found.range(path.key("passive_percent"), passive.percent, (1, 100), "a percentage here");
 }
 
 fn no_longer(value: Duration, limit: Duration, other: &'static str, path: Path, found: &mut Found) {

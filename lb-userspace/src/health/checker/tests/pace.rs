@@ -3,7 +3,8 @@
 use super::*;
 
 fn fast() -> Target {
-    Target { policy: Policy { fast_interval: 200 * MILLISECOND, ..POLICY }, ..target(80) }
+    let (fast_interval, confirm_interval) = (200 * MILLISECOND, 200 * MILLISECOND);
+    Target { policy: Policy { fast_interval, confirm_interval, ..POLICY }, ..target(80) }
 }
 
 #[test]
@@ -92,11 +93,13 @@ fn a_suspicion_has_a_probe_made_at_once_and_alone_changes_nothing() {
     }
     let before = simulation.now;
     simulation.now += 300 * MILLISECOND;
-    assert!(simulation.checker.suspect(simulation.now, &1));
+    assert!(simulation.checker.suspect(simulation.now, &1, &unanswered()));
     let probes = simulation.take_commands();
     assert_eq!(probes.len(), 1, "it starts at once");
+    assert_eq!(simulation.suspicions, [(1, true)]);
     simulation.answer(probes[0], Outcome::Healthy);
     assert_eq!(simulation.checker.health(&1), Some(Health::Up));
+    assert_eq!(simulation.suspicions, [(1, true), (1, false)]);
     simulation.round(Outcome::Healthy);
     assert_eq!(simulation.now - before, SECOND, "the turns are as they were");
 }
@@ -109,12 +112,15 @@ fn a_confirmed_suspicion_leads_to_the_verdict_by_probes_alone() {
     }
     simulation.now += 100 * MILLISECOND;
     let suspected = simulation.now;
-    assert!(simulation.checker.suspect(suspected, &1));
+    assert!(simulation.checker.suspect(suspected, &1, &unanswered()));
     let probe = simulation.take_commands()[0];
     simulation.answer(probe, refused());
     assert_eq!(simulation.round(refused()), Some(Health::Up));
     assert_eq!(simulation.round(refused()), Some(Health::Down));
     assert_eq!(simulation.now - suspected, 400 * MILLISECOND, "instead of more than a second");
+    assert_eq!(simulation.suspicions, [(1, true)], "being down is more than being suspect");
+    simulation.now += 300 * MILLISECOND;
+    assert!(!simulation.checker.suspect(simulation.now, &1, &unanswered()), "it is down already");
 }
 
 #[test]
@@ -131,7 +137,7 @@ fn suspicions_are_rate_limited() {
     for millisecond in 0..100 {
         simulation.now = begin + millisecond * MILLISECOND;
         for key in 0..1000 {
-            simulation.checker.suspect(simulation.now, &key);
+            simulation.checker.suspect(simulation.now, &key, &unanswered());
         }
         simulation.checker.handle_timeout(simulation.now);
         for probe in simulation.take_commands() {
@@ -141,7 +147,7 @@ fn suspicions_are_rate_limited() {
     }
     // 100 turns, and as many suspicions.
     assert!((190..=202).contains(&early), "{early}");
-    assert!(!simulation.checker.suspect(simulation.now, &5000), "it is not checked");
+    assert!(!simulation.checker.suspect(simulation.now, &5000, &unanswered()), "it is not checked");
 }
 
 #[test]
@@ -149,8 +155,74 @@ fn a_suspicion_during_a_probe_has_another_made_after_it() {
     let mut simulation = Simulation::new(&[(1, target(80))]);
     let probe = simulation.step()[0];
     simulation.now += 10 * MILLISECOND;
-    assert!(simulation.checker.suspect(simulation.now, &1));
+    assert!(simulation.checker.suspect(simulation.now, &1, &unanswered()));
     assert!(simulation.take_commands().is_empty());
     simulation.checker.handle_result(simulation.now, probe, Outcome::Healthy);
     assert_eq!(simulation.take_commands().len(), 1);
+}
+
+#[test]
+fn a_suspect_is_probed_at_the_pace_of_suspects_until_the_verdict() {
+    // Without a fast interval of its own, as most are configured.
+    let policy = Policy {
+        interval: 10 * SECOND,
+        fast_interval: 10 * SECOND,
+        confirm_interval: 250 * MILLISECOND,
+        ..POLICY
+    };
+    let mut simulation = Simulation::new(&[(1, Target { policy, ..target(80) })]);
+    for _ in 0..3 {
+        simulation.round(Outcome::Healthy);
+    }
+    let before = simulation.now;
+    simulation.round(refused());
+    assert_eq!(simulation.now - before, 10 * SECOND);
+    simulation.now += SECOND;
+    let suspected = simulation.now;
+    assert!(simulation.checker.suspect(suspected, &1, &unanswered()));
+    let probe = simulation.take_commands()[0];
+    simulation.answer(probe, refused());
+    assert_eq!(simulation.round(refused()), Some(Health::Down));
+    assert_eq!(simulation.now - suspected, 250 * MILLISECOND);
+    simulation.round(refused());
+    assert!(simulation.now - suspected > SECOND, "a verdict ends the hurry");
+}
+
+#[test]
+fn a_turn_that_comes_anyway_tells_of_a_suspect() {
+    let mut simulation = Simulation::new(&[(1, fast()), (2, fast())]);
+    for _ in 0..6 {
+        let probe = simulation.step()[0];
+        simulation.answer(probe, Outcome::Healthy);
+    }
+    // The first suspicion takes the moment; the turn of the second target comes before the next one.
+    let due = simulation.checker.poll_timeout().unwrap();
+    simulation.now = due - Duration::from_micros(500);
+    let next = if simulation.checker.targets[&1].due == due { 1 } else { 2 };
+    for key in [3 - next, next] {
+        assert!(simulation.checker.suspect(simulation.now, &key, &unanswered()));
+    }
+    let probes = simulation.take_commands();
+    assert_eq!((probes.len(), simulation.suspicions.len()), (1, 2));
+    simulation.answer(probes[0], Outcome::Healthy);
+    let probe = simulation.step()[0];
+    assert_eq!(simulation.now, due);
+    simulation.answer(probe, Outcome::Healthy);
+    assert_eq!(simulation.suspicions[2..], [(3 - next, false), (next, false)]);
+}
+
+#[test]
+fn only_a_probe_that_began_after_the_suspicion_clears_it() {
+    let mut simulation = Simulation::new(&[(1, target(80))]);
+    let probe = simulation.step()[0];
+    simulation.now += 10 * MILLISECOND;
+    simulation.checker.suspect(simulation.now, &1, &unanswered());
+    simulation.checker.handle_result(simulation.now, probe, Outcome::Healthy);
+    let probe = simulation.take_commands()[0];
+    assert_eq!(simulation.suspicions, [(1, true)]);
+    simulation.checker.handle_result(simulation.now, probe, Outcome::NotTried("no memory".into()));
+    assert!(simulation.take_commands().is_empty());
+    assert_eq!(simulation.suspicions, [(1, true)], "what was not tried says nothing");
+    simulation.round(Outcome::Healthy);
+    assert_eq!(simulation.suspicions, [(1, true), (1, false)]);
 }
