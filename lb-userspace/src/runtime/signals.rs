@@ -1,26 +1,37 @@
 //! Signals: SIGHUP reads the configuration again, SIGTERM and SIGINT end the daemon.
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::notify;
+use super::{Failure, notify};
 use crate::{control::Handle, model::Config};
 
-/// Waits for the signal to end. `started` is the configuration that the daemon was started with.
-pub(super) async fn wait(control: Handle, started: Config) {
-    let signals = signal(SignalKind::hangup())
-        .and_then(|hangup| Ok((hangup, signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?)));
-    let (mut hangup, mut terminate, mut interrupt) = match signals {
-        Ok(signals) => signals,
-        Err(error) => {
-            tracing::error!(%error, "cannot catch signals");
-            return std::future::pending().await;
-        }
-    };
-    loop {
-        tokio::select! {
-            _ = hangup.recv() => reload(&control, &started).await,
-            _ = terminate.recv() => return,
-            _ = interrupt.recv() => return,
+/// The signals that the daemon reacts to.
+#[derive(Debug)]
+pub(super) struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// From now on they wait for [`Signals::wait`] instead of ending the process. To be called before anybody can know that it runs.
+    pub(super) fn catch() -> Result<Self, Failure> {
+        let catch = |kind| signal(kind).map_err(Failure::system("catch signals"));
+        Ok(Self {
+            hangup: catch(SignalKind::hangup())?,
+            terminate: catch(SignalKind::terminate())?,
+            interrupt: catch(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Waits for the signal to end. `started` is the configuration that the daemon was started with.
+    pub(super) async fn wait(mut self, control: Handle, started: Config) {
+        loop {
+            tokio::select! {
+                _ = self.hangup.recv() => reload(&control, &started).await,
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+            }
         }
     }
 }

@@ -19,7 +19,7 @@ use super::{
     network::Network,
     notify,
     privileges::Privileges,
-    signals,
+    signals::Signals,
     tasks::{self, Parts},
     vrrp,
 };
@@ -103,7 +103,7 @@ async fn daemon(
     store: FileStore,
     privileges: &Privileges,
 ) -> Result<(), Failure> {
-    let (clock, started) = (Clock, Clock.now());
+    let (clock, started, signals) = (Clock, Clock.now(), Signals::catch()?);
     limits::allow_many_files();
     let directory = PinDirectory::new(&config.pin_directory);
     directory.create()?;
@@ -153,7 +153,7 @@ async fn daemon(
     let took = clock.now().saturating_sub(started).as_millis();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), milliseconds = took, "ready");
     notify::ready();
-    let ended = tasks.run(signals::wait(control.clone(), config)).await;
+    let ended = tasks.run(signals.wait(control.clone(), config)).await;
     vrrp.end().await;
     finish(control, thread).await;
     ended.map_or(Ok(()), |name| Err(Failure::Ended(name)))
