@@ -59,7 +59,7 @@ fn wait_out(site: &Site, backend: &str, reason: &str) {
     assert!(took < OUT, "{backend} was out after {took:?}");
     let suspects = site.daemon.lbctl("backend list web").unwrap();
     let shown = suspects.as_array().unwrap().iter().find(|shown| shown["name"] == backend).unwrap().clone();
-    assert!(shown["suspects"] == 1 && shown["suspect"].is_null(), "{shown}");
+    assert!(shown["suspects"].as_u64() >= Some(1) && shown["suspect"].is_null(), "{shown}");
 }
 
 #[test]
