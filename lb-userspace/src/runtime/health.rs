@@ -3,6 +3,7 @@
 use std::{
     collections::{HashMap, HashSet},
     net::SocketAddr,
+    pin::pin,
     sync::Arc,
     time::Duration,
 };
@@ -13,7 +14,7 @@ use tokio::{
     task::{AbortHandle, JoinSet},
 };
 
-use super::{Clock, suspects::KnownSuspects};
+use super::{Clock, reports::Reports, suspects::KnownSuspects};
 use crate::{
     control::{Event, Handle, Snapshot},
     health::{
@@ -34,10 +35,13 @@ pub(super) async fn run(control: Handle, signals: Arc<Signals>, suspects: KnownS
     let mut shown = Arc::clone(&snapshots.borrow_and_update());
     let mut checks = Checks::new(clock, signals, suspects);
     checks.follow(&shown);
+    let reports = Reports::new();
+    let mut telling = pin!(reports.tell(&control));
     loop {
         let due = [checks.checker.poll_timeout(), checks.next_look].into_iter().flatten().min();
         tokio::select! {
             biased;
+            () = &mut telling => return,
             Some(done) = checks.probes.join_next(), if !checks.probes.is_empty() => {
                 if let Ok(done) = done {
                     checks.finish(done);
@@ -57,11 +61,7 @@ pub(super) async fn run(control: Handle, signals: Arc<Signals>, suspects: KnownS
                 checks.checker.handle_timeout(clock.now());
             }
         }
-        for event in checks.obey() {
-            if control.report(event).await.is_err() {
-                return;
-            }
-        }
+        checks.obey(&reports);
     }
 }
 
@@ -161,9 +161,8 @@ impl Checks {
         self.checker.handle_result(self.clock.now(), probe, outcome);
     }
 
-    /// Does what the checker wants; what control is to be told.
-    fn obey(&mut self) -> Vec<Event> {
-        let mut events = Vec::new();
+    /// Does what the checker wants.
+    fn obey(&mut self, reports: &Reports<Key>) {
         while let Some(command) = self.checker.poll_command() {
             match command {
                 Command::Start { probe, key, target } => {
@@ -182,7 +181,8 @@ impl Checks {
                     tracing::debug!(backend = %format!("{service}/{backend}"), "backend is suspect no more");
                     self.suspects.change(|suspects| suspects.clear(id));
                 }
-                Command::Change { key: (service, backend, id), health, reason, held_until } => {
+                Command::Change { key, health, reason, held_until } => {
+                    let (service, backend, id) = key.clone();
                     let held = held_until.map(|until| until.saturating_sub(self.clock.now()));
                     tell(
                         &format!("{service}/{backend}"),
@@ -192,11 +192,10 @@ impl Checks {
                     );
                     let up = health == Health::Up;
                     self.suspects.change(|suspects| suspects.clear(id));
-                    events.push(Event::Health { service, backend, id, up, reason, held });
+                    reports.add(key, Event::Health { service, backend, id, up, reason, held });
                 }
             }
         }
-        events
     }
 }
 

@@ -15,6 +15,7 @@ mod network;
 mod notify;
 mod observe;
 mod privileges;
+mod reports;
 mod resets;
 mod signals;
 mod start;
