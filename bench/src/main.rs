@@ -24,7 +24,7 @@ struct Arguments {
     /// Measure less, with the same ratios: all parts in less than five minutes.
     #[arg(long)]
     quick: bool,
-    /// Of the part `packet`, measure only rows whose name contains this.
+    /// Of the part `packet`, measure only rows whose name contains this; of `control`, only such steps.
     #[arg(long, value_name = "TEXT")]
     filter: Option<String>,
     /// Print JSON, or write it to a file: [{"part", "what", "unit", "ours", "floor", "ratio", "target", "ok", "note"}].

@@ -107,7 +107,7 @@ impl Depth {
 pub struct Run<'a> {
     /// How thoroughly to measure.
     pub depth: Depth,
-    /// Of the part `packet`, only rows whose name contains this.
+    /// Of the part `packet`, only rows whose name contains this; of `control`, only such steps.
     pub filter: Option<String>,
     part: &'a str,
     bar: ProgressBar,
@@ -132,6 +132,12 @@ impl<'a> Run<'a> {
     #[must_use]
     pub fn part(&self) -> &'a str {
         self.part
+    }
+
+    /// Whether something of this name is to be measured.
+    #[must_use]
+    pub fn wants(&self, name: &str) -> bool {
+        self.filter.as_ref().is_none_or(|filter| name.contains(filter.as_str()))
     }
 
     /// Says that a step begins, of which `done` of `of` are done.

@@ -61,7 +61,12 @@ pub fn mac(netns: &Netns, interface: &str) -> Result<[u8; 6]> {
     netns.run(|| link_address(interface)?.addr().with_context(|| format!("{interface} has no MAC address")))
 }
 
-fn link_address(interface: &str) -> Result<LinkAddr> {
+/// The link layer's address of an interface of this thread's namespace.
+///
+/// # Errors
+///
+/// If there is none of this name.
+pub fn link_address(interface: &str) -> Result<LinkAddr> {
     let mut all = getifaddrs().context("cannot list the interfaces")?;
     all.find(|found| {
         found.interface_name == interface && found.address.is_some_and(|a| a.as_link_addr().is_some())

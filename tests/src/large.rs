@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use crate::{clock::now, config::Config, daemon::Daemon, netns::Netns};
 
 /// The interface of the balancer.
-const INTERFACE: &str = "uplink";
+pub const INTERFACE: &str = "uplink";
 /// Where the metrics are.
 const METRICS: ([u8; 4], u16) = ([127, 0, 0, 1], 9464);
 /// How long a change may take.
@@ -53,13 +53,19 @@ impl Size {
     /// The configuration file's text: `s0`, `s1`, ... with `b0`, `b1`, ...
     #[must_use]
     pub fn text(self) -> String {
+        self.text_checked("")
+    }
+
+    /// As [`Self::text`], with these lines in each service after its own keys, such as `[services.health]` and its keys.
+    #[must_use]
+    pub fn text_checked(self, health: &str) -> String {
         let Self { services, backends } = self;
         let mut text = String::new();
         // Writing to a string cannot fail.
         for service in 0..services {
             let vip = Ipv4Addr::from(0xcb00_0001 + service);
             let _ = writeln!(text, "[[services]]\nname = \"s{service}\"\naddress = \"{vip}\"");
-            let _ = writeln!(text, "protocol = \"tcp\"\nport = 80\n");
+            let _ = writeln!(text, "protocol = \"tcp\"\nport = 80\n{health}");
             for backend in 0..backends {
                 let address = Ipv4Addr::from(0x0a00_0002 + service * backends + backend);
                 let _ =
@@ -92,10 +98,20 @@ impl Large {
         netns.ip("link set away up")?;
         netns.ip(&format!("addr add 192.0.2.1/24 dev {INTERFACE}"))?;
         netns.ip("route add default via 192.0.2.2")?;
+        Self::prepare_in(netns, size, limits, "")
+    }
+
+    /// As [`Self::prepare`], in a namespace that has [`INTERFACE`] and a way to `10.0.0.0/8`, where the backends are, and with these
+    /// lines in each service after its own keys.
+    ///
+    /// # Errors
+    ///
+    /// If the files cannot be written.
+    pub fn prepare_in(netns: Netns, size: Size, limits: &str, health: &str) -> Result<Self> {
         let config = Config::new(&[INTERFACE], []).tables(&format!(
             "[limits]\n{}\n{limits}\n{}",
             size.limits(),
-            size.text()
+            size.text_checked(health)
         ));
         let daemon = Daemon::prepare(&netns, &config)?;
         Ok(Self { daemon, netns })
@@ -174,22 +190,22 @@ impl Large {
         Ok(seen)
     }
 
-    /// Scrapes the metrics; how long it took, and how many bytes came.
+    /// Scrapes the metrics; how long it took, and the answer with its head.
     ///
     /// # Errors
     ///
     /// If there is no answer.
-    pub fn scrape(&self) -> Result<(Duration, usize)> {
+    pub fn scrape(&self) -> Result<(Duration, String)> {
         self.netns.run(|| {
             let start = now();
             let mut stream = TcpStream::connect(SocketAddr::from(METRICS))?;
             stream.set_read_timeout(Some(LIMIT))?;
             stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: lbd\r\nConnection: close\r\n\r\n")?;
-            let mut answer = Vec::new();
-            stream.read_to_end(&mut answer)?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer)?;
             let took = start.elapsed();
-            ensure!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
-            Ok((took, answer.len()))
+            ensure!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+            Ok((took, answer))
         })
     }
 }

@@ -56,7 +56,7 @@ impl Track {
         ];
         clients_side.pin(BALANCER_CPU)?;
         servers_side.pin(BALANCER_CPU)?;
-        ends.iter().try_for_each(|end| end.pin(SOURCE_CPU).and_then(|()| end.prefer()))?;
+        ends.iter().try_for_each(|end| end.pin(SOURCE_CPU).and_then(|()| end.prefer(1)))?;
         Ok(Self { clients_side, servers_side, _ends: ends, ground })
     }
 

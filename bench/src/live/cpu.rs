@@ -19,13 +19,13 @@ pub fn pin(thread: u32, cpu: usize) -> Result<()> {
         .with_context(|| format!("cannot keep thread {thread} on processor {cpu}"))
 }
 
-/// Lets a thread run before all that have no such priority.
+/// Lets a thread run before all that have no such priority, or a lower one; 1 is the lowest.
 ///
 /// # Errors
 ///
 /// If the thread is gone.
-pub fn prefer(thread: u32) -> Result<()> {
-    command::sh(&format!("chrt --fifo --pid 1 {thread}")).map(drop)
+pub fn prefer(thread: u32, priority: u8) -> Result<()> {
+    command::sh(&format!("chrt --fifo --pid {priority} {thread}")).map(drop)
 }
 
 /// The calling thread.

@@ -55,13 +55,13 @@ impl NapiThreads {
         self.pids.iter().try_for_each(|pid| cpu::pin(*pid, cpu))
     }
 
-    /// Lets the threads run before everything else on their processor.
+    /// Lets the threads run before everything on their processor that has no such priority, or a lower one.
     ///
     /// # Errors
     ///
     /// If `chrt` fails.
-    pub fn prefer(&self) -> Result<()> {
-        self.pids.iter().try_for_each(|pid| cpu::prefer(*pid))
+    pub fn prefer(&self, priority: u8) -> Result<()> {
+        self.pids.iter().try_for_each(|pid| cpu::prefer(*pid, priority))
     }
 
     fn switch(&self, on: bool) -> Result<()> {

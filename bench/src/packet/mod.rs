@@ -145,7 +145,7 @@ fn new_flows(run: &mut Run<'_>, findings: &mut Findings) -> Result<()> {
 
 /// Established flows in random order, so many that the tables do not fit into the caches.
 fn flows(run: &mut Run<'_>, findings: &mut Findings) -> Result<()> {
-    if run.filter.as_ref().is_some_and(|filter| !"random flows".contains(filter.as_str())) {
+    if !run.wants("random flows") {
         return Ok(());
     }
     let steps: &[u32] = run.depth.pick(&[0, 10, 14, 16, 18, 20, 22], &[0, 10, 16, 20]);
@@ -182,7 +182,7 @@ fn flows(run: &mut Run<'_>, findings: &mut Findings) -> Result<()> {
 /// SYNs to random services, each of which has an address and a slot table of its own.
 fn services(run: &mut Run<'_>, findings: &mut Findings) -> Result<()> {
     const REPEAT: u32 = 100_000;
-    if run.filter.as_ref().is_some_and(|filter| !"services".contains(filter.as_str())) {
+    if !run.wants("services") {
         return Ok(());
     }
     let steps: &[u32] = run.depth.pick(&[0, 4, 7, 10, 12, 14], &[0, 10, 14]);

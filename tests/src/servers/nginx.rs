@@ -59,6 +59,12 @@ impl Nginx {
         let _ = self.process.wait();
     }
 
+    /// The id of its only process.
+    #[must_use]
+    pub fn process_id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Makes a file of `size` bytes of `pattern` that is served as `/files/<name>`.
     ///
     /// # Errors

@@ -12,7 +12,11 @@ use anyhow::Result;
 use crate::{command, inject, netns::Netns};
 
 /// Connects two namespaces by a veth pair.
-pub(super) fn cable(a: &Netns, a_name: &str, b: &Netns, b_name: &str) -> Result<()> {
+///
+/// # Errors
+///
+/// If a name is taken.
+pub fn cable(a: &Netns, a_name: &str, b: &Netns, b_name: &str) -> Result<()> {
     let (a_netns, b_netns) = (a.name(), b.name());
     command::sh(&format!(
         "ip link add {a_name} netns {a_netns} type veth peer name {b_name} netns {b_netns}"

@@ -9,7 +9,7 @@
 //! Every host sends complete checksums, and what the balancer's XDP program sends arrives (see [`links`]).
 
 pub mod addresses;
-pub(crate) mod links;
+pub mod links;
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
