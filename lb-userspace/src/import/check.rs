@@ -1,11 +1,12 @@
 //! Health checks: one for a service here, one for each server elsewhere.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::candidate::is_udp;
 use super::report::{Id, Ledger};
 use crate::config::format_duration;
-use crate::model::{HealthCheck, ServiceAddress};
+use crate::model::{HealthCheck, PortUse, Probe, Protocol, ServiceAddress, Shared};
 
 /// Bounds of the model.
 const INTERVAL: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3600));
@@ -14,18 +15,25 @@ const MOST_PROBES: u32 = 1000;
 
 /// What a check does.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Probe {
-    /// Opens a TCP connection.
-    Tcp,
+pub(super) enum Wish {
+    /// What can be done here.
+    Known(Probe),
     /// Something else: what it is, for the report.
     Other(String),
+}
+
+impl Wish {
+    /// A TCP connection.
+    pub(super) fn tcp() -> Self {
+        Self::Known(Probe::default())
+    }
 }
 
 /// A check of one server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Checked {
     pub(super) statement: Id,
-    pub(super) probe: Probe,
+    pub(super) probe: Wish,
     pub(super) interval: Duration,
     pub(super) timeout: Duration,
     pub(super) rise: u32,
@@ -66,26 +74,40 @@ pub(super) fn of_service(
         }
     }
     let mut health = HealthCheck { port: first.port, ..HealthCheck::default() };
-    if is_udp(at) && first.probe == Probe::Tcp {
-        health.port = first.port.or(server_port);
-    }
     match &first.probe {
-        Probe::Tcp => {}
-        Probe::Other(what) if is_udp(at) && first.port.is_none() => {
+        Wish::Known(probe) => {
+            let other_family = |source: &IpAddr| source.is_ipv4() != at.address.is_ipv4();
+            let source = probe.source.filter(|source| !other_family(source));
+            if source != probe.source {
+                ledger.changed(
+                    first.statement,
+                    "its source address is of another family than the servers, and left out",
+                );
+            }
+            health.probe = Shared::from(Probe { source, ..probe.clone() });
+        }
+        Wish::Other(what) if is_udp(at) && first.port.is_none() => {
             ledger.dropped(
                 first.statement,
                 format!("there is no such check as {what}: its servers are not checked"),
             );
             return None;
         }
-        Probe::Other(what) => {
+        Wish::Other(what) => {
             ledger.changed(
                 first.statement,
                 format!("there is no such check as {what}: a TCP connection is opened instead"),
             );
         }
     }
-    if is_udp(at) && health.port.is_none() {
+    match (health.probe.port_use(), at.protocol) {
+        (PortUse::None, _) => health.port = None,
+        (PortUse::Tcp, Protocol::Udp) | (PortUse::Udp, Protocol::Tcp) if health.port.is_none() => {
+            health.port = server_port;
+        }
+        _ => {}
+    }
+    if health.port.is_none() && health.probe.port_use() == PortUse::Tcp && is_udp(at) {
         ledger.dropped(
             first.statement,
             "a UDP service is checked at a port of its own: its servers are not checked",
@@ -102,6 +124,16 @@ fn times(check: &Checked, health: &mut HealthCheck, ledger: &mut Ledger) {
     health.timeout = milliseconds(check.timeout).clamp(Duration::from_millis(1), health.interval);
     let fast = check.fast_interval.map(|fast| milliseconds(fast).max(Duration::from_millis(10)));
     health.fast_interval = fast.filter(|fast| *fast < health.interval);
+    if let Some(slow) = fast.filter(|fast| *fast > health.interval) {
+        ledger.changed(
+            check.statement,
+            format!(
+                "while a server changes it was checked every {}; here it is every {}, as always",
+                format_duration(slow),
+                format_duration(health.interval)
+            ),
+        );
+    }
     health.rise = check.rise.clamp(1, MOST_PROBES);
     health.fall = check.fall.clamp(1, MOST_PROBES);
     let taken = (health.interval, health.timeout, health.rise, health.fall);

@@ -14,6 +14,7 @@ mod ipvsadm;
 mod keepalived;
 mod names;
 mod output;
+mod probe;
 mod report;
 mod scheduler;
 #[cfg(test)]

@@ -153,6 +153,12 @@ impl Ledger {
         self.notes.into_iter().map(|(_, note)| note).collect()
     }
 
+    /// The lines of which something was entered.
+    #[cfg(test)]
+    pub(super) fn lines(&self) -> std::collections::BTreeSet<usize> {
+        self.entries.iter().map(|entry| entry.line).collect()
+    }
+
     fn note(&mut self, id: Id, effect: Effect, message: impl Into<String>) {
         let entry = &mut self.entries[id.0];
         entry.accounted = true;

@@ -116,7 +116,7 @@ fn words(line: &str) -> Vec<String> {
     while let Some(c) = chars.next() {
         match (quote, c) {
             (Some(open), c) if open == c => quote = None,
-            (Some('"') | None, '\\') => word.get_or_insert_default().extend(chars.next()),
+            (Some('"') | None, '\\') => word.get_or_insert_default().extend(chars.next().map(escaped)),
             (Some(_), c) => word.get_or_insert_default().push(c),
             (None, '"' | '\'') => {
                 quote = Some(c);
@@ -129,6 +129,16 @@ fn words(line: &str) -> Vec<String> {
     }
     words.extend(word);
     words
+}
+
+/// What a character means after a backslash.
+fn escaped(c: char) -> char {
+    match c {
+        'n' => '\n',
+        'r' => '\r',
+        't' => '\t',
+        c => c,
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! HAProxy's configuration: what is `mode tcp`.
 
 mod bind;
+mod check;
 mod lines;
 mod proxy;
 mod server;

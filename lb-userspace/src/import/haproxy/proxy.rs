@@ -3,10 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+use super::check::{self, is_about_checks};
 use super::lines::{Line, Section};
 use super::server;
 use crate::import::candidate::Candidate;
-use crate::import::check::Probe;
 use crate::import::report::Ledger;
 use crate::import::scheduler;
 use crate::model::Algorithm;
@@ -17,8 +17,8 @@ pub(super) struct Settings {
     mode: Option<Line>,
     balance: Option<Line>,
     hash_type: Option<Line>,
-    /// `option tcp-check`, `option httpchk` and the like.
-    check: Option<Line>,
+    /// What checks do.
+    check: check::Lines,
     connect: Option<Duration>,
     timeout_check: Option<Duration>,
     source: Option<Line>,
@@ -30,23 +30,11 @@ pub(super) struct Settings {
     pub(super) default_server: Vec<Line>,
 }
 
-/// Options that say what a check does.
-const CHECKS: [&str; 9] = [
-    "tcp-check",
-    "httpchk",
-    "external-check",
-    "ldap-check",
-    "mysql-check",
-    "pgsql-check",
-    "redis-check",
-    "smtpchk",
-    "ssl-hello-chk",
-];
-
 impl Settings {
     /// What a section sets, and its `defaults`.
     pub(super) fn of(defaults: Option<&Section>, section: &Section) -> Self {
         let mut settings = Self::default();
+        defaults.into_iter().chain([section]).for_each(|section| settings.check.take(section));
         for line in defaults.into_iter().chain([section]).flat_map(|section| &section.lines) {
             let duration = || time(line.word(2));
             match (line.word(0), line.word(1)) {
@@ -57,7 +45,6 @@ impl Settings {
                 ("stick", _) => settings.stick = Some(line.clone()),
                 ("stick-table", "type") => settings.stick_table = Some(line.clone()),
                 ("option", "allbackups") => settings.all_backups = true,
-                ("option", option) if CHECKS.contains(&option) => settings.check = Some(line.clone()),
                 ("timeout", "connect") => settings.connect = duration(),
                 ("timeout", "check") => settings.timeout_check = duration(),
                 ("default-server", _) => settings.default_server.push(line.clone()),
@@ -70,14 +57,6 @@ impl Settings {
     /// Whether connections are balanced; that is what HAProxy does where no mode is given.
     pub(super) fn is_tcp(&self) -> bool {
         self.mode.as_ref().is_none_or(|line| line.word(1) == "tcp")
-    }
-
-    /// What a check does.
-    pub(super) fn probe(&self) -> Probe {
-        match self.check.as_ref().map(|line| line.word(1)) {
-            None | Some("tcp-check") => Probe::Tcp,
-            Some(option) => Probe::Other(format!("option {option}")),
-        }
     }
 
     /// How long a check may take, if that is said.
@@ -94,12 +73,13 @@ impl Settings {
                     {}
                 ("mode", "http") if section.kind() == "defaults" => {}
                 ("timeout", "connect" | "check") | ("option", "allbackups") => ledger.used(line.id),
-                ("option", option) if CHECKS.contains(&option) => {}
+                _ if is_about_checks(line) => {
+                    ledger.dropped_if_open(line.id, "no check that was imported goes by it")
+                }
                 _ => ledger.dropped_if_open(line.id, reason(line)),
             }
             match (line.word(0), line.word(1)) {
                 ("mode" | "balance" | "default-server" | "default_backend", _) => ledger.used(line.id),
-                ("option", option) if CHECKS.contains(&option) => ledger.used(line.id),
                 _ => {}
             }
         }
@@ -113,9 +93,16 @@ impl Settings {
             candidate.snat_addresses = vec![address];
             ledger.changed(id, "it became snat_addresses of the service");
         }
-        for line in backend.lines.iter().filter(|line| line.word(0) == "server") {
+        let servers = || backend.lines.iter().filter(|line| line.word(0) == "server");
+        let is_checked = |line: &Line| line.words.iter().any(|word| word == "check");
+        let plan = if servers().chain(&self.default_server).any(is_checked) {
+            self.check.plan(ledger)
+        } else {
+            check::Plan::default()
+        };
+        for line in servers() {
             ledger.used(line.id);
-            candidate.backends.extend(server::read(line, self, candidate.at.port, ledger));
+            candidate.backends.extend(server::read(line, self, &plan, candidate.at.port, ledger));
         }
     }
 
@@ -215,12 +202,10 @@ fn reason(line: &Line) -> &'static str {
         }
         ("server-template", _) => "names are not resolved: a backend has an address",
         ("stats", _) => "there is no page of statistics: see /metrics",
-        ("tcp-check" | "http-check", _) => "what a check sends and expects has no counterpart yet",
         ("hash-type", _) => "the hashes are consistent",
         ("source", _) => "expected an address; see snat_addresses",
         ("email-alert", _) => "no mail is sent: alert on /metrics instead",
         ("disabled", _) => "a service cannot be switched off: remove it",
-        ("external-check", _) => "no programs are run as checks yet",
         _ => "this has no counterpart",
     }
 }

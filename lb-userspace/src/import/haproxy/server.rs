@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::check::{Plan, Tls};
 use super::lines::Line;
 use super::proxy::{Settings, time};
 use crate::import::candidate::CandidateBackend;
@@ -14,12 +15,11 @@ use crate::model::AdminState;
 const INTER: Duration = Duration::from_secs(2);
 
 /// Words of a server that stand alone.
-const FLAGS: [&str; 23] = [
+const FLAGS: [&str; 22] = [
     "agent-check",
     "allow-0rtt",
     "no-agent-check",
     "no-check",
-    "no-check-ssl",
     "no-send-proxy",
     "no-send-proxy-v2",
     "no-ssl",
@@ -56,6 +56,8 @@ struct Words {
     fast_interval: Option<Duration>,
     max_connections: u32,
     ssl: bool,
+    /// Of its checks.
+    tls: Tls,
     /// What has no counterpart, and why.
     foreign: Vec<String>,
 }
@@ -64,6 +66,7 @@ struct Words {
 pub(super) fn read(
     line: &Line,
     settings: &Settings,
+    plan: &Plan,
     service_port: u16,
     ledger: &mut Ledger,
 ) -> Option<CandidateBackend> {
@@ -91,19 +94,25 @@ pub(super) fn read(
     for reason in words.foreign.drain(..) {
         ledger.changed(line.id, reason);
     }
-    let check = words.check.then(|| {
+    let check = if words.check {
         let interval = words.inter.unwrap_or(INTER);
-        Checked {
+        let probe = plan.wish(line.id, &words.tls, (address, port), ledger);
+        probe.map(|probe| Checked {
             statement: line.id,
-            probe: settings.probe(),
+            probe,
             interval,
             timeout: settings.check_timeout().map_or(interval, |timeout| timeout.min(interval)),
             rise: words.rise.unwrap_or(2),
             fall: words.fall.unwrap_or(3),
-            port: words.port.filter(|wanted| *wanted != port),
+            port: words.port.or(plan.port()).filter(|wanted| *wanted != port),
             fast_interval: words.fast_interval,
-        }
-    });
+        })
+    } else {
+        None
+    };
+    if words.tls.check && !words.check {
+        ledger.changed(line.id, "`check-ssl` means nothing without `check`");
+    }
     if words.backup && !settings.all_backups {
         ledger.changed(line.id, "`backup`: all backups take flows then, not only the first one");
     }
@@ -142,9 +151,9 @@ impl Words {
                         "`{word}`: no PROXY header is sent: the backend must not expect one; in mode `nat` it sees the client's address by itself"
                     ));
                 }
-                "check-ssl" | "check-via-socks4" => {
-                    self.foreign(format!("`{word}`: the check opens a TCP connection only"));
-                }
+                "check-ssl" => self.tls.check = true,
+                "no-check-ssl" => self.tls.check = false,
+                "check-via-socks4" => self.foreign(format!("`{word}`: the check goes to the server itself")),
                 word if FLAGS.contains(&word) => self.foreign(format!("`{word}` has no counterpart")),
                 word => {
                     let value = words.next().unwrap_or_default();
@@ -167,6 +176,21 @@ impl Words {
                 return self
                     .foreign(format!("`{word} {value}`: a check has the same interval while it fails"));
             }
+            "verify" => match value {
+                "none" => {
+                    self.tls.verify_none = true;
+                    Some(())
+                }
+                "required" => {
+                    self.tls.verify_none = false;
+                    Some(())
+                }
+                _ => None,
+            },
+            "ca-file" => Some(self.tls.ca_file = Some(value.to_owned())),
+            "crt" => Some(self.tls.certificate = Some(value.to_owned())),
+            "check-sni" => Some(self.tls.sni = Some(value.to_owned())),
+            "verifyhost" => Some(self.tls.host = Some(value.to_owned())),
             "slowstart" => time(value).map(|time| self.slow_start = Some(time)),
             "maxconn" => number.map(|number| {
                 self.max_connections = number;

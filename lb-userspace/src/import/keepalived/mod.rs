@@ -1,6 +1,7 @@
 //! `keepalived.conf`: virtual servers and what they need.
 
 mod checker;
+mod kinds;
 mod text;
 mod tree;
 mod virtual_server;

@@ -218,7 +218,7 @@ impl Wanted {
                     _ => ledger.dropped(child.id, "expected an address and a port"),
                 },
                 "protocol" | "real_server" => ledger.used(child.id),
-                word if checker::is_default(word) => {}
+                word if checker::is_default(word) || word == "virtualhost" => {}
                 word => ledger.dropped_block(child.id, child.inside(), reason(word)),
             }
         }
@@ -226,6 +226,7 @@ impl Wanted {
         for server in node.children().iter().filter(|child| child.word(0) == "real_server") {
             real_server(server, &defaults, &mut wanted.backends, ledger);
         }
+        unused_hosts(node, ledger);
         let scheduler = wanted.scheduler.as_ref().map(|(_, name)| name.as_str());
         if scheduler.is_some_and(scheduler::is_unweighted) {
             unweighted(&mut wanted.backends, ledger);
@@ -290,7 +291,6 @@ fn reason(word: &str) -> &'static str {
         "persistence_engine" => "only addresses and ports are looked at",
         "ha_suspend" => "checks do not depend on who holds the VIP",
         "inhibit_on_failure" => "a backend whose checks fail takes no flows; its flows are not kept",
-        "virtualhost" => "only HTTP checks have a host",
         "lthreshold" => "a backend that is full takes connections again as soon as one of its own has ended",
         "ip_family" => "it is about firewall marks, which have no counterpart",
         "lvs_method" => "all backends of a service have one mode",
@@ -329,7 +329,7 @@ fn real_server(node: &Node, defaults: &Defaults, backends: &mut Vec<CandidateBac
                 scheduler::method(&child.word(1).to_ascii_uppercase(), child.id, ledger);
             }
             word if checker::is_checker(word) => {
-                let check = checker::read(child, &defaults, port, ledger);
+                let check = checker::read(child, &defaults, (address, port), ledger);
                 match (&backend.check, check) {
                     (None, check) => backend.check = check,
                     (Some(_), Some(_)) => {
@@ -341,11 +341,22 @@ fn real_server(node: &Node, defaults: &Defaults, backends: &mut Vec<CandidateBac
                     (Some(_), None) => {}
                 }
             }
-            word if checker::is_default(word) => {}
+            word if checker::is_default(word) || word == "virtualhost" => {}
             word => ledger.dropped_block(child.id, child.inside(), reason(word)),
         }
     }
+    unused_hosts(node, ledger);
     backends.push(backend);
+}
+
+/// Reports the hosts that no check asks for.
+fn unused_hosts(node: &Node, ledger: &mut Ledger) {
+    for child in node.children().iter().filter(|child| child.word(0) == "virtualhost") {
+        ledger.dropped_if_open(
+            child.id,
+            "no check of these servers asks over HTTP for it, or each has its own",
+        );
+    }
 }
 
 /// Makes weights equal but for 0, as a scheduler does that ignores them.

@@ -17,8 +17,10 @@ fn samples() -> Vec<(&'static str, Options)> {
         ("keepalived-groups.conf", Options { config_id: Some("main".to_owned()), ..Options::default() }),
         ("keepalived-broken.conf", plain()),
         ("keepalived-vrrp.conf", Options::default()),
+        ("keepalived-checks.conf", plain()),
         ("haproxy-tcp.cfg", plain()),
         ("haproxy-refused.cfg", Options::default()),
+        ("haproxy-checks.cfg", plain()),
         (
             "haproxy-full.cfg",
             Options {

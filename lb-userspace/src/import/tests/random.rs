@@ -1,12 +1,14 @@
 //! Properties of every input.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
 use proptest::prelude::*;
 
-use super::super::{Effect, Format, Options};
-use super::imported;
+use super::super::report::Ledger;
+use super::super::{Effect, Format, Options, haproxy, ipvsadm, keepalived};
+use super::{Memory, imported};
 use crate::config::Document;
 
 const FORMATS: [Format; 3] = [Format::Ipvsadm, Format::Keepalived, Format::Haproxy];
@@ -98,6 +100,27 @@ fn is_valid(config: &str) -> bool {
     Document::new("lb.toml", config).config().is_ok()
 }
 
+/// The lines of an input that its reader entered into the ledger, where each is then used or reported.
+fn entered(format: Format, text: &str) -> BTreeSet<usize> {
+    let (mut ledger, options, name) = (Ledger::default(), Options::default(), "input".into());
+    match format {
+        Format::Ipvsadm => ipvsadm::read(&name, text, &options, &mut ledger),
+        Format::Keepalived => keepalived::read(&name, text, &Memory(&[]), &options, &mut ledger),
+        Format::Haproxy => haproxy::read(&name, text, &options, &mut ledger),
+    };
+    ledger.lines()
+}
+
+/// Whether a line has a word for its reader: it is not empty, not a comment, and not only braces or quotes.
+fn says_something(format: Format, line: &str) -> bool {
+    let line = line.trim_start();
+    let is_comment = match format {
+        Format::Ipvsadm | Format::Haproxy => line.starts_with('#'),
+        Format::Keepalived => line.starts_with(['#', '!']),
+    };
+    !is_comment && line.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '-')
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
@@ -112,6 +135,20 @@ proptest! {
     fn a_mutated_sample_gives_a_valid_configuration(text in mutated(), options in options()) {
         for format in FORMATS {
             prop_assert!(is_valid(&imported(format, &text, &options).config));
+        }
+    }
+
+    #[test]
+    fn every_line_is_entered_unless_it_is_a_comment(text in mutated()) {
+        for format in FORMATS {
+            let entered = entered(format, &text);
+            let mut continues = false;
+            for (number, line) in (1..).zip(text.lines()) {
+                // A definition of keepalived goes on behind a backslash.
+                let open = std::mem::replace(&mut continues, line.trim_end().ends_with('\\'));
+                let missing = says_something(format, line) && !open && !entered.contains(&number);
+                prop_assert!(!missing, "{:?}, line {}: {}", format, number, line);
+            }
         }
     }
 
