@@ -17,7 +17,7 @@ const MOST_PROBES: u32 = 1000;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Wish {
     /// What can be done here.
-    Known(Probe),
+    Known(Shared<Probe>),
     /// Something else: what it is, for the report.
     Other(String),
 }
@@ -25,7 +25,7 @@ pub(super) enum Wish {
 impl Wish {
     /// A TCP connection.
     pub(super) fn tcp() -> Self {
-        Self::Known(Probe::default())
+        Self::Known(Shared::default())
     }
 }
 
@@ -84,7 +84,7 @@ pub(super) fn of_service(
                     "its source address is of another family than the servers, and left out",
                 );
             }
-            health.probe = Shared::from(Probe { source, ..probe.clone() });
+            health.probe = Shared::from(Probe { source, ..Probe::clone(probe) });
         }
         Wish::Other(what) if is_udp(at) && first.port.is_none() => {
             ledger.dropped(

@@ -22,7 +22,7 @@ impl Wanted {
     }
 
     /// Sends it from an address.
-    pub(super) fn from_address(&mut self, source: IpAddr) {
+    pub(super) fn send_from(&mut self, source: IpAddr) {
         self.source = Some(source);
     }
 

@@ -100,7 +100,7 @@ impl Lines {
                     match line.word(1) {
                         "send" if !std::mem::replace(&mut sent, true) => send(line, &mut wanted, ledger),
                         "expect" if !std::mem::replace(&mut expected, true) => {
-                            expect(line, &mut wanted, ledger)
+                            expect(line, &mut wanted, ledger);
                         }
                         "connect" => plan.connect(line, ledger),
                         "comment" => ledger.used(line.id),
@@ -203,11 +203,26 @@ impl Plan {
             }
             Kind::Http(wanted) => wanted.clone(),
         };
-        wanted.build(id, ledger).map(Wish::Known)
+        wanted.build(id, ledger).map(|probe| Wish::Known(probe.into()))
     }
 }
 
 impl Tls {
+    /// Takes a word of a server and its value; `None`: it cannot be read.
+    pub(super) fn take(&mut self, word: &str, value: &str) -> Option<()> {
+        let text = Some(value.to_owned());
+        match (word, value) {
+            ("verify", "none") => self.verify_none = true,
+            ("verify", "required") => self.verify_none = false,
+            ("ca-file", _) => self.ca_file = text,
+            ("crt", _) => self.certificate = text,
+            ("check-sni", _) => self.sni = text,
+            ("verifyhost", _) => self.host = text,
+            _ => return None,
+        }
+        Some(())
+    }
+
     fn settings(&self, id: Id, sni: Option<&str>, wanted: &mut Wanted, ledger: &mut Ledger) {
         let sni = self.sni.as_deref().or(sni);
         let name = self.host.as_deref().or(sni);

@@ -74,13 +74,12 @@ impl Settings {
                 ("mode", "http") if section.kind() == "defaults" => {}
                 ("timeout", "connect" | "check") | ("option", "allbackups") => ledger.used(line.id),
                 _ if is_about_checks(line) => {
-                    ledger.dropped_if_open(line.id, "no check that was imported goes by it")
+                    ledger.dropped_if_open(line.id, "no check that was imported goes by it");
                 }
                 _ => ledger.dropped_if_open(line.id, reason(line)),
             }
-            match (line.word(0), line.word(1)) {
-                ("mode" | "balance" | "default-server" | "default_backend", _) => ledger.used(line.id),
-                _ => {}
+            if matches!(line.word(0), "mode" | "balance" | "default-server" | "default_backend") {
+                ledger.used(line.id);
             }
         }
     }

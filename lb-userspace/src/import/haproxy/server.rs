@@ -176,21 +176,7 @@ impl Words {
                 return self
                     .foreign(format!("`{word} {value}`: a check has the same interval while it fails"));
             }
-            "verify" => match value {
-                "none" => {
-                    self.tls.verify_none = true;
-                    Some(())
-                }
-                "required" => {
-                    self.tls.verify_none = false;
-                    Some(())
-                }
-                _ => None,
-            },
-            "ca-file" => Some(self.tls.ca_file = Some(value.to_owned())),
-            "crt" => Some(self.tls.certificate = Some(value.to_owned())),
-            "check-sni" => Some(self.tls.sni = Some(value.to_owned())),
-            "verifyhost" => Some(self.tls.host = Some(value.to_owned())),
+            "verify" | "ca-file" | "crt" | "check-sni" | "verifyhost" => self.tls.take(word, value),
             "slowstart" => time(value).map(|time| self.slow_start = Some(time)),
             "maxconn" => number.map(|number| {
                 self.max_connections = number;

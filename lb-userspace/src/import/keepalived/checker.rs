@@ -156,9 +156,9 @@ pub(super) fn read(
     let probe = match wanted {
         Some(mut wanted) => {
             if let Some(source) = common.source {
-                wanted.from_address(source);
+                wanted.send_from(source);
             }
-            Wish::Known(wanted.build(node.id, ledger)?)
+            Wish::Known(wanted.build(node.id, ledger)?.into())
         }
         None => Wish::Other(kind.to_owned()),
     };

@@ -192,7 +192,7 @@ pub(super) fn misc(
             }
         }
         Some(user) => {
-            ledger.changed(user.id, "programs do not run as root: this one runs as `nobody` (user)")
+            ledger.changed(user.id, "programs do not run as root: this one runs as `nobody` (user)");
         }
         None => ledger.changed(command.id, "it runs as `nobody` (user)"),
     }
@@ -229,7 +229,8 @@ pub(super) fn udp(node: &Node, rest: &[&Node], ledger: &mut Ledger) -> Wanted {
         wanted.set(node.id, "send", "");
         ledger.assumed(node.id, "it has no `payload`: an empty datagram is sent");
     }
-    let is_hex = |text: &str| text.len() % 2 == 0 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_hex =
+        |text: &str| text.len().is_multiple_of(2) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     match (reply, limits) {
         (Some((id, hex)), _) if !is_hex(&hex) => {
             ledger.changed(id, "only plain bytes are compared, not bits of them: any answer will do");
