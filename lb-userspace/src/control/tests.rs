@@ -3,6 +3,7 @@
 mod apply;
 mod drains;
 mod kills;
+mod life;
 mod pools;
 
 use std::time::Duration;

@@ -48,4 +48,4 @@ pub use timestamp::{Timestamp, TimestampError};
 pub use vrrp::{VirtualRouter, VrrpChecksum};
 
 #[cfg(test)]
-pub(crate) use probe::examples as probe_examples;
+pub(crate) use probe::{examples as probe_examples, probe_of, settings_of, text_setting};

@@ -6,7 +6,13 @@ mod nginx;
 mod prometheus;
 mod unbound;
 
-use anyhow::Result;
+use std::{
+    net::{SocketAddr, TcpStream},
+    process::Child,
+    time::Duration,
+};
+
+use anyhow::{Result, bail};
 
 pub use authority::Authority;
 pub use echo::EchoServer;
@@ -14,7 +20,7 @@ pub use nginx::Nginx;
 pub use prometheus::Prometheus;
 pub use unbound::Unbound;
 
-use crate::topology::Host;
+use crate::{clock, topology::Host};
 
 /// Port of the HTTP servers.
 pub const HTTP_PORT: u16 = 8080;
@@ -52,5 +58,22 @@ impl Servers {
     /// If one does not start.
     pub fn start_all(hosts: &[Host]) -> Result<Vec<Self>> {
         hosts.iter().map(Self::start).collect()
+    }
+}
+
+/// Waits until a process takes connections at a port of its host's IPv4 address.
+fn wait_ready(process: &mut Child, what: &str, host: &Host, port: u16) -> Result<()> {
+    let (what, address) = (format!("{what} of {}", host.name), SocketAddr::from((host.v4, port)));
+    let exited = host.netns.run(|| {
+        clock::wait_for(&what, Duration::from_secs(10), || {
+            if let Ok(Some(status)) = process.try_wait() {
+                return Some(Some(status));
+            }
+            TcpStream::connect_timeout(&address, Duration::from_millis(200)).ok().map(|_| None)
+        })
+    })?;
+    match exited {
+        Some(status) => bail!("{what} ended with {status}"),
+        None => Ok(()),
     }
 }

@@ -3,17 +3,15 @@
 use std::{
     fs::{self, File},
     io::Write,
-    net::TcpStream,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    time::Duration,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use tempfile::TempDir;
 
-use super::HTTP_PORT;
-use crate::{clock, pattern::Pattern, temporary, topology::Host};
+use super::{HTTP_PORT, wait_ready};
+use crate::{pattern::Pattern, temporary, topology::Host};
 
 /// An nginx in a host's namespace, on [`HTTP_PORT`] of both families. `/` answers with the host's name, which is also in the
 /// header `x-server` of every answer; `/files/` serves and takes (PUT) files. Killed on drop.
@@ -49,7 +47,7 @@ impl Nginx {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let process = host.netns.spawn(&mut command)?;
         let mut nginx = Self { process, directory };
-        nginx.wait_ready(host).with_context(|| nginx.log())?;
+        wait_ready(&mut nginx.process, "nginx", host, HTTP_PORT).with_context(|| nginx.log())?;
         Ok(nginx)
     }
 
@@ -88,23 +86,6 @@ impl Nginx {
     #[must_use]
     pub fn file(&self, name: &str) -> PathBuf {
         self.directory.path().join("files").join(name)
-    }
-
-    fn wait_ready(&mut self, host: &Host) -> Result<()> {
-        let address = (host.v4, HTTP_PORT).into();
-        let process = &mut self.process;
-        let exited = host.netns.run(|| {
-            clock::wait_for(&format!("nginx of {}", host.name), Duration::from_secs(5), || {
-                if let Ok(Some(status)) = process.try_wait() {
-                    return Some(Some(status));
-                }
-                TcpStream::connect_timeout(&address, Duration::from_millis(200)).ok().map(|_| None)
-            })
-        })?;
-        if let Some(status) = exited {
-            bail!("nginx of {} ended with {status}", host.name);
-        }
-        Ok(())
     }
 
     fn log(&self) -> String {

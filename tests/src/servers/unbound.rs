@@ -2,16 +2,14 @@
 
 use std::{
     fs,
-    net::TcpStream,
     process::{Child, Command, Stdio},
-    time::Duration,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use tempfile::TempDir;
 
-use super::DNS_PORT;
-use crate::{clock, temporary, topology::Host};
+use super::{DNS_PORT, wait_ready};
+use crate::{temporary, topology::Host};
 
 /// An unbound in a host's namespace, on [`DNS_PORT`] of both families. It knows `health.test` (A 192.0.2.1, AAAA 2001:db8::1) and
 /// nothing else of `test`. Killed on drop.
@@ -60,7 +58,7 @@ remote-control:
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let process = host.netns.spawn(&mut command)?;
         let mut unbound = Self { process, directory };
-        unbound.wait_ready(host).with_context(|| unbound.log())?;
+        wait_ready(&mut unbound.process, "unbound", host, DNS_PORT).with_context(|| unbound.log())?;
         Ok(unbound)
     }
 
@@ -68,23 +66,6 @@ remote-control:
     pub fn kill(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
-    }
-
-    fn wait_ready(&mut self, host: &Host) -> Result<()> {
-        let address = (host.v4, DNS_PORT).into();
-        let process = &mut self.process;
-        let exited = host.netns.run(|| {
-            clock::wait_for(&format!("unbound of {}", host.name), Duration::from_secs(10), || {
-                if let Ok(Some(status)) = process.try_wait() {
-                    return Some(Some(status));
-                }
-                TcpStream::connect_timeout(&address, Duration::from_millis(200)).ok().map(|_| None)
-            })
-        })?;
-        if let Some(status) = exited {
-            bail!("unbound of {} ended with {status}", host.name);
-        }
-        Ok(())
     }
 
     fn log(&self) -> String {

@@ -1,48 +1,20 @@
 //! Whole configurations applied, confirmed, and taken back, in simulated time.
 
-use super::*;
+use super::{
+    life::{Life, SECOND},
+    *,
+};
 use crate::{
     config::Document,
-    control::{Now, Staged, Store},
+    control::{Staged, Store},
     model::Timestamp,
 };
 
-const SECOND: Duration = Duration::from_secs(1);
-
-struct Life {
-    control: Control,
-    store: MemoryStore,
-    maps: SharedMaps,
-    now: Now,
-}
-
 impl Life {
-    fn begin() -> Self {
-        let (store, maps) = (MemoryStore::new(example()), SharedMaps::default());
-        let wall = Timestamp::since_epoch(Duration::from_secs(1_795_389_000));
-        let now = Now { instant: moment(), wall, boot: 1000 * SECOND };
-        let control = start(&store, &maps, now);
-        Self { control, store, maps, now }
-    }
-
-    fn restart(&mut self, pause: Duration) {
-        self.pass(pause);
-        self.maps = self.maps.restarted();
-        self.control = start(&self.store, &self.maps, self.now);
-        self.control.settle(self.now);
-    }
-
+    /// Time passes, at the end of which control is woken.
     fn pass(&mut self, time: Duration) {
-        self.now.instant += time;
-        self.now.boot += time;
-        self.now.wall = self.now.wall.after(time);
+        self.sleep(time);
         self.control.settle(self.now);
-    }
-
-    fn tell(&mut self, event: Event) -> Result<(), Error> {
-        let outcome = self.control.handle(event, self.now);
-        self.control.settle(self.now);
-        outcome
     }
 
     fn apply(&mut self, config: &Config, confirm: Option<Duration>) -> Result<(), Error> {
@@ -56,10 +28,6 @@ impl Life {
         let live = self.maps.image().backends.values().filter(|backend| backend.state != 0).count();
         self.control.snapshot().config == *config && self.store.config() == *config && live == backends
     }
-}
-
-fn start(store: &MemoryStore, maps: &SharedMaps, now: Now) -> Control {
-    Control::start(Box::new(store.clone()), Box::new(maps.clone()), [].into(), 7, now).unwrap()
 }
 
 /// The example with a backend less.

@@ -4,66 +4,28 @@ use std::{collections::BTreeMap, time::Duration};
 
 use lb_common::abi::{BackendFlags, BackendState};
 
-use super::*;
+use super::{
+    life::{Life, SECOND},
+    *,
+};
 use crate::{
-    control::{DrainView, Now},
+    control::DrainView,
     model::{DrainEnd, Timestamp},
 };
 
-const SECOND: Duration = Duration::from_secs(1);
-
-/// A daemon whose clocks stand still unless they are moved. A scan finds `flows` flows of backend `b1` each second.
-struct Life {
-    control: Control,
-    store: MemoryStore,
-    maps: SharedMaps,
-    now: Now,
-    flows: u64,
-}
-
 impl Life {
-    fn begin() -> Self {
-        let (store, maps) = (MemoryStore::new(example()), SharedMaps::default());
-        let wall = Timestamp::since_epoch(Duration::from_secs(1_795_389_000));
-        let now = Now { instant: moment(), wall, boot: 1000 * SECOND };
-        let control = start(&store, &maps, now);
-        Self { control, store, maps, now, flows: 0 }
-    }
-
-    /// `kill -9`, and a start `pause` later.
-    fn restart(&mut self, pause: Duration) {
-        self.sleep(pause);
-        self.maps = self.maps.restarted();
-        self.control = start(&self.store, &self.maps, self.now);
-        self.control.settle(self.now);
-    }
-
-    /// Time passes that nobody uses.
-    fn sleep(&mut self, time: Duration) {
-        self.now.instant += time;
-        self.now.boot += time;
-        self.now.wall = self.now.wall.after(time);
-    }
-
     /// Time passes, with scans and ticks.
-    fn pass(&mut self, time: Duration) {
+    fn scan_for(&mut self, time: Duration) {
         for _ in 0..time.as_secs() {
             self.sleep(SECOND);
             let flows = BTreeMap::from([(self.id(), self.flows)]);
-            self.tell(Event::Census { began: self.now.instant, flows });
-            self.tell(Event::Tick);
+            self.tell(Event::Census { began: self.now.instant, flows }).unwrap();
+            self.tell(Event::Tick).unwrap();
         }
     }
 
-    fn tell(&mut self, event: Event) {
-        self.control.handle(event, self.now).unwrap();
-        self.control.settle(self.now);
-        // What was put off to the next time is done.
-        self.control.settle(self.now);
-    }
-
     fn edit(&mut self, edit: Edit) {
-        self.tell(Event::Request(Request { edit, persist: Persist::File }));
+        self.tell(Event::Request(Request { edit, persist: Persist::File })).unwrap();
     }
 
     fn drain(&mut self, deadline: Option<(Duration, DrainEnd)>) {
@@ -90,10 +52,6 @@ impl Life {
     }
 }
 
-fn start(store: &MemoryStore, maps: &SharedMaps, now: Now) -> Control {
-    Control::start(Box::new(store.clone()), Box::new(maps.clone()), [].into(), 7, now).unwrap()
-}
-
 #[test]
 fn a_drained_backend_takes_no_flow_at_once_and_drained_is_said_when_the_last_ends() {
     let mut life = Life::begin();
@@ -103,10 +61,10 @@ fn a_drained_backend_takes_no_flow_at_once_and_drained_is_said_when_the_last_end
     let id = life.id();
     assert!(!life.maps.image().slots[&1].contains(&id));
     assert_eq!(life.view().unwrap().flows, None, "not counted yet");
-    life.pass(5 * SECOND);
+    life.scan_for(5 * SECOND);
     assert_eq!(life.view().map(|view| (view.flows, view.drained)), Some((Some(3), false)));
     life.flows = 0;
-    life.pass(SECOND);
+    life.scan_for(SECOND);
     assert_eq!(life.view().map(|view| (view.flows, view.drained)), Some((Some(0), true)));
     assert_eq!(life.store.config().services[0].backends[0].state, AdminState::Draining);
 }
@@ -117,10 +75,10 @@ fn a_scan_that_began_before_the_drain_does_not_count() {
     let began = life.now.instant;
     life.sleep(SECOND);
     life.drain(None);
-    life.tell(Event::Census { began, flows: BTreeMap::new() });
+    life.tell(Event::Census { began, flows: BTreeMap::new() }).unwrap();
     assert_eq!(life.view().unwrap().flows, None);
     // Nor is a backend drained by one that began so early that an answer may still have been on its way.
-    life.tell(Event::Census { began: life.now.instant + SECOND / 10, flows: BTreeMap::new() });
+    life.tell(Event::Census { began: life.now.instant + SECOND / 10, flows: BTreeMap::new() }).unwrap();
     assert_eq!(life.view().map(|view| (view.flows, view.drained)), Some((Some(0), false)));
 }
 
@@ -131,9 +89,9 @@ fn at_the_deadline_flows_go_on_or_are_reset() {
         life.flows = 2;
         life.drain(Some((10 * SECOND, then)));
         assert_eq!(life.control.snapshot().wake_at, Some(life.now.instant + 10 * SECOND));
-        life.pass(9 * SECOND);
+        life.scan_for(9 * SECOND);
         assert_eq!((life.view().unwrap().expired, life.in_maps().1), (false, false), "{then}");
-        life.pass(SECOND);
+        life.scan_for(SECOND);
         assert_eq!((life.view().unwrap().expired, life.in_maps().1), (true, then == DrainEnd::Rst), "{then}");
         assert_eq!(life.control.snapshot().wake_at, None);
     }
@@ -143,7 +101,7 @@ fn at_the_deadline_flows_go_on_or_are_reset() {
 fn who_is_drained_before_the_deadline_is_left_in_peace() {
     let mut life = Life::begin();
     life.drain(Some((10 * SECOND, DrainEnd::Keep)));
-    life.pass(20 * SECOND);
+    life.scan_for(20 * SECOND);
     assert_eq!(life.view().map(|view| (view.drained, view.expired)), Some((true, true)));
 }
 
@@ -153,11 +111,11 @@ fn a_drain_that_is_taken_back_leaves_no_trace() {
     let (before, config) = (life.maps.image(), life.store.config());
     life.flows = 2;
     life.drain(Some((10 * SECOND, DrainEnd::Rst)));
-    life.pass(15 * SECOND);
+    life.scan_for(15 * SECOND);
     assert!(life.in_maps().1);
     life.set_state(AdminState::Enabled);
     assert_eq!((life.maps.image(), life.store.config(), life.view()), (before, config, None));
-    life.pass(60 * SECOND);
+    life.scan_for(60 * SECOND);
     assert_eq!(life.in_maps(), (BackendState::Active as u8, false));
 }
 
@@ -166,11 +124,11 @@ fn a_new_deadline_ends_the_reset_of_the_old_one() {
     let mut life = Life::begin();
     life.flows = 2;
     life.drain(Some((SECOND, DrainEnd::Rst)));
-    life.pass(2 * SECOND);
+    life.scan_for(2 * SECOND);
     assert!(life.in_maps().1);
     life.drain(Some((60 * SECOND, DrainEnd::Rst)));
     assert_eq!(life.in_maps(), (BackendState::Draining as u8, false));
-    life.pass(60 * SECOND);
+    life.scan_for(60 * SECOND);
     assert!(life.in_maps().1);
 }
 
@@ -180,14 +138,14 @@ fn a_deadline_survives_a_restart_whatever_the_wall_clock_does() {
         let mut life = Life::begin();
         life.flows = 2;
         life.drain(Some((30 * SECOND, DrainEnd::Rst)));
-        life.pass(10 * SECOND);
+        life.scan_for(10 * SECOND);
         if let Some(seconds) = jump {
             life.now.wall = Timestamp::since_epoch(Duration::from_secs(seconds));
         }
         life.restart(5 * SECOND);
-        life.pass(14 * SECOND);
+        life.scan_for(14 * SECOND);
         assert_eq!((life.view().unwrap().expired, life.in_maps().1), (false, false), "{jump:?}");
-        life.pass(SECOND);
+        life.scan_for(SECOND);
         assert_eq!((life.view().unwrap().expired, life.in_maps().1), (true, true), "{jump:?}");
     }
 }
@@ -197,9 +155,9 @@ fn a_deadline_that_passes_while_nobody_runs_is_kept_at_the_next_start() {
     let mut life = Life::begin();
     life.flows = 2;
     life.drain(Some((30 * SECOND, DrainEnd::Rst)));
-    life.pass(SECOND);
+    life.scan_for(SECOND);
     life.restart(60 * SECOND);
-    life.pass(SECOND);
+    life.scan_for(SECOND);
     assert_eq!((life.view().unwrap().expired, life.in_maps().1), (true, true));
 }
 
@@ -209,10 +167,10 @@ fn while_the_daemon_runs_no_reload_moves_a_deadline() {
     life.flows = 2;
     life.drain(Some((30 * SECOND, DrainEnd::Rst)));
     life.now.wall = Timestamp::since_epoch(Duration::from_secs(4_000_000_000));
-    life.tell(Event::Reload);
-    life.pass(29 * SECOND);
+    life.tell(Event::Reload).unwrap();
+    life.scan_for(29 * SECOND);
     assert!(!life.in_maps().1);
-    life.pass(SECOND);
+    life.scan_for(SECOND);
     assert!(life.in_maps().1);
 }
 
@@ -226,10 +184,10 @@ fn a_deadline_that_was_written_by_hand_goes_by_the_wall_clock() {
     backend.drain =
         Some(crate::model::Drain { until: life.now.wall.after(20 * SECOND), then: DrainEnd::Rst });
     life.store.write(Ok(draft.check().unwrap()));
-    life.tell(Event::Reload);
-    life.pass(19 * SECOND);
+    life.tell(Event::Reload).unwrap();
+    life.scan_for(19 * SECOND);
     assert!(!life.in_maps().1);
-    life.pass(SECOND);
+    life.scan_for(SECOND);
     assert!(life.in_maps().1);
 }
 
@@ -254,12 +212,12 @@ fn a_refused_change_does_not_end_a_reset() {
     let mut life = Life::begin();
     life.flows = 2;
     life.drain(Some((SECOND, DrainEnd::Rst)));
-    life.pass(2 * SECOND);
+    life.scan_for(2 * SECOND);
     life.store.set_commit_fails(true);
     let change = BackendChange { state: Some(AdminState::Enabled), ..BackendChange::default() };
     let edit = Edit::SetBackend { service: name("web"), backend: "b1".parse().unwrap(), change };
     let event = Event::Request(Request { edit, persist: Persist::File });
     life.control.handle(event, life.now).unwrap_err();
-    life.pass(SECOND);
+    life.scan_for(SECOND);
     assert!(life.in_maps().1);
 }

@@ -17,7 +17,7 @@ pub use settings::{Form, PROBE_KEYS, ProbeKey, ProbeSettings, Setting};
 
 use super::keyword::keyword;
 #[cfg(test)]
-pub(crate) use tests::examples;
+pub(crate) use tests::{examples, probe as probe_of, settings as settings_of, text as text_setting};
 
 /// How one probe is made. When and how often is the business of [`super::HealthCheck`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -4,11 +4,11 @@ use std::net::IpAddr;
 
 use super::*;
 
-fn text(text: &str) -> Setting {
+pub(crate) fn text(text: &str) -> Setting {
     Setting::Text(text.to_owned())
 }
 
-fn settings(entries: &[(&str, Setting)]) -> ProbeSettings {
+pub(crate) fn settings(entries: &[(&str, Setting)]) -> ProbeSettings {
     let mut settings = ProbeSettings::default();
     for (key, value) in entries {
         settings.set(key, Some(value.clone()));
@@ -17,7 +17,7 @@ fn settings(entries: &[(&str, Setting)]) -> ProbeSettings {
     settings
 }
 
-fn probe(probe_type: ProbeType, entries: &[(&str, Setting)]) -> Probe {
+pub(crate) fn probe(probe_type: ProbeType, entries: &[(&str, Setting)]) -> Probe {
     Probe::new(probe_type, None, &settings(entries)).unwrap_or_else(|found| panic!("{found:?}"))
 }
 

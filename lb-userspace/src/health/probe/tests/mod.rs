@@ -18,7 +18,9 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::{Prober, Subject};
 use crate::health::{Outcome, Preparer, Rights};
-use crate::model::{Probe, ProbeSettings, ProbeType, Setting};
+use crate::model::{
+    Probe, ProbeType, Setting, probe_of as probe, settings_of as settings, text_setting as text,
+};
 
 /// Long enough for every probe that is answered.
 const LONG: Duration = Duration::from_secs(20);
@@ -26,22 +28,6 @@ const LONG: Duration = Duration::from_secs(20);
 const SHORT: Duration = Duration::from_millis(300);
 /// What a server can write before a probe that reads no more stops it: the kernel's buffers of both sides.
 const BUFFERED: usize = 16 << 20;
-
-fn text(text: &str) -> Setting {
-    Setting::Text(text.to_owned())
-}
-
-fn settings(entries: &[(&str, Setting)]) -> ProbeSettings {
-    let mut settings = ProbeSettings::default();
-    for (key, value) in entries {
-        settings.set(key, Some(value.clone()));
-    }
-    settings
-}
-
-fn probe(probe_type: ProbeType, entries: &[(&str, Setting)]) -> Probe {
-    Probe::new(probe_type, None, &settings(entries)).unwrap_or_else(|found| panic!("{found:?}"))
-}
 
 /// Probes once.
 async fn outcome(probe: Probe, address: SocketAddr, limit: Duration) -> Outcome {
