@@ -7,5 +7,6 @@ mod events;
 mod figures;
 pub(crate) mod fixture;
 mod limits;
+mod roundtrip;
 mod schemathesis;
 mod tls;

@@ -29,3 +29,6 @@ pub use duration::{format_duration, parse_duration};
 pub use error::{ConfigError, Finding, WriteError};
 pub use save::Staged;
 pub use store::FileStore;
+
+#[cfg(test)]
+pub(crate) use tests::arbitrary_draft;

@@ -261,6 +261,13 @@ pub(crate) fn observed(
     (spawn(control(store, &SharedMaps::default()), now, observe).unwrap().0, clock)
 }
 
+/// Control on a thread, with its desired state elsewhere than in memory; its clock stands still.
+pub(crate) fn over(store: impl Store + 'static) -> Handle {
+    let maps = Box::new(SharedMaps::default());
+    let control = Control::start(Box::new(store), maps, [].into(), 7, moment()).unwrap();
+    spawn(control, || Now::from(moment()), |_, _| {}).unwrap().0
+}
+
 /// Service `web` (checked) with `b1` and `b2`, service `dns` (not checked) with `d1`.
 pub(crate) fn example() -> Config {
     let web = ServiceAddress {

@@ -59,6 +59,15 @@ impl Daemon {
             move |before: &_, after: &_| events.publish(wall(), changes(before, after))
         };
         let (control, clock) = fixture::observed(&store, publish);
+        Self::serve(control, clock, store, events)
+    }
+
+    /// One with this control.
+    pub(crate) fn over(control: Handle) -> Self {
+        Self::serve(control, Arc::default(), MemoryStore::new(fixture::example()), Bus::new(wall()))
+    }
+
+    fn serve(control: Handle, clock: Arc<AtomicU64>, store: MemoryStore, events: Bus) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("lbd.sock");
         let api = Api {

@@ -6,6 +6,7 @@ mod replace;
 mod vrrp;
 mod write;
 
+pub(crate) use self::write::arbitrary_draft;
 use super::{ConfigError, Document};
 use crate::model::Config;
 

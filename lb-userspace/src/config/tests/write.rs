@@ -10,8 +10,8 @@ use proptest::prelude::*;
 use super::{EXAMPLE, config, document};
 use crate::config::{Document, WriteError};
 use crate::model::{
-    AdminState, Algorithm, Backend, BackendName, Config, Draft, Drain, DrainEnd, HealthCheck, Mode, OnFull,
-    PortUse, Protocol, Service, ServiceAddress, ServiceName, Timestamp, probe_examples,
+    AdminState, Algorithm, Backend, BackendName, Config, Damping, Draft, Drain, DrainEnd, HealthCheck, Mode,
+    OnDown, OnFull, PortUse, Protocol, Service, ServiceAddress, ServiceName, Timestamp, probe_examples,
 };
 
 const COMMENTED: &str = r#"# Our balancer.
@@ -245,8 +245,9 @@ fn arbitrary_service(index: usize) -> impl Strategy<Value = Service> {
         prop::option::of(prop::sample::select(probe_examples())),
         prop::sample::select(vec![Algorithm::Maglev, Algorithm::RoundRobin, Algorithm::SourceHash]),
         prop::collection::btree_map(0_u8..9, (any::<u16>(), 1_u16..5, 0_u8..3), 0..5),
+        arbitrary_rules(),
     )
-        .prop_map(move |((full_nat, prefix), probe, algorithm, backends)| {
+        .prop_map(move |((full_nat, prefix), probe, algorithm, backends, rules)| {
             let address = format!("203.0.113.{index}").parse().unwrap();
             let at = ServiceAddress { address, protocol: Protocol::Tcp, port: 80 };
             let mut service = Service::new(ServiceName::new(format!("s{index}")).unwrap(), at);
@@ -260,8 +261,14 @@ fn arbitrary_service(index: usize) -> impl Strategy<Value = Service> {
             service.health = probe.map(|probe| HealthCheck {
                 port: (probe.port_use() != PortUse::None).then_some(53),
                 probe: probe.into(),
-                ..HealthCheck::default()
+                ..rules
             });
+            if full_nat != prefix {
+                service.on_down = OnDown::Reset;
+                service.slow_start = rules.damping.window;
+                service.backup_below = rules.rise;
+                service.slots = Some(65_537);
+            }
             if full_nat {
                 service.mode = Mode::FullNat;
                 service.snat_addresses = vec!["192.0.2.1".parse().unwrap()];
@@ -289,7 +296,37 @@ fn arbitrary_service(index: usize) -> impl Strategy<Value = Service> {
         })
 }
 
-fn arbitrary_draft() -> impl Strategy<Value = Draft> {
+/// When and how often a check is made, each with values that are and are not the default.
+fn arbitrary_rules() -> impl Strategy<Value = HealthCheck> {
+    (25_u64..1250, 1_u32..9, any::<(bool, bool)>()).prop_map(|(quarter, count, (fast, damped))| {
+        let interval = 4 * Duration::from_millis(quarter);
+        let default = HealthCheck::default();
+        HealthCheck {
+            interval,
+            timeout: interval / 2,
+            rise: count,
+            fall: 10 - count,
+            fast_interval: fast.then_some(interval / 4),
+            jitter: if fast { interval / 2 } else { default.jitter },
+            damping: if damped {
+                Damping {
+                    max_flaps: count,
+                    window: Duration::from_secs(7),
+                    hold: Duration::from_secs(2),
+                    max_hold: Duration::from_secs(90),
+                }
+            } else {
+                default.damping
+            },
+            max_ejected: if damped { 30 } else { default.max_ejected },
+            panic_threshold: if fast { 0 } else { default.panic_threshold },
+            ..default
+        }
+    })
+}
+
+/// Services of every kind.
+pub(crate) fn arbitrary_draft() -> impl Strategy<Value = Draft> {
     let some = |index| prop::option::of(arbitrary_service(index));
     (some(1), some(2), some(3), any::<Option<u64>>(), 1_u32..100).prop_map(|(a, b, c, seed, embryonic)| {
         let mut draft = config("interfaces = ['eth0']").draft();

@@ -143,7 +143,10 @@ impl ProbeSettings {
             }
         }
         self.0.extend(other.0.iter().map(|(key, value)| (*key, value.clone())));
-        self.0.retain(|_, value| !matches!(value, Setting::Text(text) if text.is_empty()));
+        // An empty datagram is one.
+        let is_value = |name: &str| matches!(name, "send" | "send_hex");
+        self.0
+            .retain(|name, value| is_value(name) || !matches!(value, Setting::Text(text) if text.is_empty()));
         self
     }
 
