@@ -36,6 +36,25 @@ async fn every_path_of_the_router_is_in_the_document_and_no_other() {
     assert_eq!(routed(), documented, "routes are added by `api_route`, never by `route`");
 }
 
+/// Paths with their methods, as the first column of the table in `docs/api.md` has them.
+fn explained() -> BTreeMap<String, BTreeSet<String>> {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/api.md");
+    let text = std::fs::read_to_string(page).unwrap();
+    let mut paths: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for row in text.lines().filter_map(|line| line.strip_prefix("| `")) {
+        let Some((method, rest)) = row.split_once(" /v1/") else { continue };
+        let path = rest.split(['`', '?']).next().unwrap();
+        paths.entry(format!("/v1/{path}")).or_default().insert(method.to_owned());
+    }
+    paths
+}
+
+#[tokio::test]
+async fn every_path_and_method_is_explained_in_the_documentation_and_no_other() {
+    let daemon = Daemon::start();
+    assert_eq!(explained(), documented(&daemon).await, "docs/api.md (left) and the routes (right)");
+}
+
 #[tokio::test]
 async fn every_method_of_a_path_is_in_the_document_and_no_other() {
     let daemon = Daemon::start();
