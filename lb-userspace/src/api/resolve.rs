@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::{
     control::{BackendView, Error, ServiceView, Snapshot, unknown_backend, unknown_service},
-    model::Protocol,
+    model::{Backend, Protocol, Service},
 };
 
 /// The service of a name, or of an address such as `203.0.113.10:80/tcp`, whose port and protocol may be left out where one service has
@@ -21,7 +21,7 @@ pub(super) fn service<'a>(snapshot: &'a Snapshot, text: &str) -> Result<&'a Serv
         [only] => Ok(only),
         [] => Err(unknown()),
         _ => {
-            let names: Vec<&str> = found.iter().map(|service| service.desired.name.as_str()).collect();
+            let names: Vec<String> = found.iter().map(|service| service_at(&service.desired)).collect();
             Err(several(&format!("services[{text}]"), text, "services", &names))
         }
     }
@@ -41,7 +41,13 @@ pub(super) fn backend<'a>(service: &'a ServiceView, text: &str) -> Result<&'a Ba
         [] => Err(unknown()),
         _ => {
             let path = format!("services[{}].backends[{text}]", service.desired.name);
-            let names: Vec<&str> = found.iter().map(|backend| backend.desired.name.as_str()).collect();
+            let names: Vec<String> = found
+                .iter()
+                .map(|backend| {
+                    let Backend { name, address, port, .. } = &backend.desired;
+                    format!("{name} ({})", SocketAddr::new(*address, *port))
+                })
+                .collect();
             Err(several(&path, text, "backends", &names))
         }
     }
@@ -57,10 +63,19 @@ pub(super) fn backends<'a>(snapshot: &'a Snapshot, text: &str) -> Vec<&'a Backen
     }
 }
 
-fn several(path: &str, text: &str, what: &str, names: &[&str]) -> Error {
+/// A service's name, and its address as it may be given in place of it.
+fn service_at(service: &Service) -> String {
+    let Service { name, address, port, protocol, .. } = service;
+    format!("{name} ({}/{protocol})", SocketAddr::new(*address, *port))
+}
+
+fn several(path: &str, text: &str, what: &str, names: &[String]) -> Error {
     Error::invalid(
         path,
-        format!("{text} is the address of several {what}; expected the name of one: {}", names.join(", ")),
+        format!(
+            "{text} is the address of several {what}; expected one of them by its name, or with what else it has: {}",
+            names.join(", ")
+        ),
     )
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     fmt, io,
+    os::unix::fs::FileTypeExt as _,
     path::{Path, PathBuf},
     str::FromStr,
     sync::Arc,
@@ -162,12 +163,16 @@ pub(super) async fn local(path: &Path) -> Result<UnixStream, String> {
 }
 
 fn unreachable(socket: &Path, source: &io::Error) -> String {
+    let is_socket = std::fs::metadata(socket).is_ok_and(|found| found.file_type().is_socket());
     let socket = socket.display();
     match source.kind() {
         io::ErrorKind::NotFound => format!(
             "{socket}: no such socket; `lbd` is not running (start it: `lbd --config /etc/lb/lb.toml`), or it uses another \
              socket (name it: `--socket PATH` or LB_SOCKET)"
         ),
+        io::ErrorKind::ConnectionRefused if !is_socket => {
+            format!("{socket}: is no socket; expected that of `lbd` (name it: `--socket PATH` or LB_SOCKET)")
+        }
         io::ErrorKind::ConnectionRefused => format!(
             "{socket}: nobody listens; `lbd` has ended without cleaning up (start it: `lbd --config /etc/lb/lb.toml`)"
         ),

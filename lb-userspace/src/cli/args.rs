@@ -42,7 +42,7 @@ pub struct Args {
     #[arg(short, long, global = true, help_heading = EVERYWHERE, value_enum, default_value_t, value_name = "FORMAT")]
     pub output: Output,
     /// Show it again and again, every so many seconds (2 if not given): in place on a terminal, as lines with -o json.
-    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2", value_parser = seconds)]
     pub watch: Option<u64>,
     /// What to do.
     #[command(subcommand)]
@@ -207,7 +207,7 @@ pub struct ServiceAdd {
     #[command(flatten)]
     pub service: ServiceArg,
     /// Address that clients connect to (the VIP).
-    #[arg(long)]
+    #[arg(long, value_parser = address)]
     pub address: IpAddr,
     /// Port; 0: every port without a service of its own.
     #[arg(long)]
@@ -266,7 +266,7 @@ pub struct ServiceOptions {
     #[arg(long, value_name = "POLICY", value_parser = words::<OnFull>())]
     pub on_full: Option<String>,
     /// Source address towards the backends (full-nat); several: repeat it or separate them by commas.
-    #[arg(long = "snat-address", value_name = "ADDRESS", value_delimiter = ',')]
+    #[arg(long = "snat-address", value_name = "ADDRESS", value_delimiter = ',', value_parser = address)]
     pub snat_addresses: Vec<IpAddr>,
     /// TCP connections of a backend that is down, disabled or removed: reselect (the client's next packet goes to another backend) or
     /// reset (both ends get a RST at once).
@@ -425,7 +425,7 @@ pub enum FlowCommand {
         #[arg(long, add = ArgValueCandidates::new(complete::backends))]
         backend: Option<String>,
         /// Only of this client.
-        #[arg(long, value_name = "ADDRESS")]
+        #[arg(long, value_name = "ADDRESS", value_parser = address)]
         client: Option<IpAddr>,
         /// At most so many.
         #[arg(long, default_value_t = 1000)]
@@ -511,10 +511,10 @@ pub struct ImportArgs {
     #[arg(long = "interface", value_name = "NAME", value_delimiter = ',')]
     pub interfaces: Vec<InterfaceName>,
     /// The VIP of listeners that are bound to every address.
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
     pub vip: Option<IpAddr>,
     /// Source address towards backends of a proxy, which makes it full-nat; several: repeat it or separate them by commas.
-    #[arg(long = "snat-address", value_name = "ADDRESS", value_delimiter = ',')]
+    #[arg(long = "snat-address", value_name = "ADDRESS", value_delimiter = ',', value_parser = address)]
     pub snat_addresses: Vec<IpAddr>,
     /// The --config-id that keepalived runs with.
     #[arg(long, value_name = "ID")]
@@ -528,6 +528,17 @@ pub struct Endpoint {
     pub address: IpAddr,
     /// Port.
     pub port: Option<u16>,
+}
+
+/// Reads an address.
+pub(super) fn address(text: &str) -> Result<IpAddr, String> {
+    text.parse().map_err(|_| "expected one such as 203.0.113.10 or 2001:db8::10".to_owned())
+}
+
+/// Reads the seconds of `--watch`.
+fn seconds(text: &str) -> Result<u64, String> {
+    let seconds = text.parse().ok().filter(|seconds| (1..=86_400).contains(seconds));
+    seconds.ok_or_else(|| "expected whole seconds, 1 to 86400".to_owned())
 }
 
 /// Reads an address with or without a port.
@@ -572,6 +583,25 @@ mod tests {
         for text in ["", "web", "10.0.0.14:", "10.0.0.14:70000", "10.0.0:80", "[2001:db8::14", "10.0.0.14/32"]
         {
             assert!(endpoint(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_option_that_cannot_be_read_says_what_was_expected() {
+        for (line, expected) in [
+            (
+                "lbctl service add web --address web --port 80 --protocol tcp",
+                "expected one such as 203.0.113.10",
+            ),
+            ("lbctl flow list --client 10.0.0.0/8", "expected one such as 203.0.113.10"),
+            ("lbctl service set web --snat-address 10.0.0.1,x", "expected one such as 203.0.113.10"),
+            ("lbctl service set web --health-source 10.0.0.1:80", "expected one such as 203.0.113.10"),
+            ("lbctl config import x --vip *", "expected one such as 203.0.113.10"),
+            ("lbctl status --watch 0.5", "expected whole seconds, 1 to 86400"),
+            ("lbctl status --watch 0", "expected whole seconds, 1 to 86400"),
+        ] {
+            let error = Args::try_parse_from(line.split(' ')).unwrap_err().to_string();
+            assert!(error.contains(expected), "{line}: {error}");
         }
     }
 

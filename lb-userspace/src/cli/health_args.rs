@@ -43,7 +43,7 @@ pub struct HealthOptions {
     #[arg(id = "health_passive_percent", long = "health-passive-percent", value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(1..=100))]
     pub passive_percent: Option<u8>,
     /// Address that checks are sent from.
-    #[arg(id = "health_source", long = "health-source", value_name = "ADDRESS")]
+    #[arg(id = "health_source", long = "health-source", value_name = "ADDRESS", value_parser = super::args::address)]
     pub source: Option<IpAddr>,
     /// Method of the request (http, https).
     #[arg(id = "health_method", long = "health-method", value_name = "METHOD")]

@@ -230,6 +230,14 @@ async fn a_daemon_that_cannot_be_reached_is_explained() {
     let failure = run_at(&socket, "status").await.unwrap_err();
     assert_eq!(failure.exit, Exit::Unreachable);
     assert!(failure.message.contains("nobody listens"), "{failure}");
+
+    fs::remove_file(&socket).unwrap();
+    fs::write(&socket, "").unwrap();
+    for wrong in [socket.as_path(), directory.path()] {
+        let failure = run_at(wrong, "status").await.unwrap_err();
+        assert_eq!(failure.exit, Exit::Unreachable);
+        assert!(failure.message.contains("is no socket; expected that of `lbd`"), "{failure}");
+    }
 }
 
 #[tokio::test]
@@ -351,7 +359,8 @@ async fn services_and_backends_are_found_by_their_addresses() {
         fail(&daemon, "service show 203.0.113.10").await,
         (
             Exit::Invalid,
-            "services[203.0.113.10]: 203.0.113.10 is the address of several services; expected the name of one: web, dns"
+            "services[203.0.113.10]: 203.0.113.10 is the address of several services; expected one of them by its name, or \
+             with what else it has: web (203.0.113.10:80/tcp), dns (203.0.113.10:53/udp)"
                 .to_owned()
         )
     );

@@ -8,7 +8,11 @@ pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     known
         .iter()
         .map(|candidate| (distance(&word, &plain(candidate)), *candidate))
-        .filter(|(distance, candidate)| *distance <= 1 + candidate.len().min(word.len()) / 4)
+        .filter(|(distance, candidate)| {
+            let shorter = candidate.len().min(word.len());
+            // Of two letters one may be wrong, but `a` was not meant by `c`.
+            *distance <= 1 + shorter / 4 && *distance < shorter
+        })
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }
@@ -37,6 +41,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_word_of_one_letter_is_no_slip_of_another() {
+        assert_eq!(nearest("c", &["a", "b"]), None);
+        assert_eq!(nearest("b1", &["a1", "b2"]), Some("a1"));
+    }
+
+    #[test]
     fn a_slip_finds_the_word_and_another_word_does_not() {
         let known = ["address", "port", "weight", "snat_addresses", "name"];
         for (word, expected) in [
@@ -46,6 +56,7 @@ mod tests {
             ("Port", Some("port")),
             ("prot", Some("port")),
             ("colour", None),
+            ("prt", Some("port")),
             ("", None),
         ] {
             assert_eq!(nearest(word, &known), expected, "{word}");
