@@ -175,7 +175,9 @@ impl<K: Clone + Ord> Checker<K> {
         let cleared = outcome == Outcome::Healthy && tracked.is_cleared();
         let verdict = tracked.judge(now, outcome);
         let interval = tracked.target.policy.interval;
-        let sooner = if tracked.is_changing(now) && tracked.pace() < interval {
+        // A probe that fails by a timeout as long as the interval is over a little after the next one's turn.
+        let presses = tracked.pace() < interval || tracked.health == Health::Up;
+        let sooner = if tracked.is_changing(now) && presses {
             Some(tracked.started + tracked.pace())
         } else {
             tracked.suspected

@@ -56,6 +56,22 @@ fn a_probe_that_takes_longer_than_the_fast_interval_is_followed_at_once() {
 }
 
 #[test]
+fn a_timeout_as_long_as_the_interval_does_not_cost_a_turn() {
+    let mut simulation = Simulation::new(&[(1, target(80))]);
+    for _ in 0..3 {
+        simulation.round(Outcome::Healthy);
+    }
+    assert_eq!(simulation.checker.health(&1), Some(Health::Up));
+    let probe = simulation.step()[0];
+    let late = POLICY.interval + 2 * MILLISECOND;
+    simulation.now += late;
+    simulation.checker.handle_timeout(simulation.now);
+    assert!(simulation.take_commands().is_empty(), "one probe at a time");
+    simulation.checker.handle_result(simulation.now, probe, refused());
+    assert_eq!(simulation.take_commands().len(), 1);
+}
+
+#[test]
 fn a_killed_backend_is_out_within_interval_times_fall() {
     // Faults 16 and 17: dead at any moment, found by refusals at once or by the timeout.
     for (took, fall, fast_interval, millis) in [
