@@ -1,5 +1,5 @@
 //! Prometheus' text format, family by family: a page has 150 000 samples and more, so that the encoder of `prometheus` writes the heads
-//! only. It turns each value into a float and each label into two strings, which takes it five times as long as all of this.
+//! only. It turns each value into a float and each label into two strings.
 
 use prometheus::{
     Result, TextEncoder,
