@@ -25,7 +25,7 @@ pub(super) fn measure(depth: Depth, findings: &mut Findings) -> Result<()> {
         .collect::<Result<_>>()?;
     let mut index = Index::default();
     for (number, filter) in (0..).zip(&filters) {
-        index.insert(number, filter.clone());
+        index.insert(number, filter);
     }
     let notices: Vec<Notice> = (0..EVENTS).map(|number| notice(number * 37)).collect();
     let (mut times, mut floors, mut ratios) = (Vec::new(), Vec::new(), Vec::new());

@@ -65,7 +65,7 @@ pub(super) async fn events(
     let filter: Filter = filter.parse().map_err(|error| ApiError::invalid("filter", format!("{error}")))?;
     let after = form.last.or(wanted.after);
     if form.streams {
-        return Ok(Answer::Stream(api.events.subscribe(filter, after)?));
+        return Ok(Answer::Stream(api.events.subscribe(&filter, after)?));
     }
     let limit = wanted.limit.unwrap_or(EVENTS_DEFAULT);
     if limit > EVENTS_MAX {
@@ -75,7 +75,7 @@ pub(super) async fn events(
         ));
     }
     let last = api.events.next() - 1;
-    let batch = api.events.subscribe(filter, Some(after.unwrap_or_default()))?.take().unwrap_or_default();
+    let batch = api.events.subscribe(&filter, Some(after.unwrap_or_default()))?.take().unwrap_or_default();
     let first = batch.events.len().saturating_sub(limit);
     let events: Vec<Event> = batch.events[first..].iter().map(|event| Event::from(&**event)).collect();
     let last = events.last().map_or(last, |event| event.sequence.max(last));

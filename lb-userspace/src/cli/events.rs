@@ -64,10 +64,16 @@ pub(super) async fn follow(client: &Client, args: &EventArgs, json: bool) -> Res
 async fn repeat(client: &Client, path: &str, printer: &mut Printer) -> Result<(), Failure> {
     let mut stream = client.stream(path, printer.last).await?;
     loop {
+        let mut gave_something = false;
         while let Some(message) = stream.next().await {
+            gave_something = true;
             if printer.print(&message, &mut io::stdout())? {
                 return Ok(());
             }
+        }
+        if !gave_something {
+            // An lbd that is ending ends each stream at once.
+            tokio::time::sleep(PAUSE).await;
         }
         stream = loop {
             match client.stream(path, printer.last).await {

@@ -52,7 +52,7 @@ impl Bus {
     ///
     /// # Errors
     /// [`TooMany`].
-    pub fn subscribe(&self, filter: Filter, after: Option<u64>) -> Result<Subscription, TooMany> {
+    pub fn subscribe(&self, filter: &Filter, after: Option<u64>) -> Result<Subscription, TooMany> {
         let waiting = Arc::new(Notify::new());
         let mut shared = self.lock();
         let id = shared.log.subscribe(filter, after)?;

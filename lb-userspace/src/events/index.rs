@@ -1,9 +1,9 @@
 //! Which subscriptions want an event, without asking each.
 //!
-//! Each alternative of a filter is kept under one of its constraints, the most selective one that can be looked up by what an event
-//! holds: a value, the begin of a text, a network. An event is compared only with those that it finds there. Alternatives that have
-//! no such constraint are compared with every event. (Fabret et al., "Filtering algorithms and implementation for very fast
-//! publish/subscribe systems", SIGMOD 2001: access predicates.)
+//! Each alternative of a filter is kept under one of its constraints that can be looked up by what an event holds (a value, the begin
+//! of a text, a network): the one under which the fewest others are kept. An event is compared only with those that it finds there.
+//! Alternatives that have no such constraint are compared with every event. (Fabret et al., "Filtering algorithms and implementation
+//! for very fast publish/subscribe systems", SIGMOD 2001: access predicates.)
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet, hash_map::Entry as MapEntry},
@@ -32,7 +32,8 @@ pub struct Index {
     /// Lengths in bits of the networks of an attribute, likewise.
     network_lengths: BTreeMap<(Attribute, u8), usize>,
     others: Vec<Entry>,
-    filters: HashMap<SubscriptionId, Filter>,
+    /// Where the alternatives of each subscription are kept.
+    places: HashMap<SubscriptionId, Vec<Place>>,
 }
 
 /// An alternative of a subscription, without the constraint that it is found by.
@@ -43,6 +44,7 @@ struct Entry {
 }
 
 /// Where an alternative is kept.
+#[derive(Clone, Debug)]
 enum Place {
     Equal(Attribute, Value),
     Prefix(Attribute, String),
@@ -52,21 +54,21 @@ enum Place {
 
 impl Index {
     /// Adds a subscription. Its number must not be in use.
-    pub fn insert(&mut self, subscription: SubscriptionId, filter: Filter) {
+    pub fn insert(&mut self, subscription: SubscriptionId, filter: &Filter) {
+        let mut places = Vec::new();
         for constraints in &filter.alternatives {
-            let (place, rest) = place(constraints);
+            let (place, rest) = self.place(constraints);
             let entry = Entry { subscription, rest };
             self.count(&place, true);
-            self.list(place).push(entry);
+            self.list(place.clone()).push(entry);
+            places.push(place);
         }
-        self.filters.insert(subscription, filter);
+        self.places.insert(subscription, places);
     }
 
     /// Removes a subscription.
     pub fn remove(&mut self, subscription: SubscriptionId) {
-        let Some(filter) = self.filters.remove(&subscription) else { return };
-        for constraints in &filter.alternatives {
-            let (place, _) = place(constraints);
+        for place in self.places.remove(&subscription).into_iter().flatten() {
             self.count(&place, false);
             match place {
                 Place::Equal(attribute, value) => leave(&mut self.equal, (attribute, value), subscription),
@@ -84,13 +86,13 @@ impl Index {
     /// Number of subscriptions.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.filters.len()
+        self.places.len()
     }
 
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.filters.is_empty()
+        self.places.is_empty()
     }
 
     /// The subscriptions that want an event, each once.
@@ -125,6 +127,27 @@ impl Index {
             }
         }
         found
+    }
+
+    /// Where an alternative is to be kept, and what is to be compared there.
+    fn place(&self, constraints: &[Constraint]) -> (Place, Vec<Constraint>) {
+        let places = constraints.iter().enumerate().filter_map(|(index, one)| Some((index, place(one)?)));
+        let Some((index, place)) = places.min_by_key(|(_, place)| self.kept(place)) else {
+            return (Place::Others, constraints.to_vec());
+        };
+        let rest = constraints.iter().enumerate().filter(|(other, _)| *other != index);
+        (place, rest.map(|(_, constraint)| constraint.clone()).collect())
+    }
+
+    /// How many are kept there.
+    fn kept(&self, place: &Place) -> usize {
+        let list = match place {
+            Place::Equal(attribute, value) => self.equal.get(&(*attribute, value.clone())),
+            Place::Prefix(attribute, prefix) => self.prefixes.get(&(*attribute, prefix.clone())),
+            Place::Network(attribute, network) => self.networks.get(&(*attribute, *network)),
+            Place::Others => Some(&self.others),
+        };
+        list.map_or(0, Vec::len)
     }
 
     fn list(&mut self, place: Place) -> &mut Vec<Entry> {
@@ -173,33 +196,13 @@ fn network(address: IpAddr, bits: u8) -> Option<IpNet> {
     IpNet::new(address, bits).ok().map(|network| network.trunc())
 }
 
-/// Where an alternative is kept, and what is to be compared there.
-fn place(constraints: &[Constraint]) -> (Place, Vec<Constraint>) {
-    let best = constraints.iter().enumerate().max_by_key(|(_, constraint)| selectivity(constraint));
-    let Some((index, best)) = best else { return (Place::Others, Vec::new()) };
-    let attribute = best.attribute;
-    let place = match &best.test {
-        Test::Equal(value) => Place::Equal(attribute, value.clone()),
-        Test::Prefix(prefix) => Place::Prefix(attribute, prefix.clone()),
-        Test::Within(network) => Place::Network(attribute, network.trunc()),
-        Test::Range { .. } => return (Place::Others, constraints.to_vec()),
-    };
-    let rest = constraints.iter().enumerate().filter(|(other, _)| *other != index);
-    (place, rest.map(|(_, constraint)| constraint.clone()).collect())
-}
-
-/// How few events meet a constraint: what can be looked up before what cannot, names before words of small sets.
-fn selectivity(constraint: &Constraint) -> (u8, u8) {
-    let names = match constraint.attribute {
-        Attribute::Backend | Attribute::Address => 4,
-        Attribute::Service => 3,
-        Attribute::Reason | Attribute::Until => 2,
-        Attribute::Kind | Attribute::From | Attribute::To => 1,
-        _ => 0,
-    };
+/// Where what meets a constraint can be looked up; `None`: nowhere.
+fn place(constraint: &Constraint) -> Option<Place> {
+    let attribute = constraint.attribute;
     match &constraint.test {
-        Test::Equal(_) => (2, names),
-        Test::Prefix(_) | Test::Within(_) => (1, names),
-        Test::Range { .. } => (0, names),
+        Test::Equal(value) => Some(Place::Equal(attribute, value.clone())),
+        Test::Prefix(prefix) => Some(Place::Prefix(attribute, prefix.clone())),
+        Test::Within(network) => Some(Place::Network(attribute, network.trunc())),
+        Test::Range { .. } => None,
     }
 }

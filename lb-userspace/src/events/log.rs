@@ -121,7 +121,7 @@ impl Log {
     ///
     /// # Errors
     /// [`TooMany`].
-    pub fn subscribe(&mut self, filter: Filter, after: Option<u64>) -> Result<SubscriptionId, TooMany> {
+    pub fn subscribe(&mut self, filter: &Filter, after: Option<u64>) -> Result<SubscriptionId, TooMany> {
         if self.index.len() >= MOST_SUBSCRIPTIONS {
             return Err(TooMany);
         }

@@ -84,7 +84,7 @@ proptest! {
         let mut index = Index::default();
         let filters: Vec<Filter> = filters.iter().map(|text| text.parse().unwrap()).collect();
         for (number, filter) in (0..).zip(&filters) {
-            index.insert(number, filter.clone());
+            index.insert(number, filter);
         }
         let number = |number: usize| u64::try_from(number).unwrap();
         for (subscription, _) in filters.iter().enumerate().filter(|(number, _)| gone[*number]) {
@@ -119,11 +119,9 @@ proptest! {
 #[test]
 fn nothing_is_left_of_subscriptions_that_ended() {
     let mut index = Index::default();
+    let filter: Filter = "service^=w or address in 10.0.0.0/8 or to=down or count in 1..".parse().unwrap();
     for number in 0..3 {
-        index.insert(
-            number,
-            "service^=w or address in 10.0.0.0/8 or to=down or count in 1..".parse().unwrap(),
-        );
+        index.insert(number, &filter);
     }
     for number in 0..3 {
         index.remove(number);
