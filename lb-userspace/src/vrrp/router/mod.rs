@@ -17,8 +17,10 @@ mod announcer;
 mod backup;
 mod command;
 mod grouped;
+mod hearing;
 #[cfg(test)]
 mod tests;
+mod transition;
 
 use std::{collections::VecDeque, net::IpAddr, time::Duration};
 
@@ -27,8 +29,8 @@ use self::{
     backup::Backup,
 };
 use super::{
-    Addresses, Advert, Checksum, ChecksumForm, Envelope, InvalidSettings, Parsed, Peers, Preemption,
-    Priority, Rejection, Settings, Version,
+    Addresses, Checksum, ChecksumForm, Envelope, InvalidSettings, Parsed, Peers, Priority, Rejection,
+    Settings, Version,
 };
 
 pub use active::Afterwards;
@@ -285,68 +287,6 @@ impl Router {
         &self.settings
     }
 
-    fn hear_as_backup(&mut self, now: Duration, advert: &Advert, source: IpAddr) {
-        let (own, late) = (self.standing.priority, self.late(now));
-        let Phase::Backup(backup) = &mut self.phase else { return };
-        if late > backup.interval.duration() {
-            backup.listen(now, own);
-        }
-        let is_left = backup.hear(now, own, self.settings.preemption, advert, source);
-        if is_left && std::mem::take(&mut backup.holds) {
-            self.commands.push_back(Command::Release);
-        }
-    }
-
-    fn hear_as_active(&mut self, now: Duration, advert: &Advert, source: IpAddr) {
-        let overslept = self.late(now) >= self.settings.interval.duration() * 3;
-        let is_better = self.is_better(advert, source);
-        let gives_way = is_better || overslept && self.settings.preemption == Preemption::Never;
-        let Phase::Active(active) = &mut self.phase else { return };
-        let priority = advert.priority;
-        if let Some(handing) = &active.handing {
-            if priority != Priority::STOPS {
-                let then = handing.then;
-                self.handed_over(now, advert, source, then);
-            }
-        } else if priority == Priority::STOPS {
-            active.advertised(now, self.settings.interval);
-            self.advertise(self.standing.priority);
-        } else if gives_way {
-            self.commands.push_back(Command::Release);
-            if is_better {
-                // It may not know that there was another one: then it would not announce the addresses again, and who
-                // learned of them from here would go astray. A lower priority does no harm.
-                self.advertise(self.standing.priority);
-            }
-            let backup = Backup::after(now, self.standing.priority, advert, source);
-            self.go(Phase::Backup(backup), Cause::Better { router: source, priority });
-        } else {
-            if active.answers(now) {
-                self.advertise(self.standing.priority);
-            }
-            self.announce_again(now);
-        }
-    }
-
-    /// Whether the sender is to be active rather than this router: by priority, then by address as an unsigned number.
-    fn is_better(&self, advert: &Advert, source: IpAddr) -> bool {
-        let (theirs, own) = (advert.priority, self.standing.priority);
-        theirs > own || theirs == own && Some(source) > self.source
-    }
-
-    fn handed_over(&mut self, now: Duration, advert: &Advert, source: IpAddr, then: Afterwards) {
-        self.commands.push_back(Command::Release);
-        let phase = match then {
-            Afterwards::Stop => Phase::Initialize,
-            Afterwards::Stay => {
-                let mut backup = Backup::after(now, self.standing.priority, advert, source);
-                backup.stays = true;
-                Phase::Backup(backup)
-            }
-        };
-        self.go(phase, Cause::HandedOver { router: source });
-    }
-
     /// What an active router has to do in time.
     fn act(&mut self, now: Duration, due: Due) {
         if due.announcement {
@@ -374,115 +314,6 @@ impl Router {
             }
             _ => {}
         }
-    }
-
-    /// `Active_Down_Timer` fires.
-    fn active_router_is_down(&mut self, now: Duration) {
-        let Phase::Backup(backup) = &mut self.phase else { return };
-        if self.grouped.is_member {
-            backup.down_at = None;
-            backup.active = None;
-            return;
-        }
-        let cause = if backup.resigned { Cause::Resigned } else { Cause::Silence };
-        self.claim(now, cause);
-    }
-
-    /// Becomes active.
-    fn claim(&mut self, now: Duration, cause: Cause) {
-        let priority = self.standing.priority;
-        let accept = self.settings.accept_mode || priority == Priority::OWNER;
-        self.commands.push_back(Command::Take { accept });
-        self.commands.push_back(Command::Announce);
-        self.advertise(priority);
-        let active = Active::new(now, self.settings.interval, self.settings.announcing);
-        self.go(Phase::Active(active), cause);
-    }
-
-    /// What `Startup` leads to (RFC 9568 section 6.4.1).
-    fn enter(&mut self, now: Duration, holds: bool, cause: Cause) {
-        let priority = self.standing.priority;
-        if self.is_faulty() {
-            if holds {
-                self.commands.push_back(Command::Release);
-            }
-            return self.go(Phase::Fault, Cause::Fault);
-        }
-        if priority == Priority::OWNER && !self.grouped.is_member {
-            return self.claim(now, cause);
-        }
-        let interval = self.settings.interval;
-        let mut backup = Backup::new(now, interval, self.settings.versions.sent()[0], priority);
-        if holds {
-            backup.holds = true;
-            backup.down_at = Some(now + interval.duration());
-        }
-        if priority == Priority::OWNER {
-            backup.down_at = None;
-        }
-        self.go(Phase::Backup(backup), cause);
-    }
-
-    /// Whether anything is missing.
-    fn is_faulty(&self) -> bool {
-        self.has_own_fault() || self.grouped.fault
-    }
-
-    fn has_own_fault(&self) -> bool {
-        self.standing.fault || self.source.is_none()
-    }
-
-    /// Goes where a fault that came or went leads to.
-    fn follow_fault(&mut self, now: Duration, was_faulty: bool, cause: Cause) {
-        match (was_faulty, self.is_faulty(), &self.phase) {
-            (_, true, Phase::Backup(_) | Phase::Active(_)) => {
-                self.resign();
-                self.go(Phase::Fault, cause);
-            }
-            (true, false, Phase::Fault) => self.enter(now, false, Cause::Recovered),
-            _ => {}
-        }
-        self.sleep();
-    }
-
-    /// Says that it stops, and gives up what it holds.
-    fn resign(&mut self) {
-        let holds = match &self.phase {
-            Phase::Active(_) => {
-                self.advertise(Priority::STOPS);
-                true
-            }
-            Phase::Backup(backup) => backup.holds,
-            Phase::Initialize | Phase::Fault => false,
-        };
-        if holds {
-            self.commands.push_back(Command::Release);
-        }
-    }
-
-    fn announce_again(&mut self, now: Duration) {
-        if let Phase::Active(active) = &mut self.phase
-            && active.announcer.restart(now)
-        {
-            self.commands.push_back(Command::Announce);
-        }
-    }
-
-    /// Sends an advert to everybody, in each version.
-    fn advertise(&mut self, priority: Priority) {
-        let Some(source) = self.source else { return };
-        let form = self.form;
-        for ends in self.settings.ends(source) {
-            for version in self.settings.versions.sent() {
-                let advert = self.settings.advert(*version, priority);
-                self.commands.push_back(Command::Send { ends, advert, form });
-            }
-        }
-    }
-
-    fn go(&mut self, phase: Phase, cause: Cause) {
-        self.phase = phase;
-        self.commands.push_back(Command::Changed { state: self.state(), cause });
     }
 
     /// How long after it wanted to be woken it is.

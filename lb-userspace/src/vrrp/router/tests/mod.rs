@@ -10,7 +10,9 @@ mod versions;
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::*;
-use crate::vrrp::{Authentication, Ends, GROUP_V4, HOP_LIMIT, Interval, Version, Versions, Vrid};
+use crate::vrrp::{
+    Advert, Authentication, Ends, GROUP_V4, HOP_LIMIT, Interval, Preemption, Version, Versions, Vrid,
+};
 
 pub(crate) const OWN: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);
 pub(crate) const LOWER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);

@@ -1,0 +1,70 @@
+//! What an advert of another router does to a router (RFC 9568 sections 6.4.2 and 6.4.3).
+
+use std::{net::IpAddr, time::Duration};
+
+use super::{Afterwards, Backup, Cause, Command, Phase, Router};
+use crate::vrrp::{Advert, Preemption, Priority};
+
+impl Router {
+    pub(super) fn hear_as_backup(&mut self, now: Duration, advert: &Advert, source: IpAddr) {
+        let (own, late) = (self.standing.priority, self.late(now));
+        let Phase::Backup(backup) = &mut self.phase else { return };
+        if late > backup.interval.duration() {
+            backup.listen(now, own);
+        }
+        let is_left = backup.hear(now, own, self.settings.preemption, advert, source);
+        if is_left && std::mem::take(&mut backup.holds) {
+            self.commands.push_back(Command::Release);
+        }
+    }
+
+    pub(super) fn hear_as_active(&mut self, now: Duration, advert: &Advert, source: IpAddr) {
+        let overslept = self.late(now) >= self.settings.interval.duration() * 3;
+        let is_better = self.is_better(advert, source);
+        let gives_way = is_better || overslept && self.settings.preemption == Preemption::Never;
+        let Phase::Active(active) = &mut self.phase else { return };
+        let priority = advert.priority;
+        if let Some(handing) = &active.handing {
+            if priority != Priority::STOPS {
+                let then = handing.then;
+                self.handed_over(now, advert, source, then);
+            }
+        } else if priority == Priority::STOPS {
+            active.advertised(now, self.settings.interval);
+            self.advertise(self.standing.priority);
+        } else if gives_way {
+            self.commands.push_back(Command::Release);
+            if is_better {
+                // It may not know that there was another one: then it would not announce the addresses again, and who
+                // learned of them from here would go astray. A lower priority does no harm.
+                self.advertise(self.standing.priority);
+            }
+            let backup = Backup::after(now, self.standing.priority, advert, source);
+            self.go(Phase::Backup(backup), Cause::Better { router: source, priority });
+        } else {
+            if active.answers(now) {
+                self.advertise(self.standing.priority);
+            }
+            self.announce_again(now);
+        }
+    }
+
+    /// Whether the sender is to be active rather than this router: by priority, then by address as an unsigned number.
+    pub(super) fn is_better(&self, advert: &Advert, source: IpAddr) -> bool {
+        let (theirs, own) = (advert.priority, self.standing.priority);
+        theirs > own || theirs == own && Some(source) > self.source
+    }
+
+    pub(super) fn handed_over(&mut self, now: Duration, advert: &Advert, source: IpAddr, then: Afterwards) {
+        self.commands.push_back(Command::Release);
+        let phase = match then {
+            Afterwards::Stop => Phase::Initialize,
+            Afterwards::Stay => {
+                let mut backup = Backup::after(now, self.standing.priority, advert, source);
+                backup.stays = true;
+                Phase::Backup(backup)
+            }
+        };
+        self.go(phase, Cause::HandedOver { router: source });
+    }
+}
