@@ -154,8 +154,10 @@ fn is_exclusive(backend: &Backend) -> bool {
     backend.flags & BackendFlags::EXCLUSIVE != 0
 }
 
-/// An exclusive backend's answer to a SYN that left no entry: a SYN-ACK begins the flow, a RST is only translated. `ABSENT`: it is none,
-/// as what a backend sends to this host. A RST for the backend: its connections are ended, or it has no place for one more.
+/// What an exclusive backend sends and no entry is for. A SYN-ACK answers a SYN that left none, and begins the flow. Any other ACK is of a
+/// connection that is known no more, and picks it up: also where it answers a SYN (RFC 5961 §4.2), because the client's RST has to find
+/// this backend. A RST is only translated. `ABSENT`: it is none of these, as what a backend sends to this host. A RST for the backend: its
+/// connections are ended, or it has no place for one more.
 #[inline(never)]
 pub(super) fn answered<A, P, T>(packet: &P, tables: &T, work: &mut Work<A>) -> Step
 where
@@ -186,8 +188,10 @@ where
     flow.next_hop = next_hop;
     if tables.insert_flow(Tier::Embryonic, &headers.key, flow, Insert::Any) {
         tables.count_flow(flow.service, flow.backend);
-        // What the packet met, as with an entry: the first answer.
-        flow.state = FlowState::SynSent as u8;
+        if flow.state == FlowState::SynReceived as u8 {
+            // What the packet met, as with an entry: the first answer.
+            flow.state = FlowState::SynSent as u8;
+        }
         return Step::DONE;
     }
     limit::unclaim(tables, flow);
@@ -203,8 +207,12 @@ where
     T: Tables + AddressTables<A>,
 {
     let Some((origin, backend)) = origin(tables, key) else { return Step::ABSENT };
-    let reset = flags & RST != 0;
-    if is_reset(&backend) && !reset {
+    let state = match flags & (SYN | RST) {
+        0 => FlowState::PickedUp,
+        SYN => FlowState::SynReceived,
+        _ => FlowState::SynSent,
+    };
+    if is_reset(&backend) && flags & RST == 0 {
         return Step::RESET;
     }
     *flow = Flow {
@@ -215,7 +223,7 @@ where
         backend: origin.backend,
         last_seen: tables.now(),
         service: origin.service,
-        state: if reset { FlowState::SynSent } else { FlowState::SynReceived } as u8,
+        state: state as u8,
         flags: FlowFlags::REVERSE | if limit::is_limited(&backend) { FlowFlags::COUNTED } else { 0 },
         ..Flow::default()
     };

@@ -29,7 +29,7 @@ use crate::{
     packet::Head as _,
     tables::{AddressTables, Traffic},
     verdict::{Action, Step, Verdict},
-    wire::{ACK, ETHERTYPE_IPV4, ETHERTYPE_IPV6, Ethernet, RST, SYN, TCP},
+    wire::{ACK, ETHERTYPE_IPV4, ETHERTYPE_IPV6, Ethernet, RST, TCP},
 };
 use family::Family;
 use forward::Refused;
@@ -151,10 +151,10 @@ where
     }
 }
 
-/// Whether a packet can be a backend's answer to a SYN.
+/// Whether a packet can be what a backend sends to a client: every segment but the first of a connection.
 #[inline(always)]
 fn is_answer<A>(headers: &Headers<A>) -> bool {
-    headers.key.proto == TCP && (headers.flags & (SYN | ACK) == SYN | ACK || headers.flags & RST != 0)
+    headers.key.proto == TCP && headers.flags & (ACK | RST) != 0
 }
 
 /// The stages of an established packet; `ABSENT` if it is none, `RESET` if its connection is ended.

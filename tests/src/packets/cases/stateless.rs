@@ -18,6 +18,7 @@ pub(super) fn cases() -> Vec<Case> {
     for scene in Scene::of(TCP).into_iter().filter(|scene| scene.mode == Mode::Nat) {
         cases.extend(handshake(&scene));
         cases.extend(refusals(&scene));
+        cases.extend(forgotten(&scene));
         cases.extend(conflicts(&scene));
         cases.extend(own(&scene));
         cases.extend(unknown_way_back(&scene));
@@ -91,12 +92,30 @@ fn refusals(scene: &Scene) -> Vec<Case> {
         case(scene, "the RST of an exclusive backend is translated and takes no entry")
             .then(vec![c(scene, SYN), b(scene, RST | ACK)])
             .fact(Fact::Count(0, 0)),
-        case(scene, "other packets of an exclusive backend without a flow are not for us")
-            .frame(SERVERS, &scene.answer(ACK), Expect::Pass)
-            .fact(Fact::Count(0, 0)),
         case(scene, "a SYN-ACK from another port of a backend is not for us")
             .frame(SERVERS, &foreign, Expect::Pass)
             .fact(Fact::Count(0, 0)),
+    ]
+}
+
+/// Connections of which the backend still knows.
+fn forgotten(scene: &Scene) -> Vec<Case> {
+    use FlowState::{Closed, Established, PickedUp};
+    let picked_up = |what: &str| case(scene, what).then(vec![b(scene, ACK)]);
+    vec![
+        picked_up("an ACK of an exclusive backend picks its connection up")
+            .then(both(scene, Tier::Embryonic, PickedUp))
+            .fact(Fact::Backend(Tier::Embryonic, scene.forward(), BACKEND))
+            .then(vec![c(scene, ACK), b(scene, ACK)])
+            .then(both(scene, Tier::Established, Established)),
+        case(scene, "a FIN of an exclusive backend picks its connection up")
+            .then(vec![b(scene, FIN | ACK), c(scene, ACK)])
+            .then(both(scene, Tier::Embryonic, PickedUp)),
+        case(scene, "a client learns from a challenge ACK that its port was in use, and connects")
+            .then(vec![c(scene, SYN), b(scene, ACK), c(scene, RST)])
+            .then(both(scene, Tier::Embryonic, Closed))
+            .then(vec![c(scene, SYN), b(scene, SYN | ACK), c(scene, ACK)])
+            .then(both(scene, Tier::Established, Established)),
     ]
 }
 
@@ -154,9 +173,10 @@ fn own(scene: &Scene) -> Vec<Case> {
             .fact(Fact::Count(2, 0)),
         case(scene, "a SYN-ACK to an address of ours begins nothing").frame(SERVERS, &answer, Expect::Pass),
         lost.frame(SERVERS, &scene.answer(SYN | ACK), Expect::Pass),
-        case(scene, "a SYN-ACK or RST to this host is not for us")
+        case(scene, "a SYN-ACK, RST or ACK to this host is not for us")
             .frame(SERVERS, &to_us(SYN | ACK), Expect::Pass)
             .frame(SERVERS, &to_us(RST | ACK), Expect::Pass)
+            .frame(SERVERS, &to_us(ACK), Expect::Pass)
             .fact(Fact::Count(0, 0)),
     ]
 }
