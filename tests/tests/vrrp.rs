@@ -77,11 +77,12 @@ impl Network {
 
     /// Waits until one machine has all the VIPs, and the other one none.
     fn wait_owner(&self, owner: &Netns, context: impl Fn() -> String) {
+        self.wait_owner_of(&VIPS, owner, context);
+    }
+
+    fn wait_owner_of(&self, vips: &[&str], owner: &Netns, context: impl Fn() -> String) {
         let other = if owner.name() == self.ours.name() { &self.theirs } else { &self.ours };
-        let has = |netns: &Netns, vip: &str| {
-            netns.ip("-o addr show dev eth0").unwrap().contains(&format!(" {vip}/"))
-        };
-        let is_so = || VIPS.iter().all(|vip| has(owner, vip) && !has(other, vip));
+        let is_so = || vips.iter().all(|vip| has(owner, vip) && !has(other, vip));
         clock::wait_until(&format!("the VIPs to be at {}", owner.name()), PATIENCE, is_so)
             .unwrap_or_else(|error| panic!("{error:#}: {}", context()));
     }
@@ -91,6 +92,10 @@ impl Network {
             self.client.wait_reachable(vip.parse().unwrap()).unwrap();
         }
     }
+}
+
+fn has(netns: &Netns, vip: &str) -> bool {
+    netns.ip("-o addr show dev eth0").unwrap().contains(&format!(" {vip}/"))
 }
 
 /// A running keepalived.
@@ -135,6 +140,16 @@ fn config(priority: u8) -> Config {
         format!("[[vrrp]]\nname = \"{name}\"\ninterface = \"eth0\"\npriority = {priority}\n{special}\n")
     };
     Config::new(&["eth0"], []).tables(&ROUTERS.iter().map(router).collect::<String>())
+}
+
+/// Two virtual routers that are active together.
+fn grouped(priority: u8) -> Config {
+    let router = |(name, special, _): &(&str, &str, &str)| {
+        format!(
+            "[[vrrp]]\nname = \"{name}\"\ninterface = \"eth0\"\npriority = {priority}\nsync_group = \"both\"\n{special}\n"
+        )
+    };
+    Config::new(&["eth0"], []).tables(&ROUTERS[..2].iter().map(router).collect::<String>())
 }
 
 fn set_priority(file: &Path, before: u8, after: u8) {
@@ -183,4 +198,43 @@ fn lbd_and_keepalived_back_each_other_up() {
     network.client_reaches_the_vips();
     assert!(!keepalived.log().contains("nvalid"), "keepalived refused something: {}", keepalived.log());
     keepalived.terminate();
+}
+
+#[test]
+fn a_planned_switchover_lasts_until_it_is_released_and_needs_a_successor() {
+    require_privileged!();
+    let network = Network::build();
+    let mut first = Daemon::start(&network.ours, &grouped(150)).unwrap();
+    let mut second = Daemon::start(&network.theirs, &grouped(100)).unwrap();
+    let wait_owner = |owner: &Netns| network.wait_owner_of(&VIPS[..3], owner, String::new);
+    wait_owner(&network.ours);
+
+    let said = first.lbctl_text("vrrp failover v3 --wait").unwrap();
+    assert!(said.starts_with("v3: backup, ") && said.contains("\nv3-ipv6: backup, "), "{said}");
+    wait_owner(&network.theirs);
+    first.kill().unwrap();
+    first.start_again().unwrap();
+    clock::wait_until("the other machine to be heard", PATIENCE, || {
+        let heard = |router: &Value| router["active_priority"] == 100 && router["switchover"] == "standby";
+        routers(&first).iter().all(heard)
+    })
+    .unwrap();
+    first.lbctl("vrrp failover --all --wait").unwrap();
+    wait_owner(&network.theirs);
+
+    let released = first.lbctl_text("vrrp release v3-ipv6 --wait").unwrap();
+    assert_eq!(released, "v3: active\nv3-ipv6: active\n");
+    wait_owner(&network.ours);
+    second.terminate().unwrap();
+
+    let refused = first.lbctl("vrrp failover --all --wait").unwrap_err().to_string();
+    assert!(
+        refused.contains("exit status: 6") && refused.contains("no other machine took over"),
+        "{refused}"
+    );
+    wait_owner(&network.ours);
+    first.lbctl("vrrp failover --all --wait --force").unwrap();
+    assert!(VIPS[..3].iter().all(|vip| !has(&network.ours, vip)));
+    first.lbctl("vrrp release --all --wait").unwrap();
+    wait_owner(&network.ours);
 }

@@ -9,12 +9,12 @@ use std::{
 
 use lb_common::abi::DropReason;
 
-use crate::{health::Suspects, plan::FlowGroup};
+use crate::{control::Error, health::Suspects, plan::FlowGroup};
 
 use super::{
     traffic::{InterfaceTraffic, Signals, Traffic},
     types::Interface,
-    vrrp::VirtualRouter,
+    vrrp::{Switch, VirtualRouter},
 };
 
 /// Where the API finds what the data path knows. Calls may block for as long as a scan of the maps takes: they run on a thread for
@@ -84,6 +84,12 @@ pub trait DataSource: Send + Sync + 'static {
     fn virtual_routers(&self) -> Vec<VirtualRouter> {
         Vec::new()
     }
+
+    /// Begins to switch over a virtual router with its sync group, or all; returns those that it is about, as they are then.
+    ///
+    /// # Errors
+    /// There is no such router, or `lbd` is stopping.
+    fn switch_over(&self, router: Option<String>, switch: Switch) -> Result<Vec<VirtualRouter>, Error>;
 }
 
 /// Places in use and clients that are remembered; what is missing has none.

@@ -58,5 +58,5 @@ pub use types::{
     Backend, BackendPatch, BackendTotals, Checked, Drain, DriftCount, Interface, NewBackend, NewDrain,
     NewService, Repaired, Service, ServicePatch, Status,
 };
-pub use vrrp::VirtualRouter;
+pub use vrrp::{Switch, VirtualRouter};
 pub use way::{Server, Url};

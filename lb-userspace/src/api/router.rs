@@ -67,6 +67,7 @@ pub(super) fn routes() -> ApiRouter<Api> {
         .api_route("/v1/status", get_with(on::status, about("status", "What lbd is doing.")))
         .merge(services())
         .merge(figures())
+        .merge(virtual_routers())
         .merge(config())
 }
 
@@ -126,16 +127,48 @@ fn figures() -> ApiRouter<Api> {
             get_with(on::flow_counts, about("flowCounts", "Numbers of flows by backend.")),
         )
         .api_route("/v1/stats", get_with(on::stats, about("stats", "Counters since the maps were made.")))
-        .api_route(
-            "/v1/vrrp",
-            get_with(vrrp::virtual_routers, about("virtualRouters", "Virtual routers, and who is active.")),
-        )
         .api_route("/v1/drops", get_with(on::drops, about("drops", "Dropped packets by reason.")))
         .api_route(
             "/v1/events",
             get_with(
                 events::events,
                 about("events", "What happened, and, as a stream of server-sent events, what happens."),
+            ),
+        )
+}
+
+fn virtual_routers() -> ApiRouter<Api> {
+    ApiRouter::new()
+        .api_route(
+            "/v1/vrrp",
+            get_with(vrrp::virtual_routers, about("virtualRouters", "Virtual routers, and who is active.")),
+        )
+        .api_route(
+            "/v1/vrrp/failover",
+            post_with(
+                vrrp::fail_over_all,
+                about("failoverAll", "Lets another machine be active for all virtual routers."),
+            ),
+        )
+        .api_route(
+            "/v1/vrrp/release",
+            post_with(
+                vrrp::release_all,
+                about("releaseAll", "Lets all virtual routers take part in elections again."),
+            ),
+        )
+        .api_route(
+            "/v1/vrrp/{router}/failover",
+            post_with(
+                vrrp::fail_over,
+                about("failover", "Lets another machine be active for a virtual router and its sync group."),
+            ),
+        )
+        .api_route(
+            "/v1/vrrp/{router}/release",
+            post_with(
+                vrrp::release,
+                about("release", "Lets a virtual router and its sync group take part in elections again."),
             ),
         )
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{
     args::{
         BackendArg, BackendCommand, BackendOptions, ChangeArgs, FlowCommand, ServiceAdd, ServiceCommand,
-        ServiceOptions, ServiceSet, VrrpCommand,
+        ServiceOptions, ServiceSet,
     },
     drain,
     failure::{Exit, Failure},
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::api::{
     Backend, BackendPatch, Checked, Client, Drop, FlowTotals, Flows, Health, NewBackend, NewService,
-    Repaired, Service, ServicePatch, Stats, Status, VirtualRouter, encode,
+    Repaired, Service, ServicePatch, Stats, Status, encode,
 };
 use crate::model::AdminState;
 
@@ -183,11 +183,6 @@ pub(super) async fn stats(session: &Session, rate: Option<u64>) -> Text {
 pub(super) async fn drops(session: &Session) -> Text {
     let drops: Vec<Drop> = session.client.get("/v1/drops").await?;
     session.show(&drops, |drops| render::drops(drops, session.style))
-}
-
-pub(super) async fn vrrp(session: &Session, VrrpCommand::Status: VrrpCommand) -> Text {
-    let routers: Vec<VirtualRouter> = session.client.get("/v1/vrrp").await?;
-    session.show(&routers, |routers| render::virtual_routers(routers, session.style))
 }
 
 pub(super) async fn reload(session: &Session) -> Text {

@@ -4,12 +4,13 @@ use std::{future::Future, io, path::PathBuf, time::Duration};
 
 use clap::CommandFactory as _;
 use clap_complete::{CompleteEnv, engine::CompletionCandidate, env::Shells};
+use serde::de::DeserializeOwned;
 
 use super::{
     args::{Args, Shell},
     failure::{Exit, Failure},
 };
-use crate::api::{Client, Service};
+use crate::api::{Client, Service, VirtualRouter};
 
 /// The variable by which the shell's function asks `lbctl`.
 const VARIABLE: &str = "COMPLETE";
@@ -38,12 +39,21 @@ pub(super) fn services() -> Vec<CompletionCandidate> {
         CompletionCandidate::new(&service.name)
             .help(Some(format!("{}:{}/{}", service.address, service.port, service.protocol).into()))
     };
-    ask().iter().map(candidate).collect()
+    ask::<Service>("/v1/services").iter().map(candidate).collect()
+}
+
+/// Names of virtual routers.
+pub(super) fn virtual_routers() -> Vec<CompletionCandidate> {
+    let candidate = |router: &VirtualRouter| {
+        let help = format!("{} on {}", router.state, router.interface);
+        CompletionCandidate::new(&router.name).help(Some(help.into()))
+    };
+    ask::<VirtualRouter>("/v1/vrrp").iter().map(candidate).collect()
 }
 
 /// Names of the backends of all services.
 pub(super) fn backends() -> Vec<CompletionCandidate> {
-    let services = ask();
+    let services: Vec<Service> = ask("/v1/services");
     let all =
         services.iter().flat_map(|service| service.backends.iter().map(move |backend| (service, backend)));
     all.map(|(service, backend)| {
@@ -53,12 +63,12 @@ pub(super) fn backends() -> Vec<CompletionCandidate> {
     .collect()
 }
 
-/// The services; none if the daemon does not answer. The options of the line are not known here: the environment is.
-fn ask() -> Vec<Service> {
+/// A list of the API; nothing if the daemon does not answer. The options of the line are not known here: the environment is.
+fn ask<T: DeserializeOwned>(path: &'static str) -> Vec<T> {
     let socket =
         std::env::var_os("LB_SOCKET").map_or_else(|| PathBuf::from("/run/lb/lbd.sock"), PathBuf::from);
     let client = Client::new(socket);
-    blocking(async move { client.get("/v1/services").await.unwrap_or_default() }).unwrap_or_default()
+    blocking(async move { client.get(path).await.unwrap_or_default() }).unwrap_or_default()
 }
 
 fn blocking<T>(work: impl Future<Output = T>) -> Option<T> {

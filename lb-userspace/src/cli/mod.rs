@@ -16,6 +16,7 @@ mod run;
 mod server;
 #[cfg(test)]
 mod tests;
+mod vrrp;
 mod watch;
 
 pub use args::Args;

@@ -15,6 +15,7 @@ use super::{
     man::man,
     render::Style,
     server::server,
+    vrrp,
     watch::watch,
 };
 use crate::api::Client;
@@ -66,7 +67,7 @@ pub(super) async fn text(args: Args) -> Result<String, Failure> {
         Command::Flow(command) => commands::flow(&session, command).await,
         Command::Stats { rate } => commands::stats(&session, rate).await,
         Command::Drops => commands::drops(&session).await,
-        Command::Vrrp(command) => commands::vrrp(&session, command).await,
+        Command::Vrrp(command) => vrrp::vrrp(&session, command).await,
         Command::Events(wanted) => events::past(&session, &wanted).await,
         Command::Doctor(args) => doctor::doctor(&session, args).await,
         Command::Config(ConfigCommand::Check { file }) => config::check(&session, &file),

@@ -2,6 +2,7 @@
 
 mod configuration;
 mod drains;
+mod switchovers;
 
 use std::{fs, os::unix::net::UnixListener, path::Path};
 

@@ -19,6 +19,7 @@ mod render_vrrp;
 mod replace;
 mod save;
 mod scalar;
+mod standbys;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ pub use document::Document;
 pub use duration::{format_duration, parse_duration};
 pub use error::{ConfigError, Finding, WriteError};
 pub use save::Staged;
+pub use standbys::{StandbyFile, Standbys};
 pub use store::FileStore;
 
 #[cfg(test)]

@@ -85,10 +85,7 @@ pub(super) fn read(path: &Path) -> io::Result<Notes> {
 /// Writes the notes at a path, atomically and for good; no file if there are none.
 pub(super) fn write(path: &Path, notes: &Notes) -> io::Result<()> {
     if *notes == Notes::default() {
-        return match fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => sync_directory(path),
-        };
+        return put(path, None);
     }
     let drains = notes.drains.iter().map(|((service, backend, until), boot)| DrainNote {
         service: service.to_string(),
@@ -109,7 +106,17 @@ pub(super) fn write(path: &Path, notes: &Notes) -> io::Result<()> {
     });
     let content =
         Content { boot_id: boot_id(), drains: drains.collect(), ramps: ramps.collect(), unconfirmed };
-    let text = serde_json::to_string_pretty(&content)? + "\n";
+    put(path, Some(serde_json::to_string_pretty(&content)? + "\n"))
+}
+
+/// Makes a text the content of a file, atomically and for good; `None`: there is to be no file.
+pub(super) fn put(path: &Path, text: Option<String>) -> io::Result<()> {
+    let Some(text) = text else {
+        return match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => sync_directory(path),
+        };
+    };
     let temporary = with_suffix(path, ".new");
     let mut file = File::create(&temporary)?;
     file.write_all(text.as_bytes())?;

@@ -14,13 +14,14 @@ use super::{
     attached::AttachedList,
     flows::LastReport,
     suspects::KnownSuspects,
-    vrrp::{RouterStatus, StatusBoard},
+    vrrp::{RouterStatus, Routers},
 };
 use crate::{
     api::{
         self, Counters as CounterList, DataError, DataSource, FlowCount, FlowFilter, FlowList,
-        InterfaceTraffic, Occupancy, Traffic,
+        InterfaceTraffic, Occupancy, Switch, Traffic,
     },
+    control::Error,
     flows::{self, FlowMaps},
     health::Suspects,
     maps::{Counters, Signals},
@@ -32,7 +33,7 @@ use crate::{
 pub(super) struct Data {
     pub(super) clock: Clock,
     pub(super) started: Duration,
-    pub(super) routers: StatusBoard,
+    pub(super) routers: Routers,
     pub(super) attached: AttachedList,
     pub(super) flows: Arc<FlowMaps>,
     pub(super) counters: Counters,
@@ -47,7 +48,7 @@ impl Data {
         tables: &Path,
         clock: Clock,
         started: Duration,
-        routers: StatusBoard,
+        routers: Routers,
         attached: AttachedList,
     ) -> Result<Self, Failure> {
         Ok(Self {
@@ -133,6 +134,10 @@ impl DataSource for Data {
         self.routers.snapshot().into_iter().map(virtual_router).collect()
     }
 
+    fn switch_over(&self, router: Option<String>, switch: Switch) -> Result<Vec<api::VirtualRouter>, Error> {
+        Ok(self.routers.switch_over(router, switch)?.into_iter().map(virtual_router).collect())
+    }
+
     fn drops(&self) -> Result<Vec<(DropReason, u64)>, DataError> {
         let totals = self.counters.read().map_err(|error| unreadable(&error))?;
         Ok(DropReason::ALL.iter().map(|reason| (*reason, totals.drops(*reason))).collect())
@@ -140,7 +145,16 @@ impl DataSource for Data {
 }
 
 fn virtual_router(status: RouterStatus) -> api::VirtualRouter {
-    let RouterStatus { router, state, priority, active, transitions, rejected } = status;
+    let RouterStatus {
+        router,
+        state,
+        priority,
+        active,
+        switchover,
+        is_about_to_claim,
+        transitions,
+        rejected,
+    } = status;
     api::VirtualRouter {
         name: router.name.to_string(),
         interface: router.interface.to_string(),
@@ -150,6 +164,8 @@ fn virtual_router(status: RouterStatus) -> api::VirtualRouter {
         virtual_addresses: router.virtual_addresses.iter().map(ToString::to_string).collect(),
         active_router: active.map(|peer| peer.address.to_string()),
         active_priority: active.map(|peer| peer.priority.number()),
+        taking_over: is_about_to_claim,
+        switchover: switchover.map(|switchover| switchover.to_string()),
         transitions,
         rejected: rejected.into_iter().map(|(reason, count)| (reason.to_owned(), count)).collect(),
     }

@@ -24,11 +24,12 @@ use tokio::{net::UnixStream, sync::oneshot, task::JoinHandle};
 use crate::{
     api::{
         self, Api, Client, ClientError, Counters, DataError, DataSource, FlowCount, FlowFilter, FlowList,
-        FlowRecord, Interface, InterfaceTraffic, Local, Remote, Signals, Socket, Traffic, router,
+        FlowRecord, Interface, InterfaceTraffic, Local, Remote, Signals, Socket, Switch, Traffic,
+        VirtualRouter, router,
     },
     config::Document,
     control::{
-        Handle,
+        Error, Handle,
         fixture::{self, MemoryStore},
     },
     events::{Bus, changes},
@@ -250,5 +251,49 @@ impl DataSource for FakeData {
 
     fn drops(&self) -> Result<Vec<(DropReason, u64)>, DataError> {
         Ok(vec![(DropReason::NoRoute, 7)])
+    }
+
+    fn virtual_routers(&self) -> Vec<VirtualRouter> {
+        let outside = VirtualRouter {
+            name: "outside".to_owned(),
+            interface: "eth0".to_owned(),
+            virtual_router_id: 51,
+            state: "active".to_owned(),
+            priority: 150,
+            virtual_addresses: vec!["203.0.113.10/24".to_owned()],
+            transitions: 2,
+            ..VirtualRouter::default()
+        };
+        let inside = VirtualRouter {
+            name: "inside".to_owned(),
+            interface: "eth1".to_owned(),
+            state: "backup".to_owned(),
+            active_router: Some("10.0.0.3".to_owned()),
+            active_priority: Some(100),
+            switchover: Some("standby".to_owned()),
+            virtual_addresses: vec!["10.0.0.1/24".to_owned()],
+            ..outside.clone()
+        };
+        vec![outside, inside]
+    }
+
+    fn switch_over(&self, router: Option<String>, switch: Switch) -> Result<Vec<VirtualRouter>, Error> {
+        let mut routers = self.virtual_routers();
+        if let Some(name) = &router {
+            routers.retain(|router| router.name == *name);
+            if routers.is_empty() {
+                let known = ["outside", "inside"];
+                return Err(Error::unknown(format!("vrrp[{name}]"), "virtual router", name, &known));
+            }
+        }
+        for router in &mut routers {
+            router.switchover = match (switch, router.state.as_str()) {
+                (Switch::Failover { .. }, "active") => Some("handing-over".to_owned()),
+                (Switch::Failover { .. }, _) => Some("standby".to_owned()),
+                (Switch::Release, _) => None,
+            };
+            router.taking_over = switch == Switch::Release && router.state == "backup";
+        }
+        Ok(routers)
     }
 }

@@ -15,7 +15,7 @@ pub(super) use findings::findings;
 pub(super) use objects::{all_backends, backends, drain_end, repaired, service, services, status};
 pub(super) use table::Style;
 pub(super) use traffic::{Figures, drops, flow_totals, flows, rates, stats};
-pub(super) use vrrp::virtual_routers;
+pub(super) use vrrp::{switched, virtual_routers};
 
 #[cfg(test)]
 mod tests;

@@ -362,6 +362,8 @@ fn virtual_routers_say_who_is_active() {
         virtual_addresses: vec!["203.0.113.10/24".to_owned()],
         active_router: Some("203.0.113.2".to_owned()),
         active_priority: Some(150),
+        taking_over: false,
+        switchover: Some("standby".to_owned()),
         transitions: 1,
         rejected: [("checksum".to_owned(), 2), ("vrid".to_owned(), 3)].into(),
     };
@@ -370,12 +372,13 @@ fn virtual_routers_say_who_is_active() {
         state: "active".to_owned(),
         active_router: None,
         active_priority: None,
+        switchover: None,
         ..backup.clone()
     };
     let text = "\
-NAME     INTERFACE  ID  STATE   PRIORITY  ACTIVE             VIPS             CHANGES  REJECTED
-outside  eth0       51  backup       100  203.0.113.2 (150)  203.0.113.10/24        1         5
-inside   eth0       51  active       100  this machine       203.0.113.10/24        1         5
+NAME     INTERFACE  ID  STATE   PRIORITY  ACTIVE             SWITCHOVER  VIPS             CHANGES  REJECTED
+outside  eth0       51  backup       100  203.0.113.2 (150)  standby     203.0.113.10/24        1         5
+inside   eth0       51  active       100  this machine       -           203.0.113.10/24        1         5
 ";
     assert_eq!(virtual_routers(&[backup, active], PLAIN), text);
     assert_eq!(virtual_routers(&[], PLAIN), "no virtual routers\n");

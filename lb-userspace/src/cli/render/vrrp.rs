@@ -8,10 +8,21 @@ use crate::api::VirtualRouter;
 
 /// `lbctl vrrp status`.
 pub(in crate::cli) fn virtual_routers(routers: &[VirtualRouter], style: Style) -> String {
-    let headers = ["NAME", "INTERFACE", "ID", "STATE", "PRIORITY", "ACTIVE", "VIPS", "CHANGES", "REJECTED"];
+    let headers = [
+        "NAME",
+        "INTERFACE",
+        "ID",
+        "STATE",
+        "PRIORITY",
+        "ACTIVE",
+        "SWITCHOVER",
+        "VIPS",
+        "CHANGES",
+        "REJECTED",
+    ];
     let row = |router: &VirtualRouter| {
-        let active = match (&router.active_router, router.active_priority) {
-            (Some(address), Some(priority)) => format!("{address} ({priority})"),
+        let active = match other(router) {
+            Some(other) => other,
             _ if router.state == "active" => "this machine".to_owned(),
             _ => "-".to_owned(),
         };
@@ -22,10 +33,39 @@ pub(in crate::cli) fn virtual_routers(routers: &[VirtualRouter], style: Style) -
             state(&router.state),
             number(router.priority.into()),
             text(active),
+            text(router.switchover.as_deref().unwrap_or("-")),
             text(router.virtual_addresses.join(" ")),
             number(router.transitions),
             number(router.rejected.values().sum::<u64>()),
         ]
     };
     table(style, &headers, routers.iter().map(row), "no virtual routers")
+}
+
+/// `lbctl vrrp failover` and `release`: a line for each.
+pub(in crate::cli) fn switched(routers: &[VirtualRouter]) -> String {
+    routers.iter().map(|router| format!("{}: {}\n", router.name, standing(router))).collect()
+}
+
+/// Where a router stands after what was wanted of it.
+fn standing(router: &VirtualRouter) -> String {
+    let state = match other(router) {
+        Some(other) => format!("{}, {other} is active", router.state),
+        None => router.state.clone(),
+    };
+    match router.switchover.as_deref() {
+        Some("handing-over") => "active until another machine is heard".to_owned(),
+        Some("no-successor") => "active, as no other machine took over".to_owned(),
+        Some("standby") => format!("{state}; it leaves others active until it is released"),
+        Some("standby-forced") => {
+            format!("{state}; it does not become active until another machine was, or it is released")
+        }
+        _ if router.taking_over => format!("{state}; it takes over if it hears no better one"),
+        _ => state,
+    }
+}
+
+/// The other machine that is active, with its priority.
+fn other(router: &VirtualRouter) -> Option<String> {
+    Some(format!("{} ({})", router.active_router.as_ref()?, router.active_priority?))
 }

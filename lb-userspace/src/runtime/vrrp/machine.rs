@@ -3,16 +3,21 @@
 use std::{collections::BTreeMap, fs, io, net::IpAddr, time::Duration};
 
 use futures_util::future::select_all;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
-use super::{RouterStatus, StatusBoard};
+use super::{
+    RouterStatus, StatusBoard,
+    orders::{Order, Switch},
+    remembered::Remembered,
+};
 use crate::{
+    control::Error,
     model::{InterfaceName, VirtualRouter},
     net::{AdvertSocket, Link, Notice, Notices, Requests, View},
     runtime::{Clock, Failure},
     sys::packet::FrameSender,
     vrrp::{
-        Afterwards, Command, Ends, Envelope, Member, Node, Rejection, RouterId, State, announcement,
+        Afterwards, Command, Ends, Envelope, Member, Node, Rejection, Router, RouterId, State, announcement,
         tracked_interface,
     },
 };
@@ -31,6 +36,8 @@ enum Wake {
     Due,
     /// The network changed; `None`: it can't be followed any more.
     Notice(Option<Notice>),
+    /// An operator wants something.
+    Order(Order),
     /// It is to end.
     Stop,
 }
@@ -39,6 +46,7 @@ enum Wake {
 pub(super) struct Machine {
     clock: Clock,
     board: StatusBoard,
+    remembered: Remembered,
     routers: Vec<VirtualRouter>,
     node: Node,
     transitions: Vec<u64>,
@@ -54,14 +62,25 @@ pub(super) struct Machine {
 
 impl Machine {
     /// Nothing is started. Must be called in the runtime that runs it.
-    pub(super) fn new(routers: &[VirtualRouter], clock: Clock, board: StatusBoard) -> Result<Self, Failure> {
+    pub(super) fn new(
+        routers: &[VirtualRouter],
+        clock: Clock,
+        board: StatusBoard,
+        remembered: Remembered,
+    ) -> Result<Self, Failure> {
         let wrong = || Failure::system("use [[vrrp]]")(io::ErrorKind::InvalidInput.into());
         let members: Option<Vec<Member>> = routers.iter().map(Member::of).collect();
-        let node = Node::new(members.ok_or_else(wrong)?)
+        let mut node = Node::new(members.ok_or_else(wrong)?)
             .map_err(|error| Failure::system("use [[vrrp]]")(io::Error::other(error)))?;
+        for (index, router) in routers.iter().enumerate() {
+            if let Some(standby) = remembered.of(&router.name) {
+                node.restore(RouterId(index), standby);
+            }
+        }
         Ok(Self {
             clock,
             board,
+            remembered,
             routers: routers.to_vec(),
             node,
             transitions: vec![0; routers.len()],
@@ -76,7 +95,11 @@ impl Machine {
     }
 
     /// Takes part until it is told to stop, and what is active here is handed over.
-    pub(super) async fn run(mut self, mut stop: watch::Receiver<bool>) {
+    pub(super) async fn run(
+        mut self,
+        mut orders: mpsc::UnboundedReceiver<Order>,
+        mut stop: watch::Receiver<bool>,
+    ) {
         self.ask_again().await;
         self.follow_network();
         let held = self.held();
@@ -86,11 +109,12 @@ impl Machine {
             self.obey().await;
             self.publish();
             if is_stopping && self.node.routers().all(|(_, router)| router.state() == State::Initialize) {
-                return;
+                return self.remembered.end().await;
             }
-            match self.wait(&mut stop, is_stopping).await {
+            match self.wait(&mut orders, &mut stop, is_stopping).await {
                 Wake::Due => {}
                 Wake::Notice(notice) => self.take(notice).await,
+                Wake::Order(order) => self.carry_out(order).await,
                 Wake::Stop => {
                     is_stopping = true;
                     self.hand_over();
@@ -107,7 +131,12 @@ impl Machine {
     }
 
     /// Sleeps until there is something to do.
-    async fn wait(&mut self, stop: &mut watch::Receiver<bool>, is_stopping: bool) -> Wake {
+    async fn wait(
+        &mut self,
+        orders: &mut mpsc::UnboundedReceiver<Order>,
+        stop: &mut watch::Receiver<bool>,
+        is_stopping: bool,
+    ) -> Wake {
         let due = [self.node.poll_timeout(), self.try_again].into_iter().flatten().min();
         let sockets: Vec<_> = self.sockets.values().map(|socket| Box::pin(socket.readable())).collect();
         let readable = async {
@@ -120,6 +149,7 @@ impl Machine {
             () = readable => Wake::Due,
             () = self.clock.sleep_until(due) => Wake::Due,
             notice = self.notices.next() => Wake::Notice(notice),
+            Some(order) = orders.recv(), if !is_stopping => Wake::Order(order),
             // An error means that who would say it is gone.
             _ = stop.wait_for(|stop| *stop), if !is_stopping => Wake::Stop,
         }
@@ -129,6 +159,39 @@ impl Machine {
         for index in 0..self.routers.len() {
             self.node.hand_over(self.clock.now(), RouterId(index), Afterwards::Stop);
         }
+    }
+
+    /// Does what an operator wants, and answers when it has begun.
+    async fn carry_out(&mut self, order: Order) {
+        let index_of = |name: &String| self.routers.iter().position(|router| router.name.as_str() == *name);
+        let concerned = match order.router.as_ref().map(|name| index_of(name).ok_or(name)) {
+            None => (0..self.routers.len()).collect(),
+            Some(Ok(index)) => self.node.companions(RouterId(index)),
+            Some(Err(name)) => {
+                let error = self.unknown(name);
+                return order.answer(Err(error));
+            }
+        };
+        let now = self.clock.now();
+        for index in &concerned {
+            let id = RouterId(*index);
+            match order.switch {
+                Switch::Failover { force } => {
+                    let then = if force { Afterwards::Leave } else { Afterwards::Stay };
+                    self.node.hand_over(now, id, then);
+                }
+                Switch::Release => self.node.resume(now, id),
+            }
+        }
+        self.obey().await;
+        let status = self.publish();
+        let of_concerned = |(index, router)| concerned.contains(&index).then_some(router);
+        order.answer(Ok(status.into_iter().enumerate().filter_map(of_concerned).collect()));
+    }
+
+    fn unknown(&self, name: &str) -> Error {
+        let known: Vec<&str> = self.routers.iter().map(|router| router.name.as_str()).collect();
+        Error::unknown(format!("vrrp[{name}]"), "virtual router", name, &known)
     }
 
     /// Which routers have their addresses already, as the daemon was restarted.
@@ -302,21 +365,29 @@ impl Machine {
         }
     }
 
-    fn publish(&self) {
-        let status =
-            self.node.routers().zip(&self.routers).enumerate().map(|(index, ((_, router), wanted))| {
-                let rejected = self.node.rejected().iter();
-                let own = rejected.filter(|((id, _), _)| *id == Some(RouterId(index)));
-                RouterStatus {
-                    router: wanted.clone(),
-                    state: router.state(),
-                    priority: router.priority().number(),
-                    active: router.active_router(),
-                    transitions: self.transitions[index],
-                    rejected: own.map(|((_, label), count)| (*label, *count)).collect(),
-                }
-            });
-        self.board.set(status.collect());
+    /// Says what the routers are doing.
+    fn publish(&mut self) -> Vec<RouterStatus> {
+        let of = |(index, ((_, router), wanted)): (usize, ((_, &Router), &VirtualRouter))| {
+            let id = RouterId(index);
+            let own = self.node.rejected().iter().filter(|((of, _), _)| *of == Some(id));
+            RouterStatus {
+                router: wanted.clone(),
+                state: router.state(),
+                priority: router.priority().number(),
+                active: router.active_router(),
+                switchover: router.switchover(),
+                is_about_to_claim: self.node.is_about_to_claim(id),
+                transitions: self.transitions[index],
+                rejected: own.map(|((_, label), count)| (*label, *count)).collect(),
+            }
+        };
+        let status: Vec<_> = self.node.routers().zip(&self.routers).enumerate().map(of).collect();
+        self.board.set(status.clone());
+        let standby = |((_, router), wanted): ((_, &Router), &VirtualRouter)| {
+            Some((wanted.name.clone(), router.standby()?))
+        };
+        self.remembered.set(self.node.routers().zip(&self.routers).filter_map(standby).collect());
+        status
     }
 }
 

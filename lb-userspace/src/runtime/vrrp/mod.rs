@@ -1,18 +1,28 @@
 //! The virtual routers of a running daemon, on a thread of their own: nothing else that the daemon does makes an advert late.
 
 mod machine;
+mod orders;
+mod remembered;
 
 use std::{
+    path::Path,
     sync::{Arc, Mutex, PoisonError},
     thread,
     time::Duration,
 };
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
-use self::machine::Machine;
+use self::{machine::Machine, orders::Orders, remembered::Remembered};
 use super::{Clock, Failure, privileges::Privileges};
-use crate::{model::VirtualRouter, sys::process::prefer_this_thread};
+use crate::{
+    api::Switch,
+    config::StandbyFile,
+    control::Error,
+    model::VirtualRouter,
+    sys::process::prefer_this_thread,
+    vrrp::{Peer, State, Switchover},
+};
 
 /// How long the end may take beyond what handing over takes.
 const GRACE: Duration = Duration::from_secs(1);
@@ -21,9 +31,12 @@ const GRACE: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub(super) struct RouterStatus {
     pub(super) router: VirtualRouter,
-    pub(super) state: crate::vrrp::State,
+    pub(super) state: State,
     pub(super) priority: u8,
-    pub(super) active: Option<crate::vrrp::Peer>,
+    pub(super) active: Option<Peer>,
+    pub(super) switchover: Option<Switchover>,
+    /// It waits only for its time to become active.
+    pub(super) is_about_to_claim: bool,
     /// Changes of state since the start.
     pub(super) transitions: u64,
     /// Rejected packets by reason.
@@ -32,10 +45,10 @@ pub(super) struct RouterStatus {
 
 /// What all of them are doing, in the order of the configuration.
 #[derive(Clone, Debug, Default)]
-pub(super) struct StatusBoard(Arc<Mutex<Vec<RouterStatus>>>);
+struct StatusBoard(Arc<Mutex<Vec<RouterStatus>>>);
 
 impl StatusBoard {
-    pub(super) fn snapshot(&self) -> Vec<RouterStatus> {
+    fn snapshot(&self) -> Vec<RouterStatus> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -44,10 +57,38 @@ impl StatusBoard {
     }
 }
 
+/// The way to the virtual routers.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Routers {
+    board: StatusBoard,
+    /// `None`: none is configured.
+    orders: Option<Orders>,
+}
+
+impl Routers {
+    /// What they are doing.
+    pub(super) fn snapshot(&self) -> Vec<RouterStatus> {
+        self.board.snapshot()
+    }
+
+    /// Switches one of them over with its sync group, or all; see [`Orders::give`].
+    pub(super) fn switch_over(
+        &self,
+        router: Option<String>,
+        switch: Switch,
+    ) -> Result<Vec<RouterStatus>, Error> {
+        match (&self.orders, router) {
+            (Some(orders), router) => orders.give(router, switch),
+            (None, None) => Ok(Vec::new()),
+            (None, Some(name)) => Err(Error::unknown(format!("vrrp[{name}]"), "virtual router", &name, &[])),
+        }
+    }
+}
+
 /// The virtual routers of the daemon.
 #[derive(Debug)]
 pub(super) struct Vrrp {
-    board: StatusBoard,
+    routers: Routers,
     /// `None`: none is configured.
     thread: Option<Running>,
 }
@@ -60,15 +101,16 @@ struct Running {
     patience: Duration,
 }
 
-/// Starts the thread, if there is a virtual router.
+/// Starts the thread, if there is a virtual router. `config` is the configuration file.
 pub(super) fn start(
     routers: &[VirtualRouter],
+    config: &Path,
     clock: Clock,
     privileges: &Privileges,
 ) -> Result<Vrrp, Failure> {
     let board = StatusBoard::default();
     let Some(longest) = routers.iter().map(|router| router.advert_interval).max() else {
-        return Ok(Vrrp { board, thread: None });
+        return Ok(Vrrp { routers: Routers::default(), thread: None });
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -76,28 +118,31 @@ pub(super) fn start(
         .map_err(Failure::system("start a thread for VRRP"))?;
     let machine = {
         let _entered = runtime.enter();
-        Machine::new(routers, clock, board.clone())?
+        let remembered = Remembered::read(StandbyFile::beside(config));
+        Machine::new(routers, clock, board.clone(), remembered)?
     };
     let (stop, stopped) = watch::channel(false);
+    let (orders, inbox) = mpsc::unbounded_channel();
     let privileges = privileges.clone();
     let work = move || {
         if let Err(error) = prefer_this_thread() {
             tracing::debug!(%error, "VRRP has no real-time priority");
         }
         privileges.limit_thread();
-        runtime.block_on(machine.run(stopped));
+        runtime.block_on(machine.run(inbox, stopped));
     };
     let thread = thread::Builder::new()
         .name("vrrp".to_owned())
         .spawn(work)
         .map_err(Failure::system("start a thread for VRRP"))?;
-    Ok(Vrrp { board, thread: Some(Running { thread, stop, patience: longest * 5 + GRACE }) })
+    let routers = Routers { board, orders: Some(Orders(orders)) };
+    Ok(Vrrp { routers, thread: Some(Running { thread, stop, patience: longest * 5 + GRACE }) })
 }
 
 impl Vrrp {
-    /// Where it is written what the virtual routers are doing.
-    pub(super) fn board(&self) -> StatusBoard {
-        self.board.clone()
+    /// The way to them.
+    pub(super) fn routers(&self) -> Routers {
+        self.routers.clone()
     }
 
     /// Hands over what is active here, waits until it is taken over, and ends.

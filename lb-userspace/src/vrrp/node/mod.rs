@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use super::{
     Accepted, Addresses, Afterwards, Command, Ends, Envelope, InvalidSettings, Rejection, Router, Settings,
-    Tracking, Vrid,
+    Standby, State, Tracking, Vrid,
 };
 use crate::model::InterfaceName;
 
@@ -168,11 +168,27 @@ impl Node {
         is_under_way
     }
 
-    /// Ends [`Afterwards::Stay`] of a router and all of its sync group.
-    pub fn resume(&mut self, id: RouterId) {
+    /// Ends what [`Self::hand_over`] began for a router and all of its sync group.
+    pub fn resume(&mut self, now: Duration, id: RouterId) {
         for index in self.companions(id) {
-            self.entries[index].router.resume();
+            self.entries[index].router.resume(now);
         }
+        self.settle(now);
+    }
+
+    /// Takes up what was said of a router before a restart; to be called before [`Self::start`].
+    pub fn restore(&mut self, id: RouterId, standby: Standby) {
+        if let Some(entry) = self.entries.get_mut(id.0) {
+            entry.router.restore(standby);
+        }
+    }
+
+    /// Whether a router and all of its sync group wait only for their time to become active, or are active already, but not all.
+    #[must_use]
+    pub fn is_about_to_claim(&self, id: RouterId) -> bool {
+        let routers = || self.companions(id).into_iter().map(|index| &self.entries[index].router);
+        routers().any(Router::is_about_to_claim)
+            && routers().all(|router| router.is_about_to_claim() || router.state() == State::Active)
     }
 
     /// Packets for the addresses of a router arrive.
@@ -230,8 +246,9 @@ impl Node {
         self.places.get(&place).copied().ok_or(unknown)
     }
 
-    /// A router and the others of its group.
-    fn companions(&self, id: RouterId) -> Vec<usize> {
+    /// A router and the others of its group, in the order they were given.
+    #[must_use]
+    pub fn companions(&self, id: RouterId) -> Vec<usize> {
         let group = self.groups.iter().find(|group| group.contains(&id.0));
         let alone = || self.entries.get(id.0).map(|_| id.0).into_iter().collect();
         group.cloned().unwrap_or_else(alone)

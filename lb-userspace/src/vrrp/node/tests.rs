@@ -151,7 +151,7 @@ fn a_planned_switchover_moves_the_whole_group_and_neither_network_lacks_its_addr
         fixture.run_for(Duration::from_millis(100));
         assert_eq!(fixture.states(), [State::Backup; 2]);
     }
-    fixture.node.resume(RouterId(1));
+    fixture.node.resume(fixture.now, RouterId(1));
     for _ in 0..5 {
         fixture.hear("inside", 1, 50);
         fixture.hear("outside", 2, 50);
@@ -173,6 +173,27 @@ fn half_a_switchover_ends_with_both_given_up() {
         [State::Backup; 2],
         "inside has another active router, so outside must not be ours"
     );
+}
+
+#[test]
+fn a_group_that_gives_up_by_force_is_active_again_only_when_it_is_released() {
+    let mut fixture = Fixture::active(Some("nat"));
+    fixture.node.hand_over(fixture.now, RouterId(0), Afterwards::Leave);
+    fixture.hear("inside", 1, 50);
+    fixture.run_for(Duration::from_secs(5));
+    assert_eq!(fixture.states(), [State::Backup; 2], "outside is on no machine");
+    assert!(!fixture.node.is_about_to_claim(RouterId(0)));
+    fixture.node.resume(fixture.now, RouterId(0));
+    assert_eq!(fixture.states(), [State::Active; 2], "nobody was heard for long");
+    assert!(!fixture.node.is_about_to_claim(RouterId(0)), "it is");
+}
+
+#[test]
+fn a_group_is_not_about_to_claim_while_one_member_leaves_another_router_active() {
+    let mut fixture = Fixture::new(Some("nat"));
+    assert!(fixture.node.is_about_to_claim(RouterId(0)));
+    fixture.hear("outside", 2, 200);
+    assert!(!fixture.node.is_about_to_claim(RouterId(0)) && !fixture.node.is_about_to_claim(RouterId(1)));
 }
 
 #[test]

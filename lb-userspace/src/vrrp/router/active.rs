@@ -12,8 +12,11 @@ const ANSWERS_APART: Duration = Duration::from_millis(10);
 /// What comes after a planned switchover.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Afterwards {
-    /// The router stays backup, and lets the other one be whatever its priority, until [`Router::resume`](super::Router::resume).
+    /// The router stays backup, and leaves the other one active whatever its priority, until [`Router::resume`](super::Router::resume).
+    /// If nobody takes over, it remains active.
     Stay,
+    /// The same, but if nobody takes over, it gives the addresses up all the same ([`Standby::Forced`](super::Standby::Forced)).
+    Leave,
     /// The router stops: the daemon ends. If nobody takes over, it ends all the same.
     Stop,
 }
@@ -35,6 +38,8 @@ pub(super) struct Active {
     answered_at: Option<Duration>,
     pub(super) announcer: Announcer,
     pub(super) handing: Option<Handing>,
+    /// The last switchover came to nothing.
+    pub(super) has_no_successor: bool,
 }
 
 /// What is to be done.
@@ -56,6 +61,7 @@ impl Active {
             answered_at: None,
             announcer: Announcer::new(now, announcing),
             handing: None,
+            has_no_successor: false,
         }
     }
 
@@ -98,6 +104,7 @@ impl Active {
     /// Begins to hand over. Three intervals and the longest skew later, whoever there is would be active.
     pub(super) fn hand_over(&mut self, now: Duration, interval: Interval, then: Afterwards) {
         let again_at = Some(now + interval.duration() * 2);
+        self.has_no_successor = false;
         self.handing = Some(Handing { then, again_at, until: now + interval.duration() * 4 });
     }
 }

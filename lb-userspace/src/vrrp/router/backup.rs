@@ -28,9 +28,7 @@ pub(super) struct Backup {
     /// The active router said that it stops.
     pub(super) resigned: bool,
     /// When an active router of lower priority is to be replaced.
-    preempt_at: Option<Duration>,
-    /// The operator wants another router to be active: none is replaced.
-    pub(super) stays: bool,
+    pub(super) preempt_at: Option<Duration>,
     /// The addresses are still held, from before a restart of the daemon.
     pub(super) holds: bool,
     /// When to look whether this process still runs in time.
@@ -47,7 +45,6 @@ impl Backup {
             down_at: None,
             resigned: false,
             preempt_at: None,
-            stays: false,
             holds: false,
             pulse_at: now,
         };
@@ -110,8 +107,8 @@ impl Backup {
     /// Whether an active router of lower priority is to be replaced.
     fn replaces(&mut self, now: Duration, preemption: Preemption) -> bool {
         match preemption {
-            Preemption::After(delay) if !self.stays => now >= *self.preempt_at.get_or_insert(now + delay),
-            Preemption::After(_) | Preemption::Never => false,
+            Preemption::After(delay) => now >= *self.preempt_at.get_or_insert(now + delay),
+            Preemption::Never => false,
         }
     }
 

@@ -53,6 +53,8 @@ pub enum Cause {
     },
     /// The operator wanted another router to be active, and there is none: this one remains.
     NoSuccessor,
+    /// The operator wanted it to give the addresses up although no other router takes over.
+    GivenUp,
     /// Something tracked is missing.
     Fault,
     /// What was missing is back.
@@ -71,6 +73,7 @@ impl fmt::Display for Cause {
             Self::Better { router, priority } => write!(f, "{router} is active with priority {priority}"),
             Self::HandedOver { router } => write!(f, "handed over to {router}"),
             Self::NoSuccessor => f.write_str("no other router took over"),
+            Self::GivenUp => f.write_str("given up although no other router took over"),
             Self::Fault => f.write_str("something tracked is missing"),
             Self::Recovered => f.write_str("what was missing is back"),
             Self::Group => f.write_str("its sync group did"),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Backup, Cause, Command, Phase, Router, State};
+use super::{Backup, Cause, Command, Phase, Router, Standby, State};
 
 /// What a router knows of its group.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,7 +23,7 @@ impl Router {
     pub(in crate::vrrp) fn may_be_active(&self) -> bool {
         match &self.phase {
             Phase::Active(_) => true,
-            Phase::Backup(backup) => backup.down_at.is_none(),
+            Phase::Backup(backup) => backup.down_at.is_none() && self.standby != Some(Standby::Forced),
             Phase::Initialize | Phase::Fault => false,
         }
     }

@@ -2,19 +2,23 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use super::{Afterwards, Backup, Cause, Command, Phase, Router};
+use super::{Backup, Cause, Command, Phase, Router, Standby};
 use crate::vrrp::{Advert, Preemption, Priority};
 
 impl Router {
     pub(super) fn hear_as_backup(&mut self, now: Duration, advert: &Advert, source: IpAddr) {
         let (own, late) = (self.standing.priority, self.late(now));
+        let preemption = if self.standby.is_none() { self.settings.preemption } else { Preemption::Never };
         let Phase::Backup(backup) = &mut self.phase else { return };
         if late > backup.interval.duration() {
             backup.listen(now, own);
         }
-        let is_left = backup.hear(now, own, self.settings.preemption, advert, source);
+        let is_left = backup.hear(now, own, preemption, advert, source);
         if is_left && std::mem::take(&mut backup.holds) {
             self.commands.push_back(Command::Release);
+        }
+        if advert.priority != Priority::STOPS && self.standby.is_some() {
+            self.standby = Some(Standby::Yielding);
         }
     }
 
@@ -53,18 +57,5 @@ impl Router {
     pub(super) fn is_better(&self, advert: &Advert, source: IpAddr) -> bool {
         let (theirs, own) = (advert.priority, self.standing.priority);
         theirs > own || theirs == own && Some(source) > self.source
-    }
-
-    pub(super) fn handed_over(&mut self, now: Duration, advert: &Advert, source: IpAddr, then: Afterwards) {
-        self.commands.push_back(Command::Release);
-        let phase = match then {
-            Afterwards::Stop => Phase::Initialize,
-            Afterwards::Stay => {
-                let mut backup = Backup::after(now, self.standing.priority, advert, source);
-                backup.stays = true;
-                Phase::Backup(backup)
-            }
-        };
-        self.go(phase, Cause::HandedOver { router: source });
     }
 }

@@ -18,6 +18,7 @@ mod backup;
 mod command;
 mod grouped;
 mod hearing;
+mod switchover;
 #[cfg(test)]
 mod tests;
 mod transition;
@@ -36,6 +37,7 @@ use super::{
 pub use active::Afterwards;
 pub use backup::Peer;
 pub use command::{Accepted, Cause, Command, State};
+pub use switchover::{Standby, Switchover};
 
 /// What tracking makes of a router.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +55,8 @@ pub struct Router {
     /// The address that adverts come from.
     source: Option<IpAddr>,
     standing: Standing,
+    /// What the operator wanted by a switchover.
+    standby: Option<Standby>,
     grouped: grouped::Grouped,
     phase: Phase,
     /// The checksum of [`Checksum::Auto`].
@@ -86,6 +90,7 @@ impl Router {
             settings,
             source: None,
             standing,
+            standby: None,
             grouped: grouped::Grouped::default(),
             phase: Phase::Initialize,
             commands: VecDeque::new(),
@@ -140,35 +145,6 @@ impl Router {
             active.advertised(now, self.settings.interval);
             self.advertise(standing.priority);
             self.sleep();
-        }
-    }
-
-    /// Lets another router be active. This one says that it stops, and goes on holding the addresses until another one is heard.
-    /// It is what it was if no other router takes over, unless it is to stop. False: it is not active, and has nothing to hand over.
-    pub fn hand_over(&mut self, now: Duration, then: Afterwards) -> bool {
-        let is_active = match &mut self.phase {
-            Phase::Active(active) => {
-                active.hand_over(now, self.settings.interval, then);
-                self.advertise(Priority::STOPS);
-                true
-            }
-            Phase::Backup(backup) if then == Afterwards::Stay => {
-                backup.stays = true;
-                false
-            }
-            _ => false,
-        };
-        if !is_active && then == Afterwards::Stop {
-            self.stop();
-        }
-        self.sleep();
-        is_active
-    }
-
-    /// Ends what [`Self::hand_over`] with [`Afterwards::Stay`] began: routers of lower priority are replaced again.
-    pub fn resume(&mut self) {
-        if let Phase::Backup(backup) = &mut self.phase {
-            backup.stays = false;
         }
     }
 
@@ -301,18 +277,8 @@ impl Router {
         if due.resignation {
             self.advertise(Priority::STOPS);
         }
-        match (due.end, &mut self.phase) {
-            (Some(Afterwards::Stop), _) => {
-                self.commands.push_back(Command::Release);
-                self.go(Phase::Initialize, Cause::Stopped);
-            }
-            (Some(Afterwards::Stay), Phase::Active(active)) => {
-                active.handing = None;
-                active.advertised(now, self.settings.interval);
-                self.advertise(self.standing.priority);
-                self.commands.push_back(Command::Changed { state: State::Active, cause: Cause::NoSuccessor });
-            }
-            _ => {}
+        if let Some(then) = due.end {
+            self.find_no_successor(now, then);
         }
     }
 

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use super::{Active, Backup, Cause, Command, Phase, Router};
+use super::{Active, Backup, Cause, Command, Phase, Router, Standby};
 use crate::vrrp::Priority;
 
 impl Router {
     /// `Active_Down_Timer` fires.
     pub(super) fn active_router_is_down(&mut self, now: Duration) {
         let Phase::Backup(backup) = &mut self.phase else { return };
-        if self.grouped.is_member {
+        if self.grouped.is_member || self.standby == Some(Standby::Forced) {
             backup.down_at = None;
             backup.active = None;
             return;
@@ -25,6 +25,7 @@ impl Router {
         self.commands.push_back(Command::Take { accept });
         self.commands.push_back(Command::Announce);
         self.advertise(priority);
+        self.standby = None;
         let active = Active::new(now, self.settings.interval, self.settings.announcing);
         self.go(Phase::Active(active), cause);
     }
@@ -38,16 +39,19 @@ impl Router {
             }
             return self.go(Phase::Fault, Cause::Fault);
         }
-        if priority == Priority::OWNER && !self.grouped.is_member {
+        let is_owner = priority == Priority::OWNER && self.standby.is_none();
+        if is_owner && !self.grouped.is_member {
             return self.claim(now, cause);
         }
         let interval = self.settings.interval;
         let mut backup = Backup::new(now, interval, self.settings.versions.sent()[0], priority);
-        if holds {
+        if holds && self.standby == Some(Standby::Forced) {
+            self.commands.push_back(Command::Release);
+        } else if holds {
             backup.holds = true;
             backup.down_at = Some(now + interval.duration());
         }
-        if priority == Priority::OWNER {
+        if is_owner {
             backup.down_at = None;
         }
         self.go(Phase::Backup(backup), cause);

@@ -36,7 +36,7 @@ fn disturb(simulation: &mut Simulation) {
     let unit = simulation.machines[0].settings.interval.duration();
     let index = simulation.random.below(count) as usize;
     let time = unit * simulation.random.below(12) as u32;
-    match simulation.random.below(12) {
+    match simulation.random.below(13) {
         0 => simulation.loss = simulation.random.below(300),
         1 => {
             for index in 0..simulation.machines.len() {
@@ -50,6 +50,7 @@ fn disturb(simulation: &mut Simulation) {
         8 => simulation.stall(index, time, true),
         9 => simulation.stall(index, time, false),
         10 => simulation.hand_over(index, Afterwards::Stop),
+        11 => simulation.resume(index),
         _ => simulation.hand_over(index, Afterwards::Stay),
     }
 }

@@ -76,6 +76,34 @@ fn a_clean_end_a_switchover_and_a_return_leave_no_moment_without_an_owner() {
 }
 
 #[test]
+fn switchovers_there_and_back_without_release_leave_no_moment_without_an_owner() {
+    for seed in 0..SEEDS {
+        let mut simulation = pair(seed);
+        for turn in 0..6 {
+            simulation.hand_over(turn % 2, Afterwards::Stay);
+            let time = simulation.random.between((UNIT * 4, UNIT * 20));
+            simulation.run_for(time);
+            assert_eq!(simulation.owners(), [(turn + 1) % 2], "seed {seed}");
+        }
+        assert_eq!(simulation.longest_unowned, Duration::ZERO, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_switchover_that_is_taken_back_in_time_changes_no_owner_for_long() {
+    for seed in 0..SEEDS {
+        let mut simulation = pair(seed);
+        simulation.hand_over(0, Afterwards::Stay);
+        let time = simulation.random.between((Duration::ZERO, UNIT));
+        simulation.run_for(time);
+        simulation.resume(0);
+        simulation.run_for(UNIT * 10);
+        assert_eq!(simulation.owners(), [0], "seed {seed}");
+        assert_eq!(simulation.longest_unowned, Duration::ZERO, "seed {seed}");
+    }
+}
+
+#[test]
 fn a_switchover_takes_the_skew_and_one_advert() {
     for seed in 0..SEEDS {
         let mut simulation = pair(seed);

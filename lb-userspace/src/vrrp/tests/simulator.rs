@@ -187,7 +187,7 @@ impl Simulation {
     }
 
     pub(super) fn resume(&mut self, index: usize) {
-        self.with_node(index, |node, _| node.resume(ROUTER));
+        self.with_node(index, |node, now| node.resume(now, ROUTER));
     }
 
     pub(super) fn stall(&mut self, index: usize, time: Duration, process_only: bool) {

@@ -1,0 +1,43 @@
+//! What operators want of virtual routers, on its way to their thread.
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::RouterStatus;
+pub(super) use crate::api::Switch;
+use crate::control::{Error, ErrorKind};
+
+type Answer = Result<Vec<RouterStatus>, Error>;
+
+/// An order.
+#[derive(Debug)]
+pub(super) struct Order {
+    /// Whom it is about; `None`: all.
+    pub(super) router: Option<String>,
+    pub(super) switch: Switch,
+    answer: oneshot::Sender<Answer>,
+}
+
+impl Order {
+    /// Says what became of it; who asked may be gone.
+    pub(super) fn answer(self, answer: Answer) {
+        drop(self.answer.send(answer));
+    }
+}
+
+/// The way to the thread.
+#[derive(Clone, Debug)]
+pub(in crate::runtime) struct Orders(pub(super) mpsc::UnboundedSender<Order>);
+
+impl Orders {
+    /// Has an order carried out, and returns the routers that it is about as they are then. Waits for the thread: not to be called
+    /// where that would keep others waiting.
+    ///
+    /// # Errors
+    /// There is no such router, or the thread ends.
+    pub(in crate::runtime) fn give(&self, router: Option<String>, switch: Switch) -> Answer {
+        let (answer, answered) = oneshot::channel();
+        let ends = || Error::new(ErrorKind::Unavailable, "", "the virtual routers are stopping");
+        self.0.send(Order { router, switch, answer }).map_err(|_| ends())?;
+        answered.blocking_recv().unwrap_or_else(|_| Err(ends()))
+    }
+}
