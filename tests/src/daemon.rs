@@ -268,9 +268,18 @@ impl Daemon {
     /// What it logged, the last 60 lines.
     #[must_use]
     pub fn log(&self) -> String {
-        let text = fs::read_to_string(self.path("lbd.log")).unwrap_or_default();
+        let text = self.whole_log().unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(60)..].join("\n")
+    }
+
+    /// All that it logged.
+    ///
+    /// # Errors
+    ///
+    /// If it was never started.
+    pub fn whole_log(&self) -> Result<String> {
+        fs::read_to_string(self.path("lbd.log")).context("there is no log")
     }
 
     fn effective_state(&self, service: &str, backend: &str) -> Option<String> {

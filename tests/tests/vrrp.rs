@@ -2,20 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "what is shared by tests may panic as they do")]
 
-use std::{
-    fs,
-    path::Path,
-    process::{Child, Command, Stdio},
-    time::Duration,
-};
+use std::{fs, path::Path, time::Duration};
 
-use lb_tests::{clock, command, config::Config, daemon::Daemon, netns::Netns, require_privileged, temporary};
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
+use lb_tests::{
+    clock, command, config::Config, daemon::Daemon, keepalived::Keepalived, netns::Netns, require_privileged,
 };
 use serde_json::Value;
-use tempfile::TempDir;
 
 /// How long a change may take. Version 2 needs 3.6 s for some.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -98,41 +90,11 @@ fn has(netns: &Netns, vip: &str) -> bool {
     netns.ip("-o addr show dev eth0").unwrap().contains(&format!(" {vip}/"))
 }
 
-/// A running keepalived.
-struct Keepalived {
-    process: Child,
-    directory: TempDir,
-}
-
-impl Keepalived {
-    fn start(netns: &Netns) -> Self {
-        let directory = temporary::directory("keepalived").unwrap();
-        let file = |name: &str| directory.path().join(name).display().to_string();
-        let mut text = "global_defs {\nrouter_id test\n}\n".to_owned();
-        for (name, _, special) in ROUTERS {
-            text += &format!(
-                "vrrp_instance {name} {{\nstate BACKUP\ninterface eth0\npriority 150\n{special}\n}}\n"
-            );
-        }
-        fs::write(file("keepalived.conf"), text).unwrap();
-        let log = fs::File::create(file("log")).unwrap();
-        let mut command = Command::new("keepalived");
-        command.args(["--dont-fork", "--log-console", "--vrrp", "--no-syslog"]);
-        command.args(["--use-file", &file("keepalived.conf"), "--pid", &file("pid")]);
-        command.args(["--vrrp_pid", &file("vrrp.pid")]);
-        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
-        Self { process: netns.spawn(&mut command).unwrap(), directory }
-    }
-
-    fn log(&self) -> String {
-        fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
-    }
-
-    /// Lets it end as it wants to.
-    fn terminate(mut self) {
-        kill(Pid::from_raw(self.process.id().cast_signed()), Signal::SIGTERM).unwrap();
-        assert!(self.process.wait().is_ok());
-    }
+fn start_keepalived(netns: &Netns) -> Keepalived {
+    let block = |(name, _, special): &(&str, &str, &str)| {
+        format!("vrrp_instance {name} {{\nstate BACKUP\ninterface eth0\npriority 150\n{special}\n}}\n")
+    };
+    Keepalived::start(netns, &ROUTERS.iter().map(block).collect::<String>()).unwrap()
 }
 
 fn config(priority: u8) -> Config {
@@ -165,7 +127,7 @@ fn routers(daemon: &Daemon) -> Vec<Value> {
 fn lbd_and_keepalived_back_each_other_up() {
     require_privileged!();
     let network = Network::build();
-    let keepalived = Keepalived::start(&network.theirs);
+    let keepalived = start_keepalived(&network.theirs);
     network.wait_owner(&network.theirs, || keepalived.log());
 
     let mut daemon = Daemon::start(&network.ours, &config(100)).unwrap();
@@ -178,11 +140,11 @@ fn lbd_and_keepalived_back_each_other_up() {
         assert_eq!(router["rejected"], serde_json::json!({}), "{router}");
     }
 
-    keepalived.terminate();
+    keepalived.terminate().unwrap();
     network.wait_owner(&network.ours, || daemon.log());
     network.client_reaches_the_vips();
 
-    let keepalived = Keepalived::start(&network.theirs);
+    let keepalived = start_keepalived(&network.theirs);
     network.wait_owner(&network.theirs, || format!("{}\n{}", daemon.log(), keepalived.log()));
     network.client_reaches_the_vips();
 
@@ -197,7 +159,7 @@ fn lbd_and_keepalived_back_each_other_up() {
     network.wait_owner(&network.theirs, || format!("{}\n{}", daemon.log(), keepalived.log()));
     network.client_reaches_the_vips();
     assert!(!keepalived.log().contains("nvalid"), "keepalived refused something: {}", keepalived.log());
-    keepalived.terminate();
+    keepalived.terminate().unwrap();
 }
 
 #[test]

@@ -1,9 +1,8 @@
 //! What a failure costs running traffic, as probers see it that ask every millisecond.
 
-mod prober;
-
 use anyhow::{Context, Result};
 use lb_tests::{
+    client::{Flows, Prober, Seen},
     config::{Config, Mode, Protocol, Service},
     daemon::Daemon,
     servers::{ECHO_PORT, EchoServer},
@@ -16,7 +15,6 @@ use crate::{
     part::Run,
     statistics::{median, milliseconds},
 };
-use prober::{Flows, Prober, Seen};
 
 /// Measures the part.
 ///
@@ -46,7 +44,7 @@ pub fn run(run: &mut Run<'_>) -> Result<Findings> {
 }
 
 const NOTES: [&str; 3] = [
-    "There is no VRRP yet: what the loss of a whole balancer costs is not measured.",
+    "What the loss of a whole balancer costs is measured by `cargo xtask measure ha`.",
     "Probers ask over UDP, IPv4, each millisecond, one within a flow, one with a new flow each time; a question without an answer for \
      500 ms is lost. On two cores threads are late, and that shows as gaps, too: each has the same figure without an event beside it.",
     "A backend that is killed refuses connections at once and is checked every 200 ms (fall 2): until then questions to it are lost; \

@@ -10,6 +10,7 @@
 
 pub mod addresses;
 pub mod links;
+pub mod pair;
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
