@@ -3,6 +3,7 @@
 //! An area is a list of [`Row`]s, each with a figure, what is required of it, and whether it holds.
 
 mod control;
+mod ha;
 mod main_job;
 
 use std::fmt;
@@ -18,6 +19,8 @@ pub enum Area {
     Main,
     /// The control plane: failing, drained, added and removed backends, reloads, upgrades, kills, bad files, many services.
     Control,
+    /// Two balancers: what clients lose when one dies, ends, returns, is cut off or attacked.
+    Ha,
 }
 
 /// How thoroughly.
@@ -64,6 +67,7 @@ impl Row {
             Required::AtLeast(limit) => figure >= limit,
             // Such figures are counts: whole numbers, exact in a float.
             Required::Exactly(value) => (figure - value).abs() < f64::EPSILON,
+            Required::Nothing => true,
         };
         Self { what: what.into(), figure, unit, required, ok }
     }
@@ -94,6 +98,8 @@ pub enum Required {
     AtLeast(f64),
     /// This.
     Exactly(f64),
+    /// It stands beside another one, to compare.
+    Nothing,
 }
 
 impl fmt::Display for Required {
@@ -102,6 +108,7 @@ impl fmt::Display for Required {
             Self::AtMost(limit) => write!(f, "<= {limit}"),
             Self::AtLeast(limit) => write!(f, ">= {limit}"),
             Self::Exactly(value) => write!(f, "= {value}"),
+            Self::Nothing => write!(f, "-"),
         }
     }
 }
@@ -158,6 +165,7 @@ pub fn measure(area: Area, depth: Depth, only: Option<&str>) -> Result<Measureme
     let (name, steps) = match area {
         Area::Main => ("main", main_job::STEPS),
         Area::Control => ("control", control::STEPS),
+        Area::Ha => ("ha", ha::STEPS),
     };
     let mut rows = Vec::new();
     let wanted = |step: &&Step| only.is_none_or(|only| step.0.contains(only));

@@ -106,7 +106,7 @@ const PROGRAMS: &[Program] = &[
     Program { name: "busybox", packages: &["busybox-static"], level: Level::Guest },
     Program { name: "depmod", packages: &["kmod"], level: Level::Guest },
     Program { name: "ipvsadm", packages: &["ipvsadm"], level: Level::Guest },
-    Program { name: "nft", packages: &["nftables"], level: Level::Guest },
+    Program { name: "nft", packages: &["nftables"], level: Level::Network },
     Program { name: "haproxy", packages: &["haproxy", "libnginx-mod-stream"], level: Level::Guest },
 ];
 

@@ -1,0 +1,157 @@
+//! Rounds of a case: those that the prober saw clearly count.
+
+use std::{array, time::Duration};
+
+use anyhow::{Context, Result, ensure};
+
+use super::super::{Required, Row, number};
+use crate::{
+    client::Seen,
+    duo::{Duo, Mover, Setup},
+};
+
+/// A round counts if its outage is known to so much, and the prober was never late by more. A prober that asks each millisecond knows it
+/// to two milliseconds at best.
+const CLEAR: Duration = Duration::from_millis(5);
+/// So many rounds may be needed for one that counts, on average.
+const ATTEMPTS: u64 = 3;
+
+/// What was seen in the rounds that count.
+#[derive(Clone, Debug)]
+pub(super) struct Rounds {
+    wanted: u64,
+    seen: Vec<Seen>,
+    /// Rounds that do not count as the prober itself was late.
+    unclear: u64,
+}
+
+impl Rounds {
+    /// None yet of so many.
+    pub(super) fn new(wanted: u64) -> Self {
+        Self { wanted, seen: Vec::new(), unclear: 0 }
+    }
+
+    /// Adds a round, unless there are enough. One that was not seen clearly is to be repeated.
+    pub(super) fn add(&mut self, seen: Seen) -> Result<()> {
+        if self.is_done() {
+            return Ok(());
+        }
+        if seen.blur <= CLEAR && seen.stall <= CLEAR {
+            self.seen.push(seen);
+            return Ok(());
+        }
+        self.unclear += 1;
+        ensure!(
+            self.unclear <= self.wanted * ATTEMPTS,
+            "{} of {} rounds say nothing, as the prober was late: the machine is too busy",
+            self.unclear,
+            self.unclear + self.done()
+        );
+        Ok(())
+    }
+
+    /// Whether there are enough.
+    pub(super) fn is_done(&self) -> bool {
+        self.done() >= self.wanted
+    }
+
+    /// Rounds that count.
+    pub(super) fn done(&self) -> u64 {
+        self.seen.len() as u64
+    }
+
+    /// Median and maximum of the time without an answer.
+    pub(super) fn outages(&self, case: &str, required: [Required; 2]) -> Vec<Row> {
+        let times: Vec<f64> = self.seen.iter().map(|seen| seen.outage.as_secs_f64() * 1e3).collect();
+        let case = format!("{case}, {}: without an answer", self.title());
+        vec![
+            Row::new(format!("{case}, median"), median(&times), "ms", required[0]),
+            Row::new(format!("{case}, maximum"), maximum(&times), "ms", required[1]),
+        ]
+    }
+
+    /// Probes lost: median of the rounds, and maximum.
+    pub(super) fn losses(&self, case: &str, required: Required) -> Vec<Row> {
+        let lost: Vec<f64> = self.seen.iter().map(|seen| number(seen.lost)).collect();
+        let case = format!("{case}, {}: lost", self.title());
+        vec![
+            Row::new(format!("{case}, median"), median(&lost), "probes", required),
+            Row::new(format!("{case}, maximum"), maximum(&lost), "probes", required),
+        ]
+    }
+
+    fn title(&self) -> String {
+        let unclear = if self.unclear > 0 { format!(" ({} unclear)", self.unclear) } else { String::new() };
+        format!("{} rounds{unclear}", self.done())
+    }
+}
+
+/// Does rounds with `lbd` and with keepalived in turn, adverts each 100 ms, until there are `count` of each of `N` kinds with both.
+pub(super) fn compare<const N: usize>(
+    count: u64,
+    mut round: impl FnMut(&mut Duo, &mut [Rounds; N]) -> Result<()>,
+) -> Result<[[Rounds; N]; 2]> {
+    let start = |mover| Duo::start(Setup { mover, ..Setup::default() });
+    let mut duos = [start(Mover::Own)?, start(Mover::Keepalived)?];
+    let mut rounds: [[Rounds; N]; 2] = array::from_fn(|_| array::from_fn(|_| Rounds::new(count)));
+    while !rounds.iter().flatten().all(Rounds::is_done) {
+        for (duo, rounds) in duos.iter_mut().zip(&mut rounds) {
+            if !rounds.iter().all(Rounds::is_done) {
+                round(duo, rounds).with_context(|| format!("with {}", duo.setup.mover.name()))?;
+            }
+        }
+    }
+    Ok(rounds)
+}
+
+/// The middle one, or the mean of both that are; infinite if there is none.
+pub(super) fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    match sorted.get(middle) {
+        None => f64::INFINITY,
+        Some(value) if sorted.len() % 2 == 1 => *value,
+        Some(value) => f64::midpoint(sorted[middle - 1], *value),
+    }
+}
+
+/// The greatest one; infinite if there is none.
+pub(super) fn maximum(values: &[f64]) -> f64 {
+    values.iter().copied().max_by(f64::total_cmp).unwrap_or(f64::INFINITY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rounds_with_a_late_prober_are_repeated_and_told() {
+        let mut rounds = Rounds::new(3);
+        for number in 1..=6 {
+            let stall = Duration::from_millis(if number % 2 == 0 { 20 } else { 1 });
+            rounds.add(Seen { stall, lost: number, ..Seen::default() }).unwrap();
+        }
+        assert!(rounds.is_done());
+        let rows = rounds.losses("case", Required::Exactly(0.0));
+        assert_eq!(rows[0].what, "case, 3 rounds (2 unclear): lost, median");
+        assert_eq!((rows[0].figure, rows[1].figure), (3.0, 5.0));
+    }
+
+    #[test]
+    fn a_machine_that_is_too_busy_is_no_result() {
+        let late = Seen { blur: Duration::from_secs(1), ..Seen::default() };
+        let mut rounds = Rounds::new(1);
+        let results: Vec<bool> = (0..4).map(|_| rounds.add(late).is_ok()).collect();
+        assert_eq!(results, [true, true, true, false]);
+    }
+
+    #[test]
+    fn nothing_measured_is_no_good_figure() {
+        assert!(median(&[]).is_infinite() && maximum(&[]).is_infinite());
+        assert_eq!(
+            (median(&[4.0, 1.0, 2.0]), median(&[4.0, 1.0]), maximum(&[1.0, 4.0, 2.0])),
+            (2.0, 2.5, 4.0)
+        );
+    }
+}
