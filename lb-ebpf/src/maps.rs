@@ -1,5 +1,7 @@
 //! The tables: BPF maps, and what else the kernel gives (clock, chance, routing).
 
+mod definitions;
+
 use core::{
     ffi::c_void,
     intrinsics::{AtomicOrdering, atomic_and, atomic_or, atomic_xadd},
@@ -10,115 +12,24 @@ use core::{
 use aya_ebpf::{
     EbpfContext as _,
     bindings::{BPF_ANY, BPF_FIB_LKUP_RET_NO_NEIGH, BPF_FIB_LKUP_RET_SUCCESS, BPF_NOEXIST, bpf_fib_lookup},
-    btf_maps::{Array, ArrayOfMaps, HashMap, LruHashMap, PerCpuArray, RingBuf},
     helpers::{
         bpf_get_prandom_u32,
         generated::{bpf_fib_lookup as fib_lookup, bpf_jiffies64, bpf_ktime_get_coarse_ns},
     },
-    macros::btf_map,
     programs::XdpContext,
 };
 use lb_common::{
     Action, AddressTables, Tables, Workspace,
     abi::{
-        Address, Affinity, AffinityKey, Backend, BackendLimits, BackendSignals, DropReason, Event, Flow,
-        FlowFlags, FlowKey, FragmentKey, FragmentPorts, Interface, InterfaceCounters, NextHop, Origin,
-        Places, Service, ServiceKey, Settings, Signal, TrafficCounters, ticks_from_nanos,
+        Address, Affinity, AffinityKey, Backend, BackendLimits, Event, Flow, FlowFlags, FlowKey, FragmentKey,
+        FragmentPorts, Interface, InterfaceCounters, NextHop, Origin, Places, Service, ServiceKey, Settings,
+        Signal, TrafficCounters, ticks_from_nanos,
     },
     maps as sizes,
     tables::{FibQuery, FibResult, FlowEntry, Holder, Insert, Tier, Traffic},
 };
 
-type V6 = [u32; 4];
-type Fragments<A> = LruHashMap<FragmentKey<A>, FragmentPorts, { sizes::DEFAULT_FRAGMENTS as usize }>;
-type Services<A> = HashMap<ServiceKey<A>, Service, { 2 * sizes::DEFAULT_SERVICES as usize }>;
-type Origins<A> = HashMap<ServiceKey<A>, Origin<A>, { sizes::DEFAULT_BACKENDS as usize }>;
-type Ports = Array<
-    u64,
-    { (sizes::DEFAULT_PORT_POOLS * sizes::PORT_WORDS) as usize },
-    { sizes::MMAPABLE_FLAG as usize },
->;
-type Signals = Array<BackendSignals, { sizes::DEFAULT_BACKENDS as usize }, { sizes::MMAPABLE_FLAG as usize }>;
-type SlotTable = Array<[u32; 2], 2, { sizes::INNER_MAP_FLAG as usize }>;
-
-#[btf_map]
-static FLOWS_V4: LruHashMap<FlowKey<u32>, Flow<u32>, { sizes::DEFAULT_FLOWS_V4 as usize }> =
-    LruHashMap::new();
-#[btf_map]
-static FLOWS_V6: LruHashMap<FlowKey<V6>, Flow<V6>, { sizes::DEFAULT_FLOWS_V6 as usize }> = LruHashMap::new();
-#[btf_map]
-static EMBRYONIC_V4: LruHashMap<FlowKey<u32>, Flow<u32>, { sizes::DEFAULT_EMBRYONIC as usize }> =
-    LruHashMap::new();
-#[btf_map]
-static EMBRYONIC_V6: LruHashMap<FlowKey<V6>, Flow<V6>, { sizes::DEFAULT_EMBRYONIC as usize }> =
-    LruHashMap::new();
-#[btf_map]
-static FRAGMENTS_V4: Fragments<u32> = Fragments::new();
-#[btf_map]
-static FRAGMENTS_V6: Fragments<V6> = Fragments::new();
-#[btf_map]
-static SERVICES_V4: Services<u32> = Services::new();
-#[btf_map]
-static SERVICES_V6: Services<V6> = Services::new();
-#[btf_map]
-static ORIGINS_V4: Origins<u32> = Origins::new();
-#[btf_map]
-static ORIGINS_V6: Origins<V6> = Origins::new();
-#[btf_map]
-static OWN_ADDRESSES: Array<u64, { sizes::OWN_ADDRESS_WORDS as usize }> = Array::new();
-#[btf_map]
-static SLOTS: ArrayOfMaps<SlotTable, { sizes::DEFAULT_SERVICES as usize }> = ArrayOfMaps::new();
-#[btf_map]
-static ROTATION: Array<u64, { sizes::DEFAULT_SERVICES as usize }> = Array::new();
-#[btf_map]
-static BACKENDS: Array<Backend, { sizes::DEFAULT_BACKENDS as usize }> = Array::new();
-#[btf_map]
-static BACKEND_FLOWS: Array<u64, { sizes::DEFAULT_BACKENDS as usize }> = Array::new();
-#[btf_map]
-static BACKEND_LIMITS: Array<BackendLimits, { sizes::DEFAULT_BACKENDS as usize }> = Array::new();
-#[btf_map]
-static BACKEND_PLACES: Array<
-    Places,
-    { sizes::DEFAULT_BACKENDS as usize },
-    { sizes::MMAPABLE_FLAG as usize },
-> = Array::new();
-#[btf_map]
-static SERVICE_PLACES: Array<
-    Places,
-    { sizes::DEFAULT_SERVICES as usize },
-    { sizes::MMAPABLE_FLAG as usize },
-> = Array::new();
-#[btf_map]
-static AFFINITY: LruHashMap<AffinityKey, Affinity, { sizes::DEFAULT_AFFINITY as usize }> = LruHashMap::new();
-#[btf_map]
-static BACKEND_HOPS: Array<NextHop, { sizes::DEFAULT_BACKENDS as usize }> = Array::new();
-#[btf_map]
-static BACKEND_SIGNALS: Signals = Signals::new();
-#[btf_map]
-static CLIENT_HOPS: Array<NextHop, { sizes::DEFAULT_INTERFACES as usize }> = Array::new();
-#[btf_map]
-static SNAT_ADDRESSES: Array<[u32; 4], { sizes::DEFAULT_SNAT_ADDRESSES as usize }> = Array::new();
-#[btf_map]
-static PORTS: Ports = Ports::new();
-#[btf_map]
-static INTERFACES: Array<Interface, { sizes::DEFAULT_INTERFACES as usize }> = Array::new();
-#[btf_map]
-static SETTINGS: Array<Settings, 1> = Array::new();
-#[btf_map]
-static SERVICE_COUNTERS: PerCpuArray<TrafficCounters, { sizes::DEFAULT_SERVICES as usize }> =
-    PerCpuArray::new();
-#[btf_map]
-static BACKEND_COUNTERS: PerCpuArray<TrafficCounters, { sizes::DEFAULT_BACKENDS as usize }> =
-    PerCpuArray::new();
-#[btf_map]
-static INTERFACE_COUNTERS: PerCpuArray<InterfaceCounters, { sizes::DEFAULT_INTERFACES as usize }> =
-    PerCpuArray::new();
-#[btf_map]
-static DROPS: PerCpuArray<u64, { DropReason::ALL.len() }> = PerCpuArray::new();
-#[btf_map]
-static SCRATCH: PerCpuArray<Scratch, 1> = PerCpuArray::new();
-#[btf_map]
-static EVENTS: RingBuf<Event, { sizes::EVENTS_BYTES as usize }> = RingBuf::new();
+use definitions::*;
 
 /// Interface from whose view routes are looked up: the loopback device, as for packets of the host's own. Its forwarding sysctl
 /// must be on (`lbd` sees to it); those of the attached interfaces need not.
