@@ -8,7 +8,7 @@ use std::{
 use clap::Args as ClapArgs;
 
 use super::{
-    args::words,
+    args::values::words,
     commands::Session,
     failure::{Exit, Failure},
     render,

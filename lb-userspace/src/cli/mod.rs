@@ -8,7 +8,6 @@ mod doctor;
 mod drain;
 mod events;
 mod failure;
-mod health_args;
 mod import;
 mod man;
 mod render;

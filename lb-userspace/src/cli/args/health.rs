@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use clap::Args as ClapArgs;
 
-use super::args::words;
+use super::values::{address, words};
 use crate::api::Health;
 use crate::model::ProbeType;
 
@@ -43,7 +43,7 @@ pub struct HealthOptions {
     #[arg(id = "health_passive_percent", long = "health-passive-percent", value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(1..=100))]
     pub passive_percent: Option<u8>,
     /// Address that checks are sent from.
-    #[arg(id = "health_source", long = "health-source", value_name = "ADDRESS", value_parser = super::args::address)]
+    #[arg(id = "health_source", long = "health-source", value_name = "ADDRESS", value_parser = address)]
     pub source: Option<IpAddr>,
     /// Method of the request (http, https).
     #[arg(id = "health_method", long = "health-method", value_name = "METHOD")]
@@ -175,4 +175,33 @@ impl HealthOptions {
             ..Health::default()
         }
     }
+}
+
+/// When backends are checked, and what follows from it.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct HealthRules {
+    /// Time between two health checks from the first surprise until the verdict, such as 200ms; 0s: as at other times.
+    #[arg(long, value_name = "DURATION")]
+    pub health_fast_interval: Option<String>,
+    /// How much later than its turn a health check may start, such as 100ms.
+    #[arg(long, value_name = "DURATION")]
+    pub health_jitter: Option<String>,
+    /// How often a backend may go down within --health-flap-window before it is held down; 0: as often as it likes.
+    #[arg(long, value_name = "COUNT")]
+    pub health_max_flaps: Option<u32>,
+    /// Time over which that is counted.
+    #[arg(long, value_name = "DURATION")]
+    pub health_flap_window: Option<String>,
+    /// Time for which it is held down; twice as long each time it goes down again.
+    #[arg(long, value_name = "DURATION")]
+    pub health_hold_down: Option<String>,
+    /// Longest time for which it is held down.
+    #[arg(long, value_name = "DURATION")]
+    pub health_max_hold_down: Option<String>,
+    /// Most backends that may be taken out by their health at once.
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub max_ejected: Option<u8>,
+    /// When fewer backends are healthy, all are used; 0: never.
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub panic_threshold: Option<u8>,
 }
