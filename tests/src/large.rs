@@ -1,14 +1,6 @@
 //! An `lbd` with many services, and questions to it.
 
-use std::{
-    fmt::Write as _,
-    fs,
-    io::{Read, Write as _},
-    net::{Ipv4Addr, SocketAddr, TcpStream},
-    path::PathBuf,
-    thread,
-    time::Duration,
-};
+use std::{fmt::Write as _, fs, net::Ipv4Addr, path::PathBuf, thread, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use lb_common::{
@@ -18,7 +10,7 @@ use lb_common::{
 use lb_userspace::{api::Client, sys::bpf::Map};
 use serde_json::{Value, json};
 
-use crate::{clock::now, config::Config, daemon::Daemon, netns::Netns};
+use crate::{clock::now, config::Config, daemon::Daemon, http, netns::Netns};
 
 /// The interface of the balancer.
 pub const INTERFACE: &str = "uplink";
@@ -198,13 +190,9 @@ impl Large {
     pub fn scrape(&self) -> Result<(Duration, String)> {
         self.netns.run(|| {
             let start = now();
-            let mut stream = TcpStream::connect(SocketAddr::from(METRICS))?;
-            stream.set_read_timeout(Some(LIMIT))?;
-            stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: lbd\r\nConnection: close\r\n\r\n")?;
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer)?;
+            let answer = http::exchange(METRICS.into(), "/metrics")?;
             let took = start.elapsed();
-            ensure!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+            ensure!(answer.split(' ').nth(1) == Some("200"), "{answer}");
             Ok((took, answer))
         })
     }
