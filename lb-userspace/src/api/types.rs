@@ -182,7 +182,7 @@ pub struct Backend {
     /// For how many seconds its health has been what it is; none: nothing was found yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since_seconds: Option<u64>,
-    /// Why it is down: the last failure of its check.
+    /// Why it is down, the last failure of its check; or why it cannot be checked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// For how many more seconds it stays down even if its checks succeed, as it went up and down too often (`max_flaps`).

@@ -8,7 +8,7 @@ use std::{
 use lb_common::abi::Interface;
 
 use super::Edit;
-use crate::model::{BackendName, Reason, ServiceName};
+use crate::model::{BackendName, Health, Reason, ServiceName};
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,9 +26,9 @@ pub enum Event {
         /// Its id when it was checked ([`super::BackendView::id`]): a result that comes after its removal is not taken for that of
         /// another backend of this name.
         id: u32,
-        /// Whether it is healthy.
-        up: bool,
-        /// Why it is not.
+        /// Its health.
+        health: Health,
+        /// Why it is not healthy, or cannot be checked.
         reason: Option<Reason>,
         /// For how long it stays down even if its checks succeed.
         held: Option<Duration>,

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     health::{Files, Pools, Probes, Rights},
     maps::LbMaps,
-    model::{Backend, Config, Finding, Health, HealthView, Service, Timestamp},
+    model::{Backend, Config, Finding, HealthView, Service, Timestamp},
 };
 
 /// The owner of the model, the maps and the file.
@@ -123,11 +123,10 @@ impl Control {
             Event::Confirm => return self.confirm(),
             Event::RollBack => return self.roll_back(now),
             Event::Repair => return self.repair(now.instant),
-            Event::Health { service, backend, id, up, reason, held } => {
+            Event::Health { service, backend, id, health, reason, held } => {
                 let view =
                     self.snapshot.service(service.as_str()).and_then(|view| view.backend(backend.as_str()));
                 if view.is_some_and(|view| view.id == id) {
-                    let health = if up { Health::Up } else { Health::Down };
                     let known = self.health.finding(&service, &backend).cloned().unwrap_or_default();
                     let changed = known.health != health;
                     let finding = Finding {

@@ -44,7 +44,8 @@ impl Bench {
 
     fn health(&mut self, backend: &str, id: u32, up: bool) {
         let backend = backend.parse().unwrap();
-        self.handle(Event::Health { service: name("web"), backend, id, up, reason: None, held: None })
+        let health = if up { Health::Up } else { Health::Down };
+        self.handle(Event::Health { service: name("web"), backend, id, health, reason: None, held: None })
             .unwrap();
     }
 

@@ -121,7 +121,7 @@ pub struct Finding {
     pub health: Health,
     /// Since when; `None`: nothing was found yet.
     pub since: Option<Instant>,
-    /// Why it is down: the last failure.
+    /// Why it is down, the last failure; or why it cannot be checked.
     pub reason: Option<Reason>,
     /// Until when it stays down even if its checks succeed, as it went up and down too often.
     pub held_until: Option<Instant>,

@@ -190,9 +190,10 @@ impl Checks {
                         reason.as_deref().unwrap_or_default(),
                         held,
                     );
-                    let up = health == Health::Up;
-                    self.suspects.change(|suspects| suspects.clear(id));
-                    reports.add(key, Event::Health { service, backend, id, up, reason, held });
+                    if health == Health::Down {
+                        self.suspects.change(|suspects| suspects.clear(id));
+                    }
+                    reports.add(key, Event::Health { service, backend, id, health, reason, held });
                 }
             }
         }
@@ -210,6 +211,10 @@ fn tell(backend: &str, health: Health, reason: &str, held: Option<Duration>) {
             tracing::warn!(backend, reason, seconds, "backend is down; held down, as it went down too often");
         }
         (Health::Down, None) => tracing::warn!(backend, reason, "backend is down"),
+        (Health::Up | Health::Unknown, _) if !reason.is_empty() => {
+            tracing::warn!(backend, %health, reason, "backend is not checked");
+        }
+        (Health::Unknown, _) => tracing::info!(backend, "backend is checked again"),
         _ => tracing::info!(backend, "backend is up"),
     }
 }

@@ -18,6 +18,10 @@ pub(super) fn note(backend: &Backend) -> Option<String> {
     if let Some(reason) = &backend.suspect {
         notes.push(format!("suspect: {reason}"));
     }
+    if backend.health != "down" {
+        // It is neither down nor checked.
+        notes.extend(backend.reason.clone());
+    }
     if let Some(seconds) = backend.held_seconds {
         notes.push(format!("went down too often: held down for {} more", duration(seconds)));
     }
@@ -49,6 +53,12 @@ mod tests {
     #[test]
     fn a_backend_that_is_as_it_should_be_has_no_note() {
         assert_eq!(note(&backend()), None);
+    }
+
+    #[test]
+    fn a_backend_that_cannot_be_checked_says_why() {
+        let reason = Some("cannot be checked: Too many open files (os error 24)".to_owned());
+        assert_eq!(note(&Backend { reason: reason.clone(), ..backend() }), reason);
     }
 
     #[test]

@@ -34,10 +34,10 @@ impl Timed {
     fn health(&mut self, backend: &str, up: bool, reason: Option<&'static str>) {
         let (id, backend) = (self.bench.id(backend), backend.parse().unwrap());
         let reason = reason.map(Into::into);
-        let held = None;
+        let (health, held) = (if up { Health::Up } else { Health::Down }, None);
         self.after(
             Duration::from_secs(1),
-            Event::Health { service: name("web"), backend, id, up, reason, held },
+            Event::Health { service: name("web"), backend, id, health, reason, held },
         );
     }
 

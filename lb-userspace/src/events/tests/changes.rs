@@ -10,7 +10,7 @@ use crate::{
         fixture::{MemoryStore, SharedMaps, backend, control, example, moment, name},
     },
     events::{Topic, changes},
-    model::{AdminState, DrainEnd, Keyword as _, Timestamp},
+    model::{AdminState, DrainEnd, Health, Keyword as _, Timestamp},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -60,7 +60,8 @@ impl Story {
         let id = self.control.snapshot().service("web").unwrap().backend(backend).unwrap().id;
         let reason = (!up).then(|| "connection refused".into());
         let backend = backend.parse().unwrap();
-        self.tell(Event::Health { service: name("web"), backend, id, up, reason, held: None })
+        let health = if up { Health::Up } else { Health::Down };
+        self.tell(Event::Health { service: name("web"), backend, id, health, reason, held: None })
     }
 
     fn pass(&mut self, time: Duration, flows: &[(u32, u64)]) -> Vec<String> {

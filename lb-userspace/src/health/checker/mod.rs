@@ -94,13 +94,13 @@ pub enum Command<K> {
         /// The target.
         key: K,
     },
-    /// A target's health changed, or it is down for another reason than before.
+    /// A target's health changed, or it is down for another reason than before, or it cannot be checked, or can be again.
     Change {
         /// The target.
         key: K,
         /// Its health from now on.
         health: Health,
-        /// Why it is not up.
+        /// Why it is not up, or cannot be checked.
         reason: Option<Reason>,
         /// Until when it stays down even if its probes succeed, as it went down too often ([`Damping`]).
         held_until: Option<Duration>,

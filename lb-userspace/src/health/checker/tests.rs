@@ -178,6 +178,23 @@ fn a_probe_that_could_not_be_tried_changes_no_count() {
 }
 
 #[test]
+fn that_a_probe_could_not_be_tried_is_told_once_and_taken_back() {
+    let mut simulation = Simulation::new(&[(1, target(80))]);
+    let blind = || Outcome::NotTried("no memory".into());
+    for outcome in [blind(), blind(), blind(), Outcome::Healthy, Outcome::Healthy, blind(), Outcome::Healthy]
+    {
+        simulation.round(outcome);
+    }
+    for outcome in [refused(), refused(), refused(), blind(), blind(), refused()] {
+        simulation.round(outcome);
+    }
+    let [unknown, up, down] = [Health::Unknown, Health::Up, Health::Down].map(|health| (1, health));
+    assert_eq!(simulation.changes, [unknown, unknown, up, up, up, down, down, down]);
+    let cannot = "cannot be checked: no memory";
+    assert_eq!(simulation.reasons, [cannot, cannot, "connection refused", cannot, "connection refused"]);
+}
+
+#[test]
 fn probes_of_a_target_start_one_interval_apart() {
     let mut simulation = Simulation::new(&[(1, target(80))]);
     simulation.round(Outcome::Healthy);

@@ -33,6 +33,8 @@ pub(super) struct Tracked {
     damper: Damper,
     /// Why it is down, and when that was told.
     told: Option<(Reason, Duration)>,
+    /// Why the last probe could not be made, and when that was told.
+    blind: Option<(Reason, Duration)>,
 }
 
 /// What an outcome came to.
@@ -60,6 +62,7 @@ impl Tracked {
             failures: 0,
             damper: Damper::default(),
             told: None,
+            blind: None,
         }
     }
 
@@ -93,8 +96,32 @@ impl Tracked {
         self.suspicion.is_some_and(|since| since <= self.started)
     }
 
-    /// Counts an outcome; what to tell about it.
+    /// Takes an outcome in; what to tell about it.
     pub(super) fn judge(&mut self, now: Duration, outcome: Outcome) -> Option<Verdict> {
+        let Outcome::NotTried(reason) = outcome else {
+            let sees_again = self.blind.take().is_some();
+            return self.count(now, outcome).or_else(|| sees_again.then(|| self.as_it_is()));
+        };
+        // It says nothing about the backend, and yet its operator must know.
+        if self.blind.as_ref().is_some_and(|(told, at)| *told == reason || now < *at + REASONS) {
+            return None;
+        }
+        let said = format!("cannot be checked: {reason}").into();
+        self.blind = Some((reason, now));
+        Some(Verdict { reason: Some(said), ..self.as_it_is() })
+    }
+
+    /// What was told of it last, but for why it could not be checked.
+    fn as_it_is(&self) -> Verdict {
+        Verdict {
+            health: self.health,
+            reason: self.told.as_ref().map(|(reason, _)| reason.clone()),
+            held_until: self.damper.held_until().filter(|_| self.health == Health::Down),
+        }
+    }
+
+    /// Counts the outcome of a probe that was made.
+    fn count(&mut self, now: Duration, outcome: Outcome) -> Option<Verdict> {
         let policy = self.target.policy;
         match outcome {
             Outcome::Healthy => {
@@ -124,7 +151,6 @@ impl Tracked {
                 self.told = Some((reason.clone(), now));
                 Some(Verdict { health: Health::Down, reason: Some(reason), held_until })
             }
-            // Says nothing about the backend.
             Outcome::NotTried(_) => None,
         }
     }
