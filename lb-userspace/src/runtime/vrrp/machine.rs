@@ -24,6 +24,8 @@ use crate::{
 
 /// Between two lines of the log about rejected packets of one kind.
 const LOG_AGAIN: Duration = Duration::from_secs(1);
+/// Who sends nothing but packets that are rejected is listened to so often: each time the processor is woken costs more than a packet.
+const NAP: Duration = Duration::from_millis(2);
 /// Between two attempts to open a socket.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 
@@ -58,6 +60,8 @@ pub(super) struct Machine {
     try_again: Option<Duration>,
     frames: FrameSender,
     logged: BTreeMap<&'static str, Duration>,
+    /// Until when packets are left to wait, but for a timer.
+    nap: Option<Duration>,
 }
 
 impl Machine {
@@ -91,6 +95,7 @@ impl Machine {
             try_again: None,
             frames: FrameSender::open().map_err(Failure::system("open a socket for gratuitous ARP"))?,
             logged: BTreeMap::new(),
+            nap: None,
         })
     }
 
@@ -139,7 +144,11 @@ impl Machine {
     ) -> Wake {
         let due = [self.node.poll_timeout(), self.try_again].into_iter().flatten().min();
         let sockets: Vec<_> = self.sockets.values().map(|socket| Box::pin(socket.readable())).collect();
+        let (clock, nap) = (self.clock, self.nap.take());
         let readable = async {
+            if nap.is_some() {
+                return clock.sleep_until(nap).await;
+            }
             if sockets.is_empty() {
                 return std::future::pending().await;
             }
@@ -296,16 +305,22 @@ impl Machine {
     fn receive(&mut self) {
         let now = self.clock.now();
         let (node, logged) = (&mut self.node, &mut self.logged);
+        let (mut accepted, mut rejected) = (false, false);
         for ((interface, _), socket) in &self.sockets {
             let result = socket.receive(|envelope, message| {
-                if let Err(rejection) = node.handle_packet(now, interface, &envelope, message) {
-                    log_rejection(logged, now, interface, &envelope, &rejection);
+                match node.handle_packet(now, interface, &envelope, message) {
+                    Ok(_) => accepted = true,
+                    Err(rejection) => {
+                        rejected = true;
+                        log_rejection(logged, now, interface, &envelope, &rejection);
+                    }
                 }
             });
             if let Err(error) = result {
                 tracing::debug!(%interface, %error, "VRRP cannot receive");
             }
         }
+        self.nap = (rejected && !accepted).then_some(now + NAP);
     }
 
     /// Does what the routers want, in their order.

@@ -124,6 +124,12 @@ impl Node {
         };
         match (id, result) {
             (Ok(id), Ok(accepted)) => {
+                if accepted.is_conflict {
+                    // The other machine had all of the group: packets go the same way on all of its networks, or astray.
+                    self.companions(id)
+                        .into_iter()
+                        .for_each(|index| self.address_claimed(now, RouterId(index)));
+                }
                 self.settle(now);
                 Ok((id, accepted))
             }
@@ -211,12 +217,18 @@ impl Node {
         self.entries.iter().filter_map(|entry| entry.router.poll_timeout()).min()
     }
 
-    /// The next thing to do, and for which router.
+    /// The next thing to do, and for which router. All addresses are taken before any is announced, and then those of all networks at
+    /// once: a request that comes by one way while the answer goes by another is lost.
     pub fn poll_command(&mut self) -> Option<(RouterId, Command)> {
-        self.entries
-            .iter_mut()
-            .enumerate()
-            .find_map(|(index, entry)| Some((RouterId(index), entry.router.poll_command()?)))
+        let order = |command: &Command| match command {
+            Command::Take { .. } => 0,
+            Command::Announce => 1,
+            Command::Send { .. } => 2,
+            Command::Release | Command::Changed { .. } => 3,
+        };
+        let next = |(index, entry): (usize, &Entry)| Some((order(entry.router.next_command()?), index));
+        let (_, index) = self.entries.iter().enumerate().filter_map(next).min()?;
+        Some((RouterId(index), self.entries[index].router.poll_command()?))
     }
 
     /// The routers, in the order they were given.

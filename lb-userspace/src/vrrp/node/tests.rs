@@ -108,6 +108,40 @@ fn a_group_claims_only_when_all_its_members_may() {
 }
 
 #[test]
+fn a_group_takes_all_addresses_before_it_announces_any_and_announces_all_at_once() {
+    let fixture = Fixture::active(Some("nat"));
+    let kinds: Vec<_> =
+        fixture.done.iter().map(|(index, command)| (*index, std::mem::discriminant(command))).collect();
+    let at = |index: usize, command: Command| {
+        kinds.iter().position(|kind| *kind == (index, std::mem::discriminant(&command))).unwrap()
+    };
+    let takes = [0, 1].map(|index| at(index, Command::Take { accept: true }));
+    let announces = [0, 1].map(|index| at(index, Command::Announce));
+    assert_eq!((takes, announces), ([0, 1], [2, 3]), "{:?}", fixture.done);
+}
+
+#[test]
+fn after_a_conflict_on_one_network_the_addresses_of_the_whole_group_are_announced() {
+    for priority in [1, 0] {
+        let mut fixture = Fixture::active(Some("nat"));
+        fixture.run_for(Duration::from_millis(50));
+        fixture.hear("outside", 2, priority);
+        for index in 0..2 {
+            assert!(
+                fixture.done.contains(&(index, Command::Announce)),
+                "priority {priority}: {:?}",
+                fixture.done
+            );
+        }
+        fixture.hear("outside", 2, priority);
+        assert!(!fixture.done.contains(&(1, Command::Announce)), "a flood is not answered by a flood");
+    }
+    let mut alone = Fixture::active(None);
+    alone.hear("outside", 2, 1);
+    assert!(!alone.done.contains(&(0, Command::Announce)));
+}
+
+#[test]
 fn a_group_gives_up_together_and_says_so_to_the_other_networks() {
     let mut fixture = Fixture::active(Some("nat"));
     fixture.hear("inside", 1, 200);

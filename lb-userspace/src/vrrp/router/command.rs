@@ -120,4 +120,6 @@ pub struct Accepted {
     pub addresses_differ: bool,
     /// Two routers say that they own the addresses.
     pub two_owners: bool,
+    /// Another router was active beside this one, which goes on: the network may not know where the addresses are.
+    pub is_conflict: bool,
 }

@@ -22,20 +22,25 @@ impl Router {
         }
     }
 
-    pub(super) fn hear_as_active(&mut self, now: Duration, advert: &Advert, source: IpAddr) {
+    /// True: there are two active routers, and this one goes on.
+    pub(super) fn hear_as_active(&mut self, now: Duration, advert: &Advert, source: IpAddr) -> bool {
         let overslept = self.late(now) >= self.settings.interval.duration() * 3;
         let is_better = self.is_better(advert, source);
         let gives_way = is_better || overslept && self.settings.preemption == Preemption::Never;
-        let Phase::Active(active) = &mut self.phase else { return };
+        let Phase::Active(active) = &mut self.phase else { return false };
         let priority = advert.priority;
         if let Some(handing) = &active.handing {
             if priority != Priority::STOPS {
                 let then = handing.then;
                 self.handed_over(now, advert, source, then);
             }
-        } else if priority == Priority::STOPS {
+            return false;
+        }
+        if priority == Priority::STOPS {
+            // It was active until now, with the rest of its sync group.
             active.advertised(now, self.settings.interval);
             self.advertise(self.standing.priority);
+            self.announce_again(now);
         } else if gives_way {
             self.commands.push_back(Command::Release);
             if is_better {
@@ -45,12 +50,14 @@ impl Router {
             }
             let backup = Backup::after(now, self.standing.priority, advert, source);
             self.go(Phase::Backup(backup), Cause::Better { router: source, priority });
+            return false;
         } else {
             if active.answers(now) {
                 self.advertise(self.standing.priority);
             }
             self.announce_again(now);
         }
+        true
     }
 
     /// Whether the sender is to be active rather than this router: by priority, then by address as an unsigned number.

@@ -162,7 +162,8 @@ impl Router {
         if self.settings.checksum == Checksum::Auto && advert.version == Version::V3 {
             self.form = form;
         }
-        let accepted = Accepted {
+        let mut accepted = Accepted {
+            is_conflict: false,
             interval_differs: advert.interval != self.settings.interval,
             addresses_differ: !advert.addresses.same_set(&self.settings.addresses),
             two_owners: [advert.priority, self.standing.priority] == [Priority::OWNER; 2],
@@ -170,7 +171,7 @@ impl Router {
         let source = envelope.ends.source();
         match self.phase {
             Phase::Backup(_) => self.hear_as_backup(now, &advert, source),
-            Phase::Active(_) => self.hear_as_active(now, &advert, source),
+            Phase::Active(_) => accepted.is_conflict = self.hear_as_active(now, &advert, source),
             Phase::Initialize | Phase::Fault => {}
         }
         self.sleep();
@@ -214,6 +215,11 @@ impl Router {
     pub fn address_claimed(&mut self, now: Duration) {
         self.announce_again(now);
         self.sleep();
+    }
+
+    /// What [`Self::poll_command`] gives next.
+    pub(in crate::vrrp) fn next_command(&self) -> Option<&Command> {
+        self.commands.front()
     }
 
     /// When [`Self::handle_timeout`] is to be called next.
