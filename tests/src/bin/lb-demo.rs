@@ -13,6 +13,9 @@ struct Arguments {
     /// Leave everything running at the end and say what can be tried; Ctrl-C cleans up.
     #[arg(long)]
     keep: bool,
+    /// Show a pair of balancers instead: one loses its power, comes back, hands over, is killed.
+    #[arg(long, conflicts_with = "keep")]
+    ha: bool,
 }
 
 fn main() -> ExitCode {
@@ -25,7 +28,8 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<ExitCode> {
     privileged::check().context("the demo makes network namespaces and loads a BPF program")?;
-    let good = demo::tour(demo::Options { keep: arguments.keep })?;
+    let good =
+        if arguments.ha { demo::ha::tour()? } else { demo::tour(demo::Options { keep: arguments.keep })? };
     println!("\n{}", if good { "All as expected." } else { "NOT as expected, see the table." });
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -4,6 +4,7 @@
 //! server dies and is removed, another is added, and `lbd` itself is killed and started again. [`tour`] reads from top to
 //! bottom as what an operator does; at the end stands what the clients saw.
 
+pub mod ha;
 mod keep;
 mod show;
 mod traffic;

@@ -6,6 +6,7 @@ mod arp;
 use std::{net::Ipv4Addr, thread, time::Duration};
 
 use anyhow::{Context, Result};
+use serde_json::Value;
 
 use crate::{
     client::{Flows, Prober, Seen},
@@ -62,11 +63,19 @@ pub struct Setup {
     pub mode: Mode,
     /// Further lines of each `[[vrrp]]`.
     pub lines: &'static str,
+    /// What `lbd` is started by, see [`Daemon::run_with`].
+    pub words: &'static [&'static str],
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { mover: Mover::Own, interval: Duration::from_millis(100), mode: Mode::Nat, lines: "" }
+        Self {
+            mover: Mover::Own,
+            interval: Duration::from_millis(100),
+            mode: Mode::Nat,
+            lines: "",
+            words: &[],
+        }
     }
 }
 
@@ -98,7 +107,12 @@ impl Duo {
         let servers = pair.servers.iter().map(EchoServer::start).collect::<Result<Vec<_>>>()?;
         let adverts = Adverts::open(&pair.client)?;
         let arp = Arp::open(&pair)?;
-        let daemon = |node: usize| Daemon::start(&pair.nodes[node], &config(&pair, &setup, node));
+        let daemon = |node: usize| {
+            let mut daemon = Daemon::prepare(&pair.nodes[node], &config(&pair, &setup, node))?;
+            daemon.run_with(setup.words.iter().map(ToString::to_string).collect());
+            daemon.start_again()?;
+            anyhow::Ok(daemon)
+        };
         let daemons = [daemon(0)?, daemon(1)?];
         let mut duo =
             Self { daemons, keepaliveds: [None, None], pair, adverts, arp, setup, _servers: servers };
@@ -225,6 +239,19 @@ impl Duo {
         self.adverts.heard(source(node), 5).map(drop)
     }
 
+    /// Waits until a node has all the addresses, whatever the other one has, and five more adverts of it were heard.
+    ///
+    /// # Errors
+    ///
+    /// If that takes too long; the message has the logs.
+    pub fn settled_alone(&self, node: usize) -> Result<()> {
+        clock::wait_until(&format!("node {node} to have the addresses"), PATIENCE, || {
+            self.holders().is_ok_and(|[all, _]| all.contains(&node))
+        })
+        .with_context(|| self.logs())?;
+        self.adverts.heard(source(node), 5).map(drop)
+    }
+
     /// Asks the VIP, and waits until it has been doing so for a while.
     ///
     /// # Errors
@@ -258,6 +285,28 @@ impl Duo {
         let at = self.adverts.heard(source(node), 1)? + self.setup.interval.mul_f64(phase);
         thread::sleep(at.saturating_duration_since(clock::now()));
         Ok(())
+    }
+
+    /// How often virtual routers of `lbd` changed their state, on both nodes, since it was started.
+    ///
+    /// # Errors
+    ///
+    /// If one does not answer.
+    pub fn changes(&self) -> Result<u64> {
+        Ok(self.statuses()?.iter().filter_map(|router| router["transitions"].as_u64()).sum())
+    }
+
+    /// What `lbctl vrrp status` says on both nodes, one after the other.
+    ///
+    /// # Errors
+    ///
+    /// If one does not answer.
+    pub fn statuses(&self) -> Result<Vec<Value>> {
+        let mut all = Vec::new();
+        for daemon in &self.daemons {
+            all.extend(daemon.lbctl("vrrp status")?.as_array().context("no list")?.iter().cloned());
+        }
+        Ok(all)
     }
 
     /// What everybody has said.

@@ -2,6 +2,7 @@
 //!
 //! An area is a list of [`Row`]s, each with a figure, what is required of it, and whether it holds.
 
+mod busy;
 mod control;
 mod ha;
 mod main_job;

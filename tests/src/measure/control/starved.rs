@@ -1,10 +1,6 @@
 //! `lbd` is stopped, and starved of processor time.
 
-use std::{
-    process::{Child, Command, Stdio},
-    thread,
-    time::Duration,
-};
+use std::{thread, time::Duration};
 
 use anyhow::{Context, Result};
 use nix::{
@@ -12,7 +8,7 @@ use nix::{
     unistd::Pid,
 };
 
-use super::super::{Depth, Required, Row, number};
+use super::super::{Depth, Required, Row, busy::Busy, number};
 use super::{Ground, SERVICE, milliseconds};
 use crate::{clock, config::Mode};
 
@@ -83,25 +79,4 @@ fn changes(ground: &Ground) -> Result<u64> {
     let filter = format!("kind=backend-state(service={SERVICE})to=down");
     let past = ground.daemon.lbctl(&format!("events --past --match {filter}"))?;
     Ok(past["events"].as_array().context("no events")?.len() as u64)
-}
-
-/// A process that uses a processor; ends on drop, and by itself after two minutes.
-struct Busy(Child);
-
-impl Busy {
-    fn start() -> Result<Self> {
-        let mut command = Command::new("timeout");
-        command.args(["120", "sh", "-c", "while :; do :; done"]).stdin(Stdio::null());
-        command.spawn().map(Self).context("cannot start a busy process")
-    }
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        // SIGTERM, which timeout passes on.
-        if let Ok(process) = self.0.id().try_into() {
-            let _ = kill(Pid::from_raw(process), Signal::SIGTERM);
-        }
-        let _ = self.0.wait();
-    }
 }

@@ -14,7 +14,6 @@ use lb_userspace::vrrp::{
     Addresses, Advert, Authentication, ChecksumForm, Ends, GROUP_V4, Interval, PROTOCOL, Priority, Version,
     Vrid,
 };
-use serde_json::Value;
 
 use super::super::{Depth, Required, Row, number};
 use crate::{
@@ -125,7 +124,7 @@ impl Kind {
 
 pub(super) fn measure(depth: Depth) -> Result<Vec<Row>> {
     let mut duo = Duo::start(Setup::default())?;
-    let before = changes(&duo)?;
+    let before = duo.changes()?;
     let time = Duration::from_millis(depth.of(2000));
     let mut lost = 0;
     let frames = frames(&duo)?;
@@ -150,7 +149,7 @@ pub(super) fn measure(depth: Depth) -> Result<Vec<Row>> {
             "reasons",
             Required::AtLeast(REASONS),
         ),
-        Row::none(format!("{case}: changes of state"), changes(&duo)? - before, "changes"),
+        Row::none(format!("{case}: changes of state"), duo.changes()? - before, "changes"),
         Row::none(format!("{case}: lost"), lost, "probes"),
         Row::new(
             format!("{case}: lines of the log a second for a reason, at most"),
@@ -230,26 +229,13 @@ fn header(ends: &Ends, hop_limit: u8, length: usize) -> Vec<u8> {
     header
 }
 
-/// Changes of state of all virtual routers.
-fn changes(duo: &Duo) -> Result<u64> {
-    Ok(statuses(duo)?.iter().filter_map(|router| router["transitions"].as_u64()).sum())
-}
-
 /// Rejected packets by reason.
 fn rejected(duo: &Duo) -> Result<BTreeMap<String, u64>> {
     let mut all = BTreeMap::new();
-    for router in statuses(duo)? {
+    for router in duo.statuses()? {
         for (reason, count) in router["rejected"].as_object().into_iter().flatten() {
             *all.entry(reason.clone()).or_default() += count.as_u64().unwrap_or_default();
         }
-    }
-    Ok(all)
-}
-
-fn statuses(duo: &Duo) -> Result<Vec<Value>> {
-    let mut all = Vec::new();
-    for daemon in &duo.daemons {
-        all.extend(daemon.lbctl("vrrp status")?.as_array().context("no list")?.iter().cloned());
     }
     Ok(all)
 }

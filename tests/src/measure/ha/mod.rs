@@ -3,11 +3,13 @@
 //! A client asks the VIP over UDP each millisecond, through the balancer that has it, and is answered by servers behind it. A round in which the
 //! asking itself was late is not counted (see [`rounds`]).
 
+mod flows;
 mod invalid;
 mod kill;
 mod partition;
 mod power;
 mod rounds;
+mod starved;
 mod stop;
 mod together;
 
@@ -20,5 +22,7 @@ pub(super) const STEPS: &[Step] = &[
     ("kill of the active daemon", kill::measure),
     ("partition that heals", partition::measure),
     ("invalid adverts", invalid::measure),
+    ("flows: long connections over failover and failback", flows::measure),
+    ("starved: busy processes, and adverts each 10 ms", starved::measure),
     ("together: both nodes are started at once", together::measure),
 ];
