@@ -74,7 +74,13 @@ fn prometheus_scrapes_lbd_answers_the_dashboard_and_fires_alerts() {
     let at = target(Family::V4, ECHO_PORT);
     let service = Service::new("echo", Protocol::Tcp, at).mode(Mode::FullNat);
     let service = service.backends(&topology.servers, ECHO_PORT).checked(ECHO_PORT);
-    let config = Config::new(topology.interfaces(), [service]);
+    let interfaces = topology.interfaces();
+    let router = format!(
+        "[[vrrp]]\nname = \"outside\"\ninterface = \"{}\"\nvirtual_router_id = 51\nadvert_interval = \"100ms\"\n\
+         virtual_addresses = [\"192.0.2.200/32\"]\n",
+        interfaces[0]
+    );
+    let config = Config::new(interfaces, [service]).tables(&router);
     let daemon = Daemon::start(&topology.balancer, &config).unwrap();
     for host in &topology.servers {
         daemon.wait_backend("echo", &host.name, "active").unwrap();

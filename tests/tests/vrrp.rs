@@ -199,4 +199,13 @@ fn a_planned_switchover_lasts_until_it_is_released_and_needs_a_successor() {
     assert!(VIPS[..3].iter().all(|vip| !has(&network.ours, vip)));
     first.lbctl("vrrp release --all --wait").unwrap();
     wait_owner(&network.ours);
+
+    let told = first.lbctl_text("events --past --match router=v3").unwrap();
+    for line in
+        ["v3  none -> handing-over", "v3  handing-over -> no-successor", "v3  handing-over -> standby-forced"]
+    {
+        assert!(told.contains(line), "{line}: {told}");
+    }
+    let peer = |line: &&str| line.contains("vrrp-peer-") && line.contains("address=10.77.0.2  priority=100");
+    assert_eq!(told.lines().filter(peer).count(), 2, "it was heard, and was silent: {told}");
 }

@@ -17,6 +17,8 @@ pub enum Topic {
     Config,
     /// Maps that somebody else changed.
     Drift,
+    /// Virtual routers.
+    Vrrp,
 }
 
 keyword!(Topic {
@@ -25,6 +27,7 @@ keyword!(Topic {
     Health = "health",
     Config = "config",
     Drift = "drift",
+    Vrrp = "vrrp",
 });
 
 macro_rules! kinds {
@@ -87,6 +90,13 @@ kinds! {
     ConfigProblem = "config-problem", Config, "The maps do not hold the desired state.", [Reason];
     ConfigApplied = "config-applied", Config, "The maps hold the desired state again.", [];
     DriftRepaired = "drift-repaired", Drift, "Somebody else had changed the maps, which were put right.", [Count];
+    VrrpState = "vrrp-state", Vrrp,
+        "A virtual router has another state: initialize, fault, backup, active.", [Router, From, To, Reason, Address];
+    VrrpSwitchover = "vrrp-switchover", Vrrp,
+        "A planned switchover goes on: handing-over, no-successor, standby, standby-forced, none.", [Router, From, To];
+    VrrpPeerActive = "vrrp-peer-active", Vrrp, "Another machine is heard that says it is active.", [Router, Address, Priority];
+    VrrpPeerSilent = "vrrp-peer-silent", Vrrp,
+        "It is not heard any more, or says that it stops; a backup says nothing.", [Router, Address, Priority];
 }
 
 /// A property of an event.
@@ -100,7 +110,7 @@ pub enum Attribute {
     Service,
     /// Name of a backend.
     Backend,
-    /// Address of the service or the backend.
+    /// Address of the service, the backend or the other machine.
     Address,
     /// What was before.
     From,
@@ -122,6 +132,10 @@ pub enum Attribute {
     Until,
     /// How many.
     Count,
+    /// Name of a virtual router.
+    Router,
+    /// Priority of a virtual router on another machine.
+    Priority,
 }
 
 keyword!(Attribute {
@@ -140,6 +154,8 @@ keyword!(Attribute {
     Unsaved = "unsaved",
     Until = "until",
     Count = "count",
+    Router = "router",
+    Priority = "priority",
 });
 
 /// The value of an attribute.

@@ -144,7 +144,9 @@ impl Attribute {
     pub(super) fn shape(self) -> Shape {
         match self {
             Self::Address => Shape::Address,
-            Self::Healthy | Self::Wanted | Self::Flows | Self::Services | Self::Count => Shape::Number,
+            Self::Healthy | Self::Wanted | Self::Flows | Self::Services | Self::Count | Self::Priority => {
+                Shape::Number
+            }
             Self::Topic
             | Self::Kind
             | Self::Service
@@ -153,7 +155,8 @@ impl Attribute {
             | Self::To
             | Self::Reason
             | Self::Unsaved
-            | Self::Until => Shape::Text,
+            | Self::Until
+            | Self::Router => Shape::Text,
         }
     }
 }

@@ -4,6 +4,7 @@ use lb_common::abi::{DropReason, InterfaceCounters, Signal, TrafficCounters};
 use prometheus::Result;
 
 use super::page::{Page, Samples};
+use super::routers;
 use crate::reconcile::DriftCounts;
 
 use super::{BackendSample, InterfaceSample, Observation, PoolSample, ServiceSample, TableSample};
@@ -50,6 +51,7 @@ pub fn text(observation: &Observation) -> Result<String> {
     services(&mut page, &observation.services)?;
     limits(&mut page, &observation.services)?;
     pools(&mut page, &observation.pools)?;
+    routers::write(&mut page, observation)?;
     Ok(page.into_text())
 }
 

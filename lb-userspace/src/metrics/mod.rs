@@ -5,10 +5,13 @@
 mod families;
 mod observation;
 mod page;
+mod routers;
 mod server;
 #[cfg(test)]
 mod tests;
 
 pub use families::text;
-pub use observation::{BackendSample, InterfaceSample, Observation, PoolSample, ServiceSample, TableSample};
+pub use observation::{
+    BackendSample, InterfaceSample, Observation, PoolSample, RouterSample, ServiceSample, TableSample,
+};
 pub use server::{Source, serve};

@@ -30,6 +30,35 @@ pub struct Observation {
     pub drift: DriftCounts,
     /// What subscribers were told.
     pub events: EventCounts,
+    /// Virtual routers.
+    pub routers: Vec<RouterSample>,
+    /// Rejected packets for no virtual router that there is, by reason.
+    pub unknown_adverts: Vec<(&'static str, u64)>,
+}
+
+/// A virtual router.
+#[derive(Clone, Debug, Default)]
+pub struct RouterSample {
+    /// Its name.
+    pub name: String,
+    /// Its first VIP that is not link-local: the same on all machines that share it.
+    pub vip: String,
+    /// `initialize`, `fault`, `backup` or `active`.
+    pub state: &'static str,
+    /// Its priority, with everything counted in.
+    pub priority: u8,
+    /// Whether a planned switchover keeps it from being active.
+    pub standby: bool,
+    /// Changes to a state, by it and their cause.
+    pub transitions: Vec<(&'static str, &'static str, u64)>,
+    /// Adverts that were sent.
+    pub sent: u64,
+    /// Adverts that were taken.
+    pub received: u64,
+    /// Rejected packets by reason.
+    pub rejected: Vec<(&'static str, u64)>,
+    /// How often the network was told where the VIPs are.
+    pub announcements: u64,
 }
 
 /// A service.

@@ -16,6 +16,21 @@ use crate::{
     reconcile::{Drift, DriftCounts, DriftKind},
 };
 
+fn router() -> RouterSample {
+    RouterSample {
+        name: "outside".into(),
+        vip: "203.0.113.10".into(),
+        state: "active",
+        priority: 150,
+        standby: false,
+        transitions: vec![("active", "silence", 2)],
+        sent: 31,
+        received: 32,
+        rejected: vec![("checksum", 33), ("vrid", 0)],
+        announcements: 34,
+    }
+}
+
 fn observation() -> Observation {
     let traffic = TrafficCounters { packets_in: 3, bytes_in: 300, packets_out: 2, bytes_out: 200, flows: 1 };
     let backend = BackendSample {
@@ -68,7 +83,9 @@ fn observation() -> Observation {
         pins_in_reach: true,
         reconcile_errors: 4,
         drift,
-        events: EventCounts { published: [1, 2, 3, 4, 5], lost: 6, subscriptions: 7 },
+        events: EventCounts { published: [1, 2, 3, 4, 5, 6], lost: 6, subscriptions: 7 },
+        routers: vec![router()],
+        unknown_adverts: vec![("vrid", 35)],
     }
 }
 
@@ -117,6 +134,16 @@ fn every_figure_is_printed_with_its_labels() {
         r#"lb_drift_repaired_total{kind="changed",map="backends"} 2"#,
         r#"lb_drift_repaired_total{kind="extra",map="slots"} 0"#,
         r#"lb_build_info{version="1.2.3"} 1"#,
+        r#"lb_vrrp_state{router="outside",state="active",vip="203.0.113.10"} 1"#,
+        r#"lb_vrrp_state{router="outside",state="backup",vip="203.0.113.10"} 0"#,
+        r#"lb_vrrp_transitions_total{cause="silence",router="outside",state="active"} 2"#,
+        r#"lb_vrrp_priority{router="outside"} 150"#,
+        r#"lb_vrrp_standby{router="outside"} 0"#,
+        r#"lb_vrrp_adverts_sent_total{router="outside"} 31"#,
+        r#"lb_vrrp_adverts_received_total{router="outside"} 32"#,
+        r#"lb_vrrp_announcements_total{router="outside"} 34"#,
+        r#"lb_vrrp_rejected_total{reason="checksum",router="outside"} 33"#,
+        r#"lb_vrrp_rejected_total{reason="vrid",router=""} 35"#,
     ] {
         assert!(text.lines().any(|found| found == line), "{line} is missing in:\n{text}");
     }

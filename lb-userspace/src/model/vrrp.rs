@@ -79,6 +79,14 @@ impl VirtualRouter {
         }
     }
 
+    /// The first VIP that is not link-local, or the first: it names the virtual router on all machines.
+    #[must_use]
+    pub fn vip(&self) -> Option<IpAddr> {
+        let mut vips = self.virtual_addresses.iter().map(IpNet::addr);
+        let is_global = |vip: &IpAddr| !matches!(vip, IpAddr::V6(vip) if vip.is_unicast_link_local());
+        vips.clone().find(is_global).or_else(|| vips.next())
+    }
+
     /// Whether its VIPs are of IPv4.
     #[must_use]
     pub fn is_v4(&self) -> bool {

@@ -131,7 +131,7 @@ impl DataSource for Data {
     }
 
     fn virtual_routers(&self) -> Vec<api::VirtualRouter> {
-        self.routers.snapshot().into_iter().map(virtual_router).collect()
+        self.routers.snapshot().routers.into_iter().map(virtual_router).collect()
     }
 
     fn switch_over(&self, router: Option<String>, switch: Switch) -> Result<Vec<api::VirtualRouter>, Error> {
@@ -145,16 +145,7 @@ impl DataSource for Data {
 }
 
 fn virtual_router(status: RouterStatus) -> api::VirtualRouter {
-    let RouterStatus {
-        router,
-        state,
-        priority,
-        active,
-        switchover,
-        is_about_to_claim,
-        transitions,
-        rejected,
-    } = status;
+    let RouterStatus { router, state, priority, active, switchover, is_about_to_claim, .. } = status;
     api::VirtualRouter {
         name: router.name.to_string(),
         interface: router.interface.to_string(),
@@ -166,8 +157,8 @@ fn virtual_router(status: RouterStatus) -> api::VirtualRouter {
         active_priority: active.map(|peer| peer.priority.number()),
         taking_over: is_about_to_claim,
         switchover: switchover.map(|switchover| switchover.to_string()),
-        transitions,
-        rejected: rejected.into_iter().map(|(reason, count)| (reason.to_owned(), count)).collect(),
+        transitions: status.transitions,
+        rejected: status.rejected.into_iter().map(|(reason, count)| (reason.to_owned(), count)).collect(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Instant};
 
-use super::{data::Data, flows::LastReport};
+use super::{data::Data, flows::LastReport, vrrp::RouterStatus};
 use crate::{
     api::Occupancy,
     control::{BackendView, Handle, ServiceView},
@@ -10,10 +10,12 @@ use crate::{
     flows::{Counts, Report},
     maps::{MapError, Totals},
     metrics::{
-        BackendSample, InterfaceSample, Observation, PoolSample, ServiceSample, Source, TableSample, text,
+        BackendSample, InterfaceSample, Observation, PoolSample, RouterSample, ServiceSample, Source,
+        TableSample, text,
     },
     model::Health,
     plan::address_of,
+    vrrp::{Rejection, Switchover},
 };
 
 /// The source of the metrics server.
@@ -30,6 +32,7 @@ fn observe(control: &Handle, events: &Bus, data: &Data, report: &Report) -> Resu
     let (now, suspects) = (data.clock.instant(), data.suspects.latest());
     let occupancy = data.flows.occupancy();
     let snapshot = control.snapshot();
+    let status = data.routers.snapshot();
     let interfaces = data.attached.snapshot().into_iter().map(|attached| InterfaceSample {
         traffic: totals.interface(attached.ifindex),
         mode: attached.mode.as_str(),
@@ -59,7 +62,29 @@ fn observe(control: &Handle, events: &Bus, data: &Data, report: &Report) -> Resu
         reconcile_errors: snapshot.reconciled.failures,
         drift: snapshot.reconciled.drift,
         events: events.counts(),
+        routers: status.routers.iter().map(router_sample).collect(),
+        unknown_adverts: status.unknown,
     })
+}
+
+fn router_sample(status: &RouterStatus) -> RouterSample {
+    let count = |reason: &&'static str| {
+        let rejected = status.rejected.iter().find(|(label, _)| label == reason);
+        (*reason, rejected.map_or(0, |(_, count)| *count))
+    };
+    let transitions = status.figures.transitions.iter();
+    RouterSample {
+        name: status.router.name.to_string(),
+        vip: status.router.vip().map(|vip| vip.to_string()).unwrap_or_default(),
+        state: status.state.label(),
+        priority: status.priority,
+        standby: matches!(status.switchover, Some(Switchover::Standby(_))),
+        transitions: transitions.map(|((state, cause), count)| (*state, *cause, *count)).collect(),
+        sent: status.figures.sent,
+        received: status.figures.received,
+        rejected: Rejection::LABELS.iter().map(count).collect(),
+        announcements: status.figures.announcements,
+    }
 }
 
 fn service_sample(

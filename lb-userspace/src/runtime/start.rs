@@ -134,7 +134,7 @@ async fn daemon(
     };
     let (control, thread) = control::spawn(control, move || clock.moment(), publish)
         .map_err(Failure::system("start a thread"))?;
-    let vrrp = vrrp::start(&config.vrrp, &options.config, clock, privileges)?;
+    let vrrp = vrrp::start(&config.vrrp, &options.config, clock, events.clone(), privileges)?;
     let data = Data::open(&tables, clock, started, vrrp.routers(), attacher.list())?;
     let config_file = options.config.display().to_string();
     let tasks = tasks::start(Parts {

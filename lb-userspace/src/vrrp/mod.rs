@@ -8,6 +8,7 @@
 mod member;
 mod node;
 mod packet;
+mod roster;
 mod router;
 mod settings;
 #[cfg(test)]
@@ -21,6 +22,7 @@ pub use packet::{
     Addresses, Advert, Authentication, ChecksumForm, Ends, Envelope, GROUP_V4, GROUP_V6, HOP_LIMIT, Mac,
     PROTOCOL, Parsed, Rejection, Unbuildable, announcement, open_v4,
 };
+pub use roster::{Roster, Sighting};
 pub use router::{Accepted, Afterwards, Cause, Command, Peer, Router, Standby, Standing, State, Switchover};
 pub use settings::{Announcing, Checksum, InvalidSettings, Peers, Preemption, Settings, Versions};
 pub use tracking::{Effect, Tracking};

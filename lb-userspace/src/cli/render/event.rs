@@ -8,7 +8,7 @@ pub(in crate::cli) fn event(event: &Event) -> String {
     let subject = match (text("service"), text("backend")) {
         (Some(service), Some(backend)) => format!("{service}/{backend}"),
         (Some(service), None) => service,
-        _ => String::new(),
+        _ => text("router").unwrap_or_default(),
     };
     let change = match (text("from"), text("to")) {
         (Some(from), Some(to)) => format!("{from} -> {to}"),
@@ -17,7 +17,8 @@ pub(in crate::cli) fn event(event: &Event) -> String {
         (None, None) => String::new(),
     };
     let others = event.attributes.iter();
-    let others = others.filter(|(name, _)| !["service", "backend", "from", "to"].contains(&name.as_str()));
+    let others =
+        others.filter(|(name, _)| !["service", "backend", "router", "from", "to"].contains(&name.as_str()));
     let others = others.map(|(name, value)| format!("{name}={}", written(value)));
     let head = format!("{:<24}  {:<21}  {subject}", event.time, event.kind);
     let parts = [head, change].into_iter().chain(others).filter(|part| !part.is_empty());
@@ -50,6 +51,15 @@ mod tests {
         );
         let expected = "2026-11-22T23:10:00.250Z  backend-state          web/b1  active -> down  address=10.0.0.11  reason=\"connection refused\"\n";
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn a_virtual_router_is_what_its_events_are_about() {
+        let json = r#"{"sequence": 7, "time": "2026-11-22T23:10:00Z", "topic": "vrrp", "kind": "vrrp-peer-active", "attributes": {
+            "router": "outside", "address": "192.0.2.3", "priority": 100}}"#;
+        let expected =
+            "2026-11-22T23:10:00Z      vrrp-peer-active       outside  address=192.0.2.3  priority=100\n";
+        assert_eq!(line(json), expected);
     }
 
     #[test]

@@ -6,7 +6,8 @@ use futures_util::future::select_all;
 use tokio::sync::{mpsc, watch};
 
 use super::{
-    RouterStatus, StatusBoard,
+    RouterStatus, Status, StatusBoard, Teller,
+    chronicle::Chronicle,
     orders::{Order, Switch},
     remembered::Remembered,
 };
@@ -51,7 +52,8 @@ pub(super) struct Machine {
     remembered: Remembered,
     routers: Vec<VirtualRouter>,
     node: Node,
-    transitions: Vec<u64>,
+    chronicles: Vec<Chronicle>,
+    teller: Teller,
     requests: Requests,
     notices: Notices,
     view: View,
@@ -71,6 +73,7 @@ impl Machine {
         clock: Clock,
         board: StatusBoard,
         remembered: Remembered,
+        teller: Teller,
     ) -> Result<Self, Failure> {
         let wrong = || Failure::system("use [[vrrp]]")(io::ErrorKind::InvalidInput.into());
         let members: Option<Vec<Member>> = routers.iter().map(Member::of).collect();
@@ -87,7 +90,8 @@ impl Machine {
             remembered,
             routers: routers.to_vec(),
             node,
-            transitions: vec![0; routers.len()],
+            chronicles: routers.iter().map(|router| Chronicle::new(router.name.clone())).collect(),
+            teller,
             requests: Requests::open()?,
             notices: Notices::open()?,
             view: View::default(),
@@ -132,6 +136,9 @@ impl Machine {
                 self.follow_network();
             }
             self.node.handle_timeout(now);
+            for chronicle in &mut self.chronicles {
+                self.teller.tell(chronicle.handle_timeout(now));
+            }
         }
     }
 
@@ -142,7 +149,8 @@ impl Machine {
         stop: &mut watch::Receiver<bool>,
         is_stopping: bool,
     ) -> Wake {
-        let due = [self.node.poll_timeout(), self.try_again].into_iter().flatten().min();
+        let roster = self.chronicles.iter().filter_map(Chronicle::poll_timeout).min();
+        let due = [self.node.poll_timeout(), roster, self.try_again].into_iter().flatten().min();
         let sockets: Vec<_> = self.sockets.values().map(|socket| Box::pin(socket.readable())).collect();
         let (clock, nap) = (self.clock, self.nap.take());
         let readable = async {
@@ -305,11 +313,15 @@ impl Machine {
     fn receive(&mut self) {
         let now = self.clock.now();
         let (node, logged) = (&mut self.node, &mut self.logged);
+        let (chronicles, teller) = (&mut self.chronicles, &self.teller);
         let (mut accepted, mut rejected) = (false, false);
         for ((interface, _), socket) in &self.sockets {
             let result = socket.receive(|envelope, message| {
                 match node.handle_packet(now, interface, &envelope, message) {
-                    Ok(_) => accepted = true,
+                    Ok((RouterId(index), advert)) => {
+                        accepted = true;
+                        teller.tell(chronicles[index].heard(now, envelope.ends.source(), &advert));
+                    }
                     Err(rejection) => {
                         rejected = true;
                         log_rejection(logged, now, interface, &envelope, &rejection);
@@ -329,14 +341,20 @@ impl Machine {
             let Some(router) = self.routers.get(index).cloned() else { continue };
             match command {
                 Command::Send { ends, advert, form } => match advert.build(&ends, form) {
-                    Ok(message) => self.send(&router, &ends, &message),
+                    Ok(message) => {
+                        self.chronicles[index].figures.sent += 1;
+                        self.send(&router, &ends, &message);
+                    }
                     Err(error) => tracing::error!(router = %router.name, %error, "VRRP cannot advertise"),
                 },
                 Command::Take { .. } => self.take_addresses(&router).await,
                 Command::Release => self.release_addresses(&router).await,
-                Command::Announce => self.announce(&router),
+                Command::Announce => {
+                    self.chronicles[index].figures.announcements += 1;
+                    self.announce(&router);
+                }
                 Command::Changed { state, cause } => {
-                    self.transitions[index] += 1;
+                    self.teller.tell(self.chronicles[index].changed(state, cause));
                     tracing::info!(router = %router.name, %state, %cause, "VRRP");
                 }
             }
@@ -392,12 +410,18 @@ impl Machine {
                 active: router.active_router(),
                 switchover: router.switchover(),
                 is_about_to_claim: self.node.is_about_to_claim(id),
-                transitions: self.transitions[index],
+                transitions: self.chronicles[index].transitions(),
+                figures: self.chronicles[index].figures.clone(),
                 rejected: own.map(|((_, label), count)| (*label, *count)).collect(),
             }
         };
         let status: Vec<_> = self.node.routers().zip(&self.routers).enumerate().map(of).collect();
-        self.board.set(status.clone());
+        for (chronicle, (_, router)) in self.chronicles.iter_mut().zip(self.node.routers()) {
+            self.teller.tell(chronicle.switched(router.switchover()));
+        }
+        let unknown = self.node.rejected().iter().filter(|((of, _), _)| of.is_none());
+        let unknown = unknown.map(|((_, label), count)| (*label, *count)).collect();
+        self.board.set(Status { routers: status.clone(), unknown });
         let standby = |((_, router), wanted): ((_, &Router), &VirtualRouter)| {
             Some((wanted.name.clone(), router.standby()?))
         };

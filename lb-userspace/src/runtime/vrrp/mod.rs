@@ -1,5 +1,6 @@
 //! The virtual routers of a running daemon, on a thread of their own: nothing else that the daemon does makes an advert late.
 
+mod chronicle;
 mod machine;
 mod orders;
 mod remembered;
@@ -13,13 +14,14 @@ use std::{
 
 use tokio::sync::{mpsc, watch};
 
-use self::{machine::Machine, orders::Orders, remembered::Remembered};
+use self::{chronicle::Figures, machine::Machine, orders::Orders, remembered::Remembered};
 use super::{Clock, Failure, privileges::Privileges};
 use crate::{
     api::Switch,
     config::StandbyFile,
     control::Error,
-    model::VirtualRouter,
+    events::{Bus, Notice},
+    model::{Timestamp, VirtualRouter},
     sys::process::prefer_this_thread,
     vrrp::{Peer, State, Switchover},
 };
@@ -39,21 +41,57 @@ pub(super) struct RouterStatus {
     pub(super) is_about_to_claim: bool,
     /// Changes of state since the start.
     pub(super) transitions: u64,
+    pub(super) figures: Figures,
     /// Rejected packets by reason.
     pub(super) rejected: Vec<(&'static str, u64)>,
 }
 
-/// What all of them are doing, in the order of the configuration.
+/// What all of them are doing.
 #[derive(Clone, Debug, Default)]
-struct StatusBoard(Arc<Mutex<Vec<RouterStatus>>>);
+pub(super) struct Status {
+    /// In the order of the configuration.
+    pub(super) routers: Vec<RouterStatus>,
+    /// Rejected packets for none of them, by reason.
+    pub(super) unknown: Vec<(&'static str, u64)>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct StatusBoard(Arc<Mutex<Status>>);
 
 impl StatusBoard {
-    fn snapshot(&self) -> Vec<RouterStatus> {
+    fn snapshot(&self) -> Status {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn set(&self, status: Vec<RouterStatus>) {
+    fn set(&self, status: Status) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = status;
+    }
+}
+
+/// Tells what happens, by a task that keeps no advert waiting.
+#[derive(Clone, Debug)]
+struct Teller {
+    clock: Clock,
+    notices: mpsc::UnboundedSender<(Timestamp, Notice)>,
+}
+
+impl Teller {
+    /// Starts the task.
+    fn start(clock: Clock, events: Bus) -> Self {
+        let (notices, mut told) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            while let Some((at, notice)) = told.recv().await {
+                events.publish(at, [notice]);
+            }
+        });
+        Self { clock, notices }
+    }
+
+    fn tell(&self, notices: impl IntoIterator<Item = Notice>) {
+        for notice in notices {
+            // At the end nobody listens any more.
+            drop(self.notices.send((self.clock.moment().wall, notice)));
+        }
     }
 }
 
@@ -67,7 +105,7 @@ pub(super) struct Routers {
 
 impl Routers {
     /// What they are doing.
-    pub(super) fn snapshot(&self) -> Vec<RouterStatus> {
+    pub(super) fn snapshot(&self) -> Status {
         self.board.snapshot()
     }
 
@@ -106,6 +144,7 @@ pub(super) fn start(
     routers: &[VirtualRouter],
     config: &Path,
     clock: Clock,
+    events: Bus,
     privileges: &Privileges,
 ) -> Result<Vrrp, Failure> {
     let board = StatusBoard::default();
@@ -116,10 +155,11 @@ pub(super) fn start(
         .enable_all()
         .build()
         .map_err(Failure::system("start a thread for VRRP"))?;
+    let teller = Teller::start(clock, events);
     let machine = {
         let _entered = runtime.enter();
         let remembered = Remembered::read(StandbyFile::beside(config));
-        Machine::new(routers, clock, board.clone(), remembered)?
+        Machine::new(routers, clock, board.clone(), remembered, teller)?
     };
     let (stop, stopped) = watch::channel(false);
     let (orders, inbox) = mpsc::unbounded_channel();

@@ -2,7 +2,7 @@
 
 use std::{fmt, net::IpAddr};
 
-use crate::vrrp::{Advert, ChecksumForm, Ends, Priority};
+use crate::vrrp::{Advert, ChecksumForm, Ends, Interval, Priority};
 
 /// Where a virtual router stands (RFC 9568 section 6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -17,14 +17,25 @@ pub enum State {
     Active,
 }
 
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
+impl State {
+    /// Every state.
+    pub const ALL: [Self; 4] = [Self::Initialize, Self::Fault, Self::Backup, Self::Active];
+
+    /// The word for metrics, events and the API.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
             Self::Initialize => "initialize",
             Self::Fault => "fault",
             Self::Backup => "backup",
             Self::Active => "active",
-        })
+        }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.label())
     }
 }
 
@@ -61,6 +72,35 @@ pub enum Cause {
     Recovered,
     /// So did the other members of its sync group.
     Group,
+}
+
+impl Cause {
+    /// The word for metrics.
+    #[must_use]
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::Stopped => "stopped",
+            Self::Silence => "silence",
+            Self::Resigned => "resigned",
+            Self::Better { .. } => "better",
+            Self::HandedOver { .. } => "handed-over",
+            Self::NoSuccessor => "no-successor",
+            Self::GivenUp => "given-up",
+            Self::Fault => "fault",
+            Self::Recovered => "recovered",
+            Self::Group => "group",
+        }
+    }
+
+    /// The other router that has to do with it.
+    #[must_use]
+    pub const fn router(&self) -> Option<IpAddr> {
+        match self {
+            Self::Better { router, .. } | Self::HandedOver { router } => Some(*router),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for Cause {
@@ -111,9 +151,13 @@ pub enum Command {
     },
 }
 
-/// What was strange about an advert that was taken nevertheless: to be counted, and logged with a limit (RFC 9568 section 7.1).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// An advert that was taken, and what was strange about it nevertheless: to be counted, and logged with a limit (RFC 9568 section 7.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Accepted {
+    /// What its sender advertised.
+    pub priority: Priority,
+    /// When its sender wants to say so again.
+    pub interval: Interval,
     /// Another interval than here: the active one's counts.
     pub interval_differs: bool,
     /// Other addresses than here.

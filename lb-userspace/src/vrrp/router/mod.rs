@@ -163,6 +163,8 @@ impl Router {
             self.form = form;
         }
         let mut accepted = Accepted {
+            priority: advert.priority,
+            interval: advert.interval,
             is_conflict: false,
             interval_differs: advert.interval != self.settings.interval,
             addresses_differ: !advert.addresses.same_set(&self.settings.addresses),

@@ -1,0 +1,170 @@
+//! What happened to a virtual router: counted, and told.
+
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+
+use crate::{
+    events::{Attribute, Kind, Notice},
+    model::RouterName,
+    vrrp::{Accepted, Cause, Roster, Sighting, State, Switchover},
+};
+
+/// What is counted, since the start.
+#[derive(Clone, Debug, Default)]
+pub(in crate::runtime) struct Figures {
+    /// Changes to a state, by its label and the cause's.
+    pub(in crate::runtime) transitions: BTreeMap<(&'static str, &'static str), u64>,
+    /// Adverts that were sent: one to each receiver, in each version.
+    pub(in crate::runtime) sent: u64,
+    /// Adverts that were taken.
+    pub(in crate::runtime) received: u64,
+    /// How often the network was told where the addresses are.
+    pub(in crate::runtime) announcements: u64,
+}
+
+/// The past of one virtual router.
+#[derive(Debug)]
+pub(super) struct Chronicle {
+    name: RouterName,
+    state: State,
+    switchover: Option<Switchover>,
+    roster: Roster,
+    pub(super) figures: Figures,
+}
+
+impl Chronicle {
+    pub(super) fn new(name: RouterName) -> Self {
+        let (state, switchover) = (State::Initialize, None);
+        Self { name, state, switchover, roster: Roster::default(), figures: Figures::default() }
+    }
+
+    /// Changes of state, all together.
+    pub(super) fn transitions(&self) -> u64 {
+        self.figures.transitions.values().sum()
+    }
+
+    /// The state is another one, or the same as nothing came of what was wanted.
+    pub(super) fn changed(&mut self, state: State, cause: Cause) -> Option<Notice> {
+        let from = std::mem::replace(&mut self.state, state);
+        if from == state {
+            return None;
+        }
+        *self.figures.transitions.entry((state.label(), cause.label())).or_default() += 1;
+        let notice = self.notice(Kind::VrrpState).with(Attribute::From, from.label());
+        let notice = notice.with(Attribute::To, state.label()).with(Attribute::Reason, cause.to_string());
+        Some(match cause.router() {
+            Some(router) => notice.with(Attribute::Address, router),
+            None => notice,
+        })
+    }
+
+    /// Where a switchover stands.
+    pub(super) fn switched(&mut self, switchover: Option<Switchover>) -> Option<Notice> {
+        let from = std::mem::replace(&mut self.switchover, switchover);
+        let word = |switchover: Option<Switchover>| {
+            switchover.map_or_else(|| "none".to_owned(), |switchover| switchover.to_string())
+        };
+        let notice = || self.notice(Kind::VrrpSwitchover).with(Attribute::From, word(from));
+        (from != switchover).then(|| notice().with(Attribute::To, word(switchover)))
+    }
+
+    /// An advert was taken.
+    pub(super) fn heard(&mut self, now: Duration, router: IpAddr, accepted: &Accepted) -> Option<Notice> {
+        self.figures.received += 1;
+        let sighting = self.roster.hear(now, router, accepted.priority, accepted.interval)?;
+        Some(self.sighted(sighting))
+    }
+
+    /// Those that are not heard any more.
+    pub(super) fn handle_timeout(&mut self, now: Duration) -> Vec<Notice> {
+        let vanished = self.roster.handle_timeout(now);
+        vanished.into_iter().map(|sighting| self.sighted(sighting)).collect()
+    }
+
+    /// When [`Self::handle_timeout`] is to be called next.
+    pub(super) fn poll_timeout(&self) -> Option<Duration> {
+        self.roster.poll_timeout()
+    }
+
+    fn sighted(&self, sighting: Sighting) -> Notice {
+        let (kind, router, priority) = match sighting {
+            Sighting::Appeared { router, priority } => (Kind::VrrpPeerActive, router, priority),
+            Sighting::Vanished { router, priority } => (Kind::VrrpPeerSilent, router, priority),
+        };
+        let notice = self.notice(kind).with(Attribute::Address, router);
+        notice.with(Attribute::Priority, u64::from(priority.number()))
+    }
+
+    fn notice(&self, kind: Kind) -> Notice {
+        Notice::new(kind).with(Attribute::Router, self.name.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vrrp::{Interval, Priority, Standby};
+
+    const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 3));
+
+    fn chronicle() -> Chronicle {
+        Chronicle::new(RouterName::new("outside").unwrap())
+    }
+
+    fn told(notice: Option<Notice>) -> String {
+        let Some(notice) = notice else { return String::new() };
+        let attributes = notice.attributes().skip(1).map(|(_, value)| value.to_string());
+        attributes.collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn a_change_of_state_is_counted_by_cause_and_told() {
+        let mut chronicle = chronicle();
+        let begun = told(chronicle.changed(State::Backup, Cause::Started));
+        assert_eq!(begun, "vrrp-state outside initialize backup started");
+        chronicle.changed(State::Active, Cause::Silence);
+        let better = Cause::Better { router: PEER, priority: Priority::new(200) };
+        let yielded = told(chronicle.changed(State::Backup, better));
+        assert!(yielded.starts_with("vrrp-state outside active backup 192.0.2.3 is active"), "{yielded}");
+        assert!(yielded.ends_with(" 192.0.2.3"), "{yielded}");
+        assert_eq!(chronicle.figures.transitions[&("active", "silence")], 1);
+        assert_eq!(chronicle.transitions(), 3);
+    }
+
+    #[test]
+    fn what_comes_to_nothing_is_no_change_of_state() {
+        let mut chronicle = chronicle();
+        chronicle.changed(State::Active, Cause::Silence);
+        assert_eq!(chronicle.changed(State::Active, Cause::NoSuccessor), None);
+        assert_eq!(chronicle.transitions(), 1);
+    }
+
+    #[test]
+    fn each_step_of_a_switchover_is_told_once() {
+        let mut chronicle = chronicle();
+        assert_eq!(chronicle.switched(None), None);
+        let begun = told(chronicle.switched(Some(Switchover::HandingOver)));
+        assert_eq!(begun, "vrrp-switchover outside none handing-over");
+        assert_eq!(chronicle.switched(Some(Switchover::HandingOver)), None);
+        let ended = told(chronicle.switched(Some(Switchover::Standby(Standby::Yielding))));
+        assert_eq!(ended, "vrrp-switchover outside handing-over standby");
+    }
+
+    #[test]
+    fn peers_appear_and_fall_silent() {
+        let mut chronicle = chronicle();
+        let accepted = Accepted {
+            priority: Priority::new(150),
+            interval: Interval::from_centiseconds(10).unwrap(),
+            interval_differs: false,
+            addresses_differ: false,
+            two_owners: false,
+            is_conflict: false,
+        };
+        let appeared = told(chronicle.heard(Duration::ZERO, PEER, &accepted));
+        assert_eq!(appeared, "vrrp-peer-active outside 192.0.2.3 150");
+        assert_eq!(chronicle.heard(Duration::ZERO, PEER, &accepted), None);
+        let silent = chronicle.handle_timeout(chronicle.poll_timeout().unwrap()).pop();
+        assert_eq!(told(silent), "vrrp-peer-silent outside 192.0.2.3 150");
+        assert_eq!(chronicle.figures.received, 2);
+    }
+}
