@@ -98,25 +98,26 @@ fn start_keepalived(netns: &Netns) -> Keepalived {
 }
 
 fn config(priority: u8) -> Config {
-    let router = |(name, special, _): &(&str, &str, &str)| {
-        format!("[[vrrp]]\nname = \"{name}\"\ninterface = \"eth0\"\npriority = {priority}\n{special}\n")
-    };
-    Config::new(&["eth0"], []).tables(&ROUTERS.iter().map(router).collect::<String>())
+    let tables: String = (0..ROUTERS.len()).map(|index| table(index, priority, "")).collect();
+    Config::new(&["eth0"], []).tables(&tables)
+}
+
+/// A virtual router in lb.toml.
+fn table(index: usize, priority: u8, more: &str) -> String {
+    let (name, special, _) = ROUTERS[index];
+    format!("[[vrrp]]\nname = \"{name}\"\ninterface = \"eth0\"\npriority = {priority}\n{special}\n{more}\n")
 }
 
 /// Two virtual routers that are active together.
 fn grouped(priority: u8) -> Config {
-    let router = |(name, special, _): &(&str, &str, &str)| {
-        format!(
-            "[[vrrp]]\nname = \"{name}\"\ninterface = \"eth0\"\npriority = {priority}\nsync_group = \"both\"\n{special}\n"
-        )
-    };
-    Config::new(&["eth0"], []).tables(&ROUTERS[..2].iter().map(router).collect::<String>())
+    let tables = [0, 1].map(|index| table(index, priority, "sync_group = \"both\"")).concat();
+    Config::new(&["eth0"], []).tables(&tables)
 }
 
-fn set_priority(file: &Path, before: u8, after: u8) {
+fn edit(file: &Path, before: &str, after: &str) {
     let text = fs::read_to_string(file).unwrap();
-    fs::write(file, text.replace(&format!("priority = {before}"), &format!("priority = {after}"))).unwrap();
+    assert!(text.contains(before), "{before} is not in {text}");
+    fs::write(file, text.replace(before, after)).unwrap();
 }
 
 fn routers(daemon: &Daemon) -> Vec<Value> {
@@ -149,7 +150,7 @@ fn lbd_and_keepalived_back_each_other_up() {
     network.client_reaches_the_vips();
 
     daemon.terminate().unwrap();
-    set_priority(&daemon.config_file(), 100, 200);
+    edit(&daemon.config_file(), "priority = 100", "priority = 200");
     daemon.start_again().unwrap();
     network.wait_owner(&network.ours, || format!("{}\n{}", daemon.log(), keepalived.log()));
     network.client_reaches_the_vips();
@@ -208,4 +209,48 @@ fn a_planned_switchover_lasts_until_it_is_released_and_needs_a_successor() {
     }
     let peer = |line: &&str| line.contains("vrrp-peer-") && line.contains("address=10.77.0.2  priority=100");
     assert_eq!(told.lines().filter(peer).count(), 2, "it was heard, and was silent: {told}");
+}
+
+#[test]
+fn a_reload_adds_removes_and_changes_virtual_routers_and_leaves_the_others_alone() {
+    require_privileged!();
+    let network = Network::build();
+    let one = |priority| Config::new(&["eth0"], []).tables(&table(0, priority, ""));
+    let first = Daemon::start(&network.ours, &one(150)).unwrap();
+    let second = Daemon::start(&network.theirs, &one(100)).unwrap();
+    let (v3, v6, more) = (&VIPS[..1], &VIPS[1..3], &["10.77.0.105"]);
+    let wait_owner = |vips: &[&str], owner: &Netns| network.wait_owner_of(vips, owner, || first.log());
+    wait_owner(v3, &network.ours);
+    let transitions = || {
+        let all = routers(&first);
+        all.iter().find(|router| router["name"] == "v3").unwrap()["transitions"].clone()
+    };
+    let before = transitions();
+
+    let file = first.config_file();
+    edit(&file, "[[vrrp]]", &format!("{}[[vrrp]]", table(1, 150, "")));
+    first.lbctl("config reload").unwrap();
+    wait_owner(v6, &network.ours);
+
+    edit(&file, "[\"10.77.0.101/24\"]", "[\"10.77.0.101/24\", \"10.77.0.105/24\"]");
+    first.reload_by_signal().unwrap();
+    wait_owner(more, &network.ours);
+    network.client.wait_reachable(more[0].parse().unwrap()).unwrap();
+    edit(&file, ", \"10.77.0.105/24\"", "");
+    first.lbctl("config reload").unwrap();
+    clock::wait_until("the VIP to be gone", PATIENCE, || !has(&network.ours, more[0])).unwrap();
+    assert!(has(&network.ours, v3[0]));
+
+    edit(&file, "virtual_router_id = 51", "virtual_router_id = 256");
+    assert!(first.lbctl("config reload").is_err());
+    assert_eq!((transitions(), routers(&second)[0]["transitions"].clone()), (before, Value::from(1)));
+
+    let text =
+        fs::read_to_string(&file).unwrap().replace("virtual_router_id = 256", "virtual_router_id = 51");
+    fs::write(&file, text.replace(&table(0, 150, ""), "")).unwrap();
+    first.lbctl("config reload").unwrap();
+    wait_owner(v3, &network.theirs);
+    wait_owner(v6, &network.ours);
+    assert_eq!(routers(&first).len(), 1);
+    assert!(first.lbctl("status").unwrap()["restart_needed"].is_null());
 }

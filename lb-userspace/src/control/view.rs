@@ -75,7 +75,6 @@ fn restart_needed(started: &Draft, current: &Draft) -> Vec<&'static str> {
         ("api.listen", started.api_tcp != current.api_tcp),
         ("metrics.listen", started.metrics_listen != current.metrics_listen),
         ("limits", started.limits != current.limits),
-        ("vrrp", started.vrrp != current.vrrp),
     ]
     .into_iter()
     .filter_map(|(key, differs)| differs.then_some(key))

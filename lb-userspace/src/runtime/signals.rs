@@ -58,7 +58,6 @@ fn needs_restart(started: &Config, now: &Config) -> Vec<&'static str> {
         ("api.listen", started.api_tcp != now.api_tcp),
         ("metrics.listen", started.metrics_listen != now.metrics_listen),
         ("limits", started.limits != now.limits),
-        ("vrrp", started.vrrp != now.vrrp),
         ("xdp_mode", started.xdp_mode != now.xdp_mode),
     ];
     changes.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect()

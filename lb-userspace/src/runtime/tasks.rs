@@ -86,6 +86,7 @@ pub(super) fn start(parts: Parts) -> Result<Tasks, Failure> {
     tasks.work("what systemd is told", notify::run(control.clone(), attacher.list(), clock));
     let peers = Peers { control: control.clone(), neighbours, events, clock };
     tasks.work("the network", network::run(network, attacher, peers));
+    tasks.work("the virtual routers", data.routers.clone().follow(control.clone()));
     tasks.work("the deadlines", deadlines::run(control.clone(), clock));
     let (signals, suspects) = (Arc::clone(&data.signals), data.suspects.clone());
     tasks.work("the health checks", health::run(control.clone(), signals, suspects, clock));

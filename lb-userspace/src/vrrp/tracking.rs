@@ -45,6 +45,13 @@ impl Tracking {
         self.0.get_mut(name).is_some_and(|(_, before)| std::mem::replace(before, is_there) != is_there)
     }
 
+    /// Takes over what is known already of objects that `before` has too.
+    pub fn adopt(&mut self, before: &Self) {
+        for (name, (_, is_there)) in &mut self.0 {
+            *is_there = before.0.get(name).is_some_and(|(_, before)| *before);
+        }
+    }
+
     /// What comes of it for a router of priority `base`: 1 to 254, except that the owner of the addresses remains the owner.
     #[must_use]
     pub fn standing(&self, base: Priority) -> Standing {

@@ -37,6 +37,11 @@ impl Chronicle {
         Self { name, state, switchover, roster: Roster::default(), figures: Figures::default() }
     }
 
+    /// The same under another name.
+    pub(super) fn named(self, name: RouterName) -> Self {
+        Self { name, ..self }
+    }
+
     /// Changes of state, all together.
     pub(super) fn transitions(&self) -> u64 {
         self.figures.transitions.values().sum()

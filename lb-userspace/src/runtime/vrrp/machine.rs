@@ -3,12 +3,13 @@
 use std::{collections::BTreeMap, fs, io, net::IpAddr, time::Duration};
 
 use futures_util::future::select_all;
+use ipnet::IpNet;
 use tokio::sync::{mpsc, watch};
 
 use super::{
     RouterStatus, Status, StatusBoard, Teller,
     chronicle::Chronicle,
-    orders::{Order, Switch},
+    orders::{Message, Order, Switch},
     remembered::Remembered,
 };
 use crate::{
@@ -31,7 +32,7 @@ const NAP: Duration = Duration::from_millis(2);
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 
 /// An interface and an address family: what has a socket of its own.
-type Place = (InterfaceName, bool);
+pub(super) type Place = (InterfaceName, bool);
 
 /// Why it woke.
 enum Wake {
@@ -39,28 +40,32 @@ enum Wake {
     Due,
     /// The network changed; `None`: it can't be followed any more.
     Notice(Option<Notice>),
-    /// An operator wants something.
-    Order(Order),
+    /// An operator wants something, or another configuration.
+    Message(Message),
     /// It is to end.
     Stop,
 }
 
 /// The virtual routers and what they work with.
 pub(super) struct Machine {
-    clock: Clock,
+    pub(super) clock: Clock,
     board: StatusBoard,
     remembered: Remembered,
-    routers: Vec<VirtualRouter>,
-    node: Node,
-    chronicles: Vec<Chronicle>,
+    /// Those that are configured, and behind them those that leave.
+    pub(super) routers: Vec<VirtualRouter>,
+    /// How many are configured.
+    pub(super) configured: usize,
+    pub(super) node: Node,
+    pub(super) chronicles: Vec<Chronicle>,
     teller: Teller,
-    requests: Requests,
+    pub(super) requests: Requests,
     notices: Notices,
-    view: View,
-    sockets: BTreeMap<Place, AdvertSocket>,
+    pub(super) view: View,
+    pub(super) sockets: BTreeMap<Place, AdvertSocket>,
     /// When a socket that could not be opened is tried again.
     try_again: Option<Duration>,
-    frames: FrameSender,
+    /// `None`: nothing was announced so far.
+    frames: Option<FrameSender>,
     logged: BTreeMap<&'static str, Duration>,
     /// Until when packets are left to wait, but for a timer.
     nap: Option<Duration>,
@@ -89,6 +94,7 @@ impl Machine {
             board,
             remembered,
             routers: routers.to_vec(),
+            configured: routers.len(),
             node,
             chronicles: routers.iter().map(|router| Chronicle::new(router.name.clone())).collect(),
             teller,
@@ -97,7 +103,10 @@ impl Machine {
             view: View::default(),
             sockets: BTreeMap::new(),
             try_again: None,
-            frames: FrameSender::open().map_err(Failure::system("open a socket for gratuitous ARP"))?,
+            frames: match routers {
+                [] => None,
+                _ => Some(FrameSender::open().map_err(Failure::system("open a socket for gratuitous ARP"))?),
+            },
             logged: BTreeMap::new(),
             nap: None,
         })
@@ -106,7 +115,7 @@ impl Machine {
     /// Takes part until it is told to stop, and what is active here is handed over.
     pub(super) async fn run(
         mut self,
-        mut orders: mpsc::UnboundedReceiver<Order>,
+        mut messages: mpsc::UnboundedReceiver<Message>,
         mut stop: watch::Receiver<bool>,
     ) {
         self.ask_again().await;
@@ -116,14 +125,16 @@ impl Machine {
         let mut is_stopping = false;
         loop {
             self.obey().await;
+            self.forget_stopped();
             self.publish();
             if is_stopping && self.node.routers().all(|(_, router)| router.state() == State::Initialize) {
                 return self.remembered.end().await;
             }
-            match self.wait(&mut orders, &mut stop, is_stopping).await {
+            match self.wait(&mut messages, &mut stop, is_stopping).await {
                 Wake::Due => {}
                 Wake::Notice(notice) => self.take(notice).await,
-                Wake::Order(order) => self.carry_out(order).await,
+                Wake::Message(Message::Order(order)) => self.carry_out(order).await,
+                Wake::Message(Message::Configure(routers)) => self.configure(routers).await,
                 Wake::Stop => {
                     is_stopping = true;
                     self.hand_over();
@@ -145,7 +156,7 @@ impl Machine {
     /// Sleeps until there is something to do.
     async fn wait(
         &mut self,
-        orders: &mut mpsc::UnboundedReceiver<Order>,
+        messages: &mut mpsc::UnboundedReceiver<Message>,
         stop: &mut watch::Receiver<bool>,
         is_stopping: bool,
     ) -> Wake {
@@ -166,7 +177,7 @@ impl Machine {
             () = readable => Wake::Due,
             () = self.clock.sleep_until(due) => Wake::Due,
             notice = self.notices.next() => Wake::Notice(notice),
-            Some(order) = orders.recv(), if !is_stopping => Wake::Order(order),
+            Some(message) = messages.recv(), if !is_stopping => Wake::Message(message),
             // An error means that who would say it is gone.
             _ = stop.wait_for(|stop| *stop), if !is_stopping => Wake::Stop,
         }
@@ -180,9 +191,10 @@ impl Machine {
 
     /// Does what an operator wants, and answers when it has begun.
     async fn carry_out(&mut self, order: Order) {
-        let index_of = |name: &String| self.routers.iter().position(|router| router.name.as_str() == *name);
+        let configured = &self.routers[..self.configured];
+        let index_of = |name: &String| configured.iter().position(|router| router.name.as_str() == *name);
         let concerned = match order.router.as_ref().map(|name| index_of(name).ok_or(name)) {
-            None => (0..self.routers.len()).collect(),
+            None => (0..self.configured).collect(),
             Some(Ok(index)) => self.node.companions(RouterId(index)),
             Some(Err(name)) => {
                 let error = self.unknown(name);
@@ -207,7 +219,8 @@ impl Machine {
     }
 
     fn unknown(&self, name: &str) -> Error {
-        let known: Vec<&str> = self.routers.iter().map(|router| router.name.as_str()).collect();
+        let known: Vec<&str> =
+            self.routers[..self.configured].iter().map(|router| router.name.as_str()).collect();
         Error::unknown(format!("vrrp[{name}]"), "virtual router", name, &known)
     }
 
@@ -257,7 +270,7 @@ impl Machine {
     }
 
     /// Tells the routers what became of links and addresses, and opens sockets where there are none.
-    fn follow_network(&mut self) {
+    pub(super) fn follow_network(&mut self) {
         let now = self.clock.now();
         let mut names: Vec<InterfaceName> = Vec::new();
         for router in &self.routers {
@@ -336,7 +349,7 @@ impl Machine {
     }
 
     /// Does what the routers want, in their order.
-    async fn obey(&mut self) {
+    pub(super) async fn obey(&mut self) {
         while let Some((RouterId(index), command)) = self.node.poll_command() {
             let Some(router) = self.routers.get(index).cloned() else { continue };
             match command {
@@ -348,7 +361,7 @@ impl Machine {
                     Err(error) => tracing::error!(router = %router.name, %error, "VRRP cannot advertise"),
                 },
                 Command::Take { .. } => self.take_addresses(&router).await,
-                Command::Release => self.release_addresses(&router).await,
+                Command::Release => self.remove_addresses(index, &router, &router.virtual_addresses).await,
                 Command::Announce => {
                     self.chronicles[index].figures.announcements += 1;
                     self.announce(&router);
@@ -378,21 +391,35 @@ impl Machine {
         }
     }
 
-    async fn release_addresses(&self, router: &VirtualRouter) {
+    /// Removes addresses of a router, but for those that another one holds.
+    pub(super) async fn remove_addresses(&self, index: usize, router: &VirtualRouter, addresses: &[IpNet]) {
         let Some(Link { ifindex, .. }) = self.view.link_named(router.interface.as_str()) else { return };
-        for address in &router.virtual_addresses {
+        let others = self.node.routers().zip(&self.routers).enumerate();
+        let others = others.filter(|(other, ((_, state), wanted))| {
+            *other != index && state.holds_addresses() && wanted.interface == router.interface
+        });
+        let held: Vec<IpNet> =
+            others.flat_map(|(_, (_, wanted))| wanted.virtual_addresses.iter().copied()).collect();
+        for address in addresses.iter().filter(|address| !held.contains(address)) {
             if let Err(error) = self.requests.remove_address(*ifindex, *address).await {
                 tracing::error!(router = %router.name, %address, %error, "VRRP cannot remove an address");
             }
         }
     }
 
-    fn announce(&self, router: &VirtualRouter) {
+    fn announce(&mut self, router: &VirtualRouter) {
         let Some(link) = self.view.link_named(router.interface.as_str()) else { return };
+        if self.frames.is_none() {
+            match FrameSender::open() {
+                Ok(frames) => self.frames = Some(frames),
+                Err(error) => tracing::error!(%error, "VRRP has no socket for gratuitous ARP"),
+            }
+        }
+        let Some(frames) = &self.frames else { return };
         let is_router = forwards_ipv6(&link.name);
         for network in &router.virtual_addresses {
             let frame = announcement(network.addr(), link.mac, is_router);
-            if let Err(error) = self.frames.send(link.ifindex, &frame) {
+            if let Err(error) = frames.send(link.ifindex, &frame) {
                 tracing::debug!(router = %router.name, %error, "VRRP cannot announce");
             }
         }
@@ -415,7 +442,8 @@ impl Machine {
                 rejected: own.map(|((_, label), count)| (*label, *count)).collect(),
             }
         };
-        let status: Vec<_> = self.node.routers().zip(&self.routers).enumerate().map(of).collect();
+        let configured = || self.node.routers().zip(&self.routers).take(self.configured);
+        let status: Vec<_> = configured().enumerate().map(of).collect();
         for (chronicle, (_, router)) in self.chronicles.iter_mut().zip(self.node.routers()) {
             self.teller.tell(chronicle.switched(router.switchover()));
         }
@@ -425,12 +453,12 @@ impl Machine {
         let standby = |((_, router), wanted): ((_, &Router), &VirtualRouter)| {
             Some((wanted.name.clone(), router.standby()?))
         };
-        self.remembered.set(self.node.routers().zip(&self.routers).filter_map(standby).collect());
+        self.remembered.set(configured().filter_map(standby).collect());
         status
     }
 }
 
-fn place(router: &VirtualRouter) -> Place {
+pub(super) fn place(router: &VirtualRouter) -> Place {
     (router.interface.clone(), router.is_v4())
 }
 

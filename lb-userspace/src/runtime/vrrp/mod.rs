@@ -1,6 +1,7 @@
 //! The virtual routers of a running daemon, on a thread of their own: nothing else that the daemon does makes an advert late.
 
 mod chronicle;
+mod configure;
 mod machine;
 mod orders;
 mod remembered;
@@ -19,7 +20,7 @@ use super::{Clock, Failure, privileges::Privileges};
 use crate::{
     api::Switch,
     config::StandbyFile,
-    control::Error,
+    control::{Error, Handle},
     events::{Bus, Notice},
     model::{Timestamp, VirtualRouter},
     sys::process::prefer_this_thread,
@@ -96,11 +97,10 @@ impl Teller {
 }
 
 /// The way to the virtual routers.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Routers {
     board: StatusBoard,
-    /// `None`: none is configured.
-    orders: Option<Orders>,
+    orders: Orders,
 }
 
 impl Routers {
@@ -115,10 +115,24 @@ impl Routers {
         router: Option<String>,
         switch: Switch,
     ) -> Result<Vec<RouterStatus>, Error> {
-        match (&self.orders, router) {
-            (Some(orders), router) => orders.give(router, switch),
-            (None, None) => Ok(Vec::new()),
-            (None, Some(name)) => Err(Error::unknown(format!("vrrp[{name}]"), "virtual router", &name, &[])),
+        self.orders.give(router, switch)
+    }
+
+    /// Has them follow the desired state until control ends.
+    pub(super) async fn follow(self, control: Handle) {
+        let mut snapshots = control.watch();
+        let mut told = None;
+        loop {
+            let routers = snapshots.borrow_and_update().config.vrrp.clone();
+            if told.as_ref() != Some(&routers) {
+                if !self.orders.configure(routers.clone()) {
+                    return;
+                }
+                told = Some(routers);
+            }
+            if snapshots.changed().await.is_err() {
+                return;
+            }
         }
     }
 }
@@ -127,19 +141,11 @@ impl Routers {
 #[derive(Debug)]
 pub(super) struct Vrrp {
     routers: Routers,
-    /// `None`: none is configured.
-    thread: Option<Running>,
-}
-
-#[derive(Debug)]
-struct Running {
     thread: thread::JoinHandle<()>,
     stop: watch::Sender<bool>,
-    /// The longest that handing over may take.
-    patience: Duration,
 }
 
-/// Starts the thread, if there is a virtual router. `config` is the configuration file.
+/// Starts the thread. `config` is the configuration file.
 pub(super) fn start(
     routers: &[VirtualRouter],
     config: &Path,
@@ -148,9 +154,6 @@ pub(super) fn start(
     privileges: &Privileges,
 ) -> Result<Vrrp, Failure> {
     let board = StatusBoard::default();
-    let Some(longest) = routers.iter().map(|router| router.advert_interval).max() else {
-        return Ok(Vrrp { routers: Routers::default(), thread: None });
-    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -175,8 +178,7 @@ pub(super) fn start(
         .name("vrrp".to_owned())
         .spawn(work)
         .map_err(Failure::system("start a thread for VRRP"))?;
-    let routers = Routers { board, orders: Some(Orders(orders)) };
-    Ok(Vrrp { routers, thread: Some(Running { thread, stop, patience: longest * 5 + GRACE }) })
+    Ok(Vrrp { routers: Routers { board, orders: Orders(orders) }, thread, stop })
 }
 
 impl Vrrp {
@@ -187,7 +189,10 @@ impl Vrrp {
 
     /// Hands over what is active here, waits until it is taken over, and ends.
     pub(super) async fn end(self) {
-        let Some(Running { thread, stop, patience }) = self.thread else { return };
+        let Self { routers, thread, stop } = self;
+        let intervals = routers.snapshot().routers.into_iter().map(|status| status.router.advert_interval);
+        // The longest that handing over may take.
+        let patience = intervals.max().unwrap_or_default() * 5 + GRACE;
         stop.send_replace(true);
         let joined = tokio::task::spawn_blocking(move || thread.join());
         match tokio::time::timeout(patience, joined).await {

@@ -1,5 +1,6 @@
 //! All virtual routers of this machine, and their sync groups.
 
+mod reconfigure;
 #[cfg(test)]
 mod tests;
 
@@ -45,6 +46,8 @@ pub enum InvalidNode {
 struct Entry {
     member: Member,
     router: Router,
+    /// It is not configured any more: it is forgotten when it has handed over.
+    leaves: bool,
 }
 
 /// What tells the adverts of virtual routers apart: interface, whether it is IPv4, VRID.
@@ -85,15 +88,15 @@ impl Node {
                 router.join_group();
                 groups.entry(group.clone()).or_default().push(index);
             }
-            node.entries.push(Entry { member, router });
+            node.entries.push(Entry { member, router, leaves: false });
         }
         node.groups = groups.into_values().collect();
         Ok(node)
     }
 
-    /// Starts them all. `holds` says which of them have their addresses already, from before a restart.
+    /// Starts all that do not run. `holds` says which of them have their addresses already, from before a restart.
     pub fn start(&mut self, now: Duration, holds: impl Fn(RouterId) -> bool) {
-        for (index, entry) in self.entries.iter_mut().enumerate() {
+        for (index, entry) in self.entries.iter_mut().enumerate().filter(|(_, entry)| !entry.leaves) {
             let standing = entry.member.tracking.standing(entry.member.settings.priority);
             entry.router.set_standing(now, standing);
             entry.router.start(now, holds(RouterId(index)));
@@ -148,7 +151,7 @@ impl Node {
 
     /// Something that routers may track is there, or missing.
     pub fn set_tracked(&mut self, now: Duration, name: &str, is_there: bool) {
-        for Entry { member, router } in &mut self.entries {
+        for Entry { member, router, .. } in &mut self.entries {
             if member.tracking.set(name, is_there) {
                 router.set_standing(now, member.tracking.standing(member.settings.priority));
             }
@@ -280,8 +283,7 @@ impl Node {
                 self.entries[*index].router.follow_group_fault(now, of_another);
             }
             let all = |is: fn(&Router) -> bool| group.iter().all(|index| is(&self.entries[*index].router));
-            let (claims, waits) =
-                (all(Router::may_be_active), all(|router| router.may_be_active() || router.is_finding_out()));
+            let (claims, waits) = (all(Router::may_be_active), all(Router::may_become_active));
             for index in group {
                 let router = &mut self.entries[*index].router;
                 if claims {

@@ -267,6 +267,125 @@ fn a_restarted_group_keeps_or_gives_up_together() {
     }
 }
 
+impl Fixture {
+    /// Reads another configuration, with the same interfaces.
+    fn reconfigure(&mut self, members: &[Member]) -> Vec<Option<usize>> {
+        let origins = self.node.reconfigure(self.now, members.to_vec()).unwrap();
+        for index in 0..members.len() {
+            self.node.set_source(self.now, RouterId(index), Some(OWN.into()));
+        }
+        for object in ["inside", "outside", "third", "pool"] {
+            self.node.set_tracked(self.now, object, true);
+        }
+        self.node.start(self.now, |_| false);
+        self.take();
+        origins.into_iter().map(|origin| origin.map(|id| id.0)).collect()
+    }
+
+    fn adverts(&self, of: usize) -> Vec<u8> {
+        let sent = |(index, command): &(usize, Command)| match command {
+            Command::Send { advert, .. } if *index == of => Some(advert.priority.number()),
+            _ => None,
+        };
+        self.done.iter().filter_map(sent).collect()
+    }
+}
+
+#[test]
+fn a_reload_that_changes_nothing_does_nothing() {
+    for group in [None, Some("nat")] {
+        let mut fixture = Fixture::active(group);
+        let due = fixture.node.poll_timeout();
+        fixture.reconfigure(&[member("inside", 1, group), member("outside", 2, group)]);
+        assert_eq!((fixture.done.len(), fixture.node.poll_timeout()), (0, due));
+    }
+}
+
+#[test]
+fn unchanged_routers_go_on_whatever_is_added_removed_or_moved() {
+    let mut fixture = Fixture::active(None);
+    let origins = fixture.reconfigure(&[member("third", 3, None), member("outside", 2, None)]);
+    assert_eq!(
+        origins,
+        [None, Some(1), Some(0)],
+        "the new one, the one that goes on, and the one that leaves"
+    );
+    assert_eq!(fixture.states(), [State::Backup, State::Active, State::Active]);
+    assert_eq!(fixture.causes(), [(0, State::Backup, Cause::Started)]);
+    assert_eq!((fixture.adverts(1), fixture.adverts(2)), (vec![], vec![0]), "the one that leaves says so");
+    assert!(fixture.node.leaves(RouterId(2)));
+    fixture.hear("inside", 1, 50);
+    assert!(fixture.done.contains(&(2, Command::Release)), "when its successor is heard");
+    assert_eq!(fixture.node.forget_stopped(), 2);
+    fixture.run_for(DOWN);
+    assert_eq!(fixture.states(), [State::Active; 2]);
+}
+
+#[test]
+fn a_router_that_leaves_without_a_successor_gives_up_after_all() {
+    let mut fixture = Fixture::active(None);
+    fixture.reconfigure(&[member("outside", 2, None)]);
+    assert_eq!(fixture.node.forget_stopped(), 2);
+    fixture.run_for(Duration::from_millis(400));
+    assert!(fixture.done.contains(&(1, Command::Release)));
+    assert_eq!(fixture.node.forget_stopped(), 1);
+    assert_eq!(fixture.states(), [State::Active]);
+}
+
+#[test]
+fn a_router_that_is_back_before_it_has_left_never_left() {
+    let mut fixture = Fixture::active(None);
+    fixture.reconfigure(&[member("outside", 2, None)]);
+    let origins = fixture.reconfigure(&[member("inside", 1, None), member("outside", 2, None)]);
+    assert_eq!(origins, [Some(1), Some(0)]);
+    assert_eq!(fixture.adverts(0), [100], "who prepares to take over is told");
+    fixture.run_for(Duration::from_secs(1));
+    assert_eq!(fixture.states(), [State::Active; 2]);
+    assert!(fixture.causes().is_empty());
+}
+
+#[test]
+fn what_can_be_changed_in_place_leaves_the_state_as_it_is() {
+    let mut fixture = Fixture::active(None);
+    let mut changed = member("inside", 1, None);
+    changed.settings.priority = Priority::new(150);
+    changed.settings.interval = Interval::from_centiseconds(20).unwrap();
+    changed.settings.addresses = Addresses::V4(vec![Ipv4Addr::new(10, 0, 1, 101)]);
+    fixture.reconfigure(&[changed, member("outside", 2, None)]);
+    assert!(fixture.causes().is_empty());
+    assert!(fixture.done.contains(&(0, Command::Take { accept: true })));
+    assert!(fixture.done.contains(&(0, Command::Announce)));
+    assert_eq!(fixture.adverts(0).last(), Some(&150));
+    fixture.run_for(Duration::from_millis(200));
+    assert_eq!((fixture.adverts(0).len(), fixture.adverts(1).len()), (1, 2), "each with its interval");
+}
+
+#[test]
+fn a_member_that_joins_a_group_does_not_cost_the_others_their_addresses() {
+    let mut fixture = Fixture::active(Some("nat"));
+    let group = Some("nat");
+    fixture.reconfigure(&[
+        member("inside", 1, group),
+        member("outside", 2, group),
+        member("third", 3, group),
+    ]);
+    assert_eq!(fixture.states(), [State::Active, State::Active, State::Backup]);
+    fixture.run_for(DOWN);
+    assert_eq!(fixture.states(), [State::Active; 3]);
+    fixture.reconfigure(&[member("inside", 1, None), member("outside", 2, group), member("third", 3, group)]);
+    fixture.hear("inside", 1, 200);
+    assert_eq!(fixture.states(), [State::Backup, State::Active, State::Active], "it left the group");
+}
+
+#[test]
+fn a_configuration_that_is_wrong_changes_nothing() {
+    let mut fixture = Fixture::active(None);
+    let twice = [member("inside", 1, None), member("inside", 1, None)];
+    assert!(fixture.node.reconfigure(fixture.now, twice).is_err());
+    fixture.run_for(Duration::from_millis(100));
+    assert_eq!((fixture.adverts(0).len(), fixture.adverts(1).len()), (1, 1));
+}
+
 #[test]
 fn a_weight_changes_the_priority() {
     let mut fixture = Fixture::active(Some("nat"));

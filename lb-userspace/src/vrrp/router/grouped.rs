@@ -19,6 +19,11 @@ impl Router {
         self.grouped.is_member = true;
     }
 
+    /// It is not configured any more, and goes on its own until it has stopped.
+    pub(in crate::vrrp) fn leave_group(&mut self) {
+        self.grouped = Grouped::default();
+    }
+
     /// Whether it may be active as far as it is concerned: it is, or nobody is heard that is to be left active.
     pub(in crate::vrrp) fn may_be_active(&self) -> bool {
         match &self.phase {
@@ -67,8 +72,15 @@ impl Router {
         self.sleep();
     }
 
-    /// Whether it holds the addresses from before a restart, and has not found out yet whether it may.
-    pub(in crate::vrrp) fn is_finding_out(&self) -> bool {
-        matches!(&self.phase, Phase::Backup(backup) if backup.holds)
+    /// Whether it may be active, or has not found out yet: it holds the addresses from before a restart, or joined a moment ago, and
+    /// nobody was heard so far.
+    pub(in crate::vrrp) fn may_become_active(&self) -> bool {
+        match &self.phase {
+            Phase::Active(_) | Phase::Initialize => true,
+            Phase::Fault => false,
+            Phase::Backup(backup) => {
+                backup.holds || self.standby != Some(Standby::Forced) && backup.active.is_none()
+            }
+        }
     }
 }

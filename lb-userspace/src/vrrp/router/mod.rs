@@ -18,6 +18,7 @@ mod backup;
 mod command;
 mod grouped;
 mod hearing;
+mod reconfigure;
 mod switchover;
 #[cfg(test)]
 mod tests;

@@ -123,6 +123,16 @@ impl Router {
         }
     }
 
+    /// Whether the addresses are this machine's.
+    #[must_use]
+    pub fn holds_addresses(&self) -> bool {
+        match &self.phase {
+            Phase::Active(_) => true,
+            Phase::Backup(backup) => backup.holds,
+            Phase::Initialize | Phase::Fault => false,
+        }
+    }
+
     /// Whether it waits only for its time to become active: nobody is heard whom it would leave active.
     #[must_use]
     pub fn is_about_to_claim(&self) -> bool {

@@ -81,15 +81,10 @@ impl Router {
 
     /// Says that it stops, and gives up what it holds.
     pub(super) fn resign(&mut self) {
-        let holds = match &self.phase {
-            Phase::Active(_) => {
-                self.advertise(Priority::STOPS);
-                true
-            }
-            Phase::Backup(backup) => backup.holds,
-            Phase::Initialize | Phase::Fault => false,
-        };
-        if holds {
+        if let Phase::Active(_) = self.phase {
+            self.advertise(Priority::STOPS);
+        }
+        if self.holds_addresses() {
             self.commands.push_back(Command::Release);
         }
     }
