@@ -71,7 +71,7 @@ drop_reasons! {
     PacketTooBig = "packet-too-big",
     /// The packet could not be written back; a defect.
     WriteFailed = "write-failed",
-    /// A packet of a TCP connection that is ended because its backend was taken out; its sender gets a RST.
+    /// A packet of a TCP connection that is ended because its backend was taken out or somebody ended it; its sender gets a RST.
     FlowReset = "flow-reset",
     /// Every backend of the service has as many connections as it may have (max_connections).
     BackendFull = "backend-full",

@@ -199,6 +199,9 @@ impl FlowFlags {
     /// It has a place of its backend's and its service's limit, see [`super::Places`]. The client's entry says whether it was given
     /// back.
     pub const COUNTED: u8 = 4;
+    /// Both ends of the TCP connection get a RST, as if its backend were [`super::BackendFlags::RESET`] and taken out. Set by `lbd`, together
+    /// with [`NextHop::generation`] 0, so that no packet takes the shortcut.
+    pub const RESET: u8 = 8;
 }
 
 /// Key of the fragment tables (RFC 791 §3.2, RFC 8200 §4.5).

@@ -6,8 +6,8 @@ use super::{HostEntry, HostTables, tables::Family};
 use crate::{
     Tables as _,
     abi::{
-        Address, Backend, BackendFlags, BackendLimits, BackendState, Flow, FlowKey, FlowState, Mode, NextHop,
-        Origin, Selector, Service, ServiceKey,
+        Address, Backend, BackendFlags, BackendLimits, BackendState, Flow, FlowFlags, FlowKey, FlowState,
+        Mode, NextHop, Origin, Selector, Service, ServiceKey,
     },
     maps::{slot_elements, slot_position},
     tables::{FibResult, Holder, Tier},
@@ -311,6 +311,14 @@ impl HostTables {
         }
     }
 
+    /// Ends the established connection of a packet, as `lbd` does; whether both of its entries are there.
+    pub fn reset_flow(&self, src: SocketAddr, dst: SocketAddr, proto: u8) -> bool {
+        match src {
+            SocketAddr::V4(_) => reset_both::<u32>(self, flow_key(src, dst, proto)),
+            SocketAddr::V6(_) => reset_both::<[u32; 4]>(self, flow_key(src, dst, proto)),
+        }
+    }
+
     /// Removes the flow entry of a packet, as the LRU might; whether it was there.
     pub fn evict(&self, tier: Tier, src: SocketAddr, dst: SocketAddr, proto: u8) -> bool {
         match src {
@@ -332,6 +340,17 @@ fn change_entry<A: Address>(entry: Option<HostEntry<A>>, change: impl FnOnce(&mu
     change(&mut flow.next_hop);
     cell.set(flow);
     true
+}
+
+fn reset_both<A: Side>(tables: &HostTables, key: FlowKey<A>) -> bool {
+    let flows = A::side(tables).tier(Tier::Established).borrow();
+    let reset = |HostEntry(cell): &HostEntry<A>| {
+        let mut flow = cell.get();
+        (flow.flags, flow.next_hop.generation) = (flow.flags | FlowFlags::RESET, 0);
+        cell.set(flow);
+        flow.twin_key(key.proto)
+    };
+    flows.get(&key).map(reset).and_then(|twin| flows.get(&twin)).map(reset).is_some()
 }
 
 fn view<A: Address>(flow: Flow<A>) -> FlowView {

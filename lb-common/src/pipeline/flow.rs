@@ -118,7 +118,7 @@ enum Condition {
     /// It is dead: idle for too long; a SYN for a connection that is over (port reuse, RFC 9293 §3.6.1); a client's packet for a backend
     /// that takes none.
     Over,
-    /// Its backend was taken out, and its connection is to be reset.
+    /// Its connection is to be reset: its backend was taken out, or it was ended itself.
     Reset,
 }
 
@@ -135,10 +135,11 @@ fn condition<A: Family, T: Tables>(tables: &T, flow: &Flow<A>, headers: &Headers
     }
     let begins = headers.flags & (SYN | ACK) == SYN;
     let backend = tables.backend(flow.backend).unwrap_or_default();
-    if takes_packets(&backend) {
+    let ended = flow.flags & FlowFlags::RESET != 0;
+    if takes_packets(&backend) && !ended {
         return if begins && !reverse && is_over(flow) { Condition::Over } else { Condition::Alive };
     }
-    if is_reset(&backend) && headers.key.proto == TCP && !begins {
+    if (ended || is_reset(&backend)) && headers.key.proto == TCP && !begins {
         Condition::Reset
     } else if reverse {
         Condition::Alive

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     Packet, Tables,
-    abi::{DropReason, Flow, FlowKey},
+    abi::{DropReason, Flow, FlowFlags, FlowKey},
     checksum,
     tables::{AddressTables, FlowEntry, Tier, Traffic},
     verdict::Step,
@@ -167,7 +167,10 @@ where
     *flow = entry.load();
     // Such an entry must not get a new generation: its packets would take the shortcut.
     let backend = tables.backend(flow.backend).unwrap_or_default();
-    if is_reset(&backend) || (!flow.is_reverse() && !takes_packets(&backend)) {
+    if flow.flags & FlowFlags::RESET != 0
+        || is_reset(&backend)
+        || (!flow.is_reverse() && !takes_packets(&backend))
+    {
         return Step::RESET;
     }
     forward::refresh(tables, flow, &entry, key.proto).into()

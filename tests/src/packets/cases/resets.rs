@@ -7,6 +7,7 @@ use lb_common::{
     wire::{ACK, DESTINATION_OPTIONS, FIN, RST, SYN, TCP},
 };
 
+use super::icmp::Error;
 use crate::{
     packets::{
         Case, Expect, Fact, Step,
@@ -29,6 +30,7 @@ pub(super) fn cases() -> Vec<Case> {
         cases.extend(ends(&scene));
         cases.extend(handshakes(&scene));
         cases.extend(without_flow(&scene));
+        cases.extend(ended(&scene));
     }
     for scene in Scene::all().into_iter().filter(|scene| scene.proto != TCP) {
         cases.extend(datagrams(&scene));
@@ -300,4 +302,50 @@ fn datagrams(scene: &Scene) -> Vec<Case> {
                 .fact(Fact::Count(2, 0))
         })
         .collect()
+}
+
+/// A connection that is ended by itself: its backend goes on.
+fn ended(scene: &Scene) -> Vec<Case> {
+    let (client, vip, proto) = scene.forward();
+    let case = |what: &str| {
+        let case = Case::new(format!("{what} ({})", scene.label()), scene.tables());
+        case.then(scene.established()).change(move |tables| assert!(tables.reset_flow(client, vip, proto)))
+    };
+    let unreachable = Error::to_backend(scene, scene.answer(ACK)).frame();
+    let mut cases = vec![
+        case("both ends of a connection that was ended get a RST, as often as they ask")
+            .then(vec![from_client(scene, ACK), from_backend(scene, ACK)])
+            .then(closed(scene))
+            .then(vec![from_backend(scene, FIN | ACK), from_client(scene, FIN | ACK)])
+            .then(closed(scene)),
+        case("a backend's packet is answered by a RST where the connection was ended")
+            .then(vec![from_backend(scene, ACK)])
+            .fact(Fact::Flow(Tier::Established, scene.forward(), FlowState::Closed))
+            .fact(Fact::Flow(Tier::Established, scene.reverse(), FlowState::Established)),
+        case("the other end's entry that the LRU dropped comes back as one of a connection that was ended")
+            .change({
+                let (src, dst, proto) = scene.reverse();
+                move |tables| assert!(tables.evict(Tier::Established, src, dst, proto))
+            })
+            .then(vec![from_client(scene, ACK), from_backend(scene, ACK)])
+            .then(closed(scene)),
+        case("an ICMP error about a connection that was ended gives it no next hop")
+            .frame(CLIENTS, &unreachable, Expect::Drop(DropReason::IcmpWithoutFlow))
+            .then(vec![from_client(scene, ACK), from_backend(scene, ACK)])
+            .then(closed(scene)),
+    ];
+    // In full-nat the old port is given back a moment later: the connection begins with another one.
+    if scene.mode == Mode::Nat {
+        cases.extend([
+            case("a SYN begins a connection anew that was ended, with the same backend")
+                .then(vec![from_client(scene, ACK), scene.forwards(&scene.request(SYN))])
+                .fact(Fact::Flow(Tier::Embryonic, scene.forward(), FlowState::SynSent))
+                .fact(Fact::Backend(Tier::Embryonic, scene.forward(), BACKEND))
+                .fact(Fact::Count(2, 0)),
+            case("a SYN begins a connection anew that was ended, before anybody was told")
+                .then(vec![scene.forwards(&scene.request(SYN))])
+                .fact(Fact::Count(2, 0)),
+        ]);
+    }
+    cases
 }
