@@ -150,3 +150,36 @@ fn without_the_policy_idle_connections_survive_a_backend_that_comes_back() {
     bed.all(|service| format!("backend set {service} server-1 --state enabled"));
     connections.iter().for_each(assert_works);
 }
+
+#[test]
+fn both_ends_of_idle_connections_get_a_rst_when_they_are_killed_and_no_others() {
+    require_privileged!();
+    let bed = Bed::start();
+    let connections = bed.connect();
+    for (family, mode) in kinds() {
+        let client = connections
+            .iter()
+            .map(|(client, _)| client.local_addr().unwrap())
+            .find(|client| client.is_ipv4() == (family == Family::V4));
+        let pick = format!("--service {} --client {}", name(family, mode), client.unwrap().ip());
+        assert_eq!(bed.daemon.lbctl(&format!("flow kill {pick} --dry-run")).unwrap()["reset"], COUNT);
+    }
+    connections.iter().for_each(assert_works);
+
+    let (killed, others): (Vec<Ends>, Vec<Ends>) = connections.into_iter().partition(|(client, _)| {
+        client.peer_addr().unwrap() == vip(Family::V4, Mode::Nat)
+            || client.peer_addr().unwrap() == vip(Family::V6, Mode::FullNat)
+    });
+    for (family, mode) in [(Family::V4, Mode::Nat), (Family::V6, Mode::FullNat)] {
+        let said = bed
+            .daemon
+            .lbctl(&format!("flow kill --service {} --state established", name(family, mode)))
+            .unwrap();
+        assert_eq!((&said["reset"], &said["forgotten"]), (&COUNT.into(), &0.into()), "{said}");
+    }
+    assert_reset(killed);
+    others.iter().for_each(assert_works);
+    // The same client gets through again.
+    assert_works(&bed.connection((Family::V4, Mode::Nat)));
+    assert_eq!(bed.daemon.lbctl("flow kill --protocol udp").unwrap()["reset"], 0);
+}

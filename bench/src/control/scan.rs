@@ -1,15 +1,16 @@
 //! The scan of the flow tables.
 
-use std::{io, net::Ipv4Addr, ops::ControlFlow};
+use std::{io, net::Ipv4Addr, ops::ControlFlow, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use lb_common::{
     abi::{Flow, FlowFlags, FlowKey, FlowState, ticks_from_nanos},
-    maps,
+    maps as names,
 };
 use lb_tests::large::{Large, Size};
 use lb_userspace::{
-    flows::{FlowMaps, Scanner, scan_threads},
+    api::{FlowFilter, GroupBy},
+    flows::{self, FlowMaps, Scanner, scan_threads},
     sys::bpf::{Map, Part, in_parts},
 };
 use nix::time::{ClockId, clock_gettime};
@@ -33,21 +34,21 @@ pub(super) fn measure(depth: Depth, findings: &mut Findings) -> Result<()> {
     // Its own scans would disturb; what is pinned stays.
     large.daemon.terminate()?;
     let pins = large.pins();
-    let table = Map::open(&pins.join(maps::FLOWS_V4)).context("open the flow table")?;
+    let table = Map::open(&pins.join(names::FLOWS_V4)).context("open the flow table")?;
     let tick = tick()?;
     for first in (0..CONNECTIONS).step_by(CHUNK as usize) {
         let chunk = (first..CONNECTIONS.min(first + CHUNK)).flat_map(|number| connection(number, tick));
         let (keys, values): (Vec<FlowKey<u32>>, Vec<Flow<u32>>) = chunk.unzip();
         table.update_batch(&keys, &values).context("fill the flow table")?;
     }
-    let flows = FlowMaps::open(&pins)?;
+    let maps = FlowMaps::open(&pins)?;
     let mut scanner = Scanner::default();
     let (mut times, mut floors, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..depth.pick(15, 7) {
         let (floor, read) = timed(|| read(&table));
         let read = read.context("read the flow table")?;
         ensure!(read == 2 * CONNECTIONS as usize, "{read} entries were read");
-        let (took, report) = timed(|| scanner.scan(&flows, tick));
+        let (took, report) = timed(|| scanner.scan(&maps, tick));
         let report = report.context("scan the flow tables")?;
         let live: u64 = report.flows.values().map(|counts| counts.established).sum();
         ensure!(live == u64::from(CONNECTIONS) && report.deleted == 0, "{live} live flows were seen");
@@ -65,6 +66,36 @@ pub(super) fn measure(depth: Depth, findings: &mut Findings) -> Result<()> {
                 scan_threads()
             )),
     );
+    listed(&maps, tick, findings)
+}
+
+/// What is asked about the flows, and how many of them are ended.
+fn listed(maps: &FlowMaps, tick: u32, findings: &mut Findings) -> Result<()> {
+    let address = Ipv4Addr::from(0x6440_0000 + (CONNECTIONS >> 9));
+    let one =
+        FlowFilter { client: Some(format!("{address}/32").parse()?), limit: 1000, ..FlowFilter::default() };
+    let all = FlowFilter { limit: 20, ..FlowFilter::default() };
+    let mut row = |what: &str, took: Duration, limit| {
+        findings.rows.push(Row::new(what, "ms", milliseconds(took)).target(Target::AtMost(limit)));
+    };
+    let (took, found) = timed(|| flows::list(maps, tick, &one));
+    ensure!(found?.flows.len() == 256, "one client has 256 of the flows");
+    row("one client's flows of 1 000 000 listed", took, 2000.0);
+    for (what, by) in [
+        ("top: 1 000 000 flows put together by client", GroupBy::Client),
+        ("top: 1 000 000 flows put together by client prefix", GroupBy::ClientPrefix(24, 64)),
+        ("top: 1 000 000 flows put together by backend", GroupBy::Backend),
+    ] {
+        let (took, tally) = timed(|| flows::top(maps, tick, by, &all));
+        ensure!(tally?.established == u64::from(CONNECTIONS), "all flows are counted");
+        row(what, took, 2000.0);
+    }
+    let (took, ended) = timed(|| flows::kill(maps, tick, &one, false));
+    ensure!(ended?.reset == 256, "one client's flows are ended");
+    row("one client's flows of 1 000 000 ended", took, 2000.0);
+    let (took, ended) = timed(|| flows::kill(maps, tick, &FlowFilter::default(), false));
+    ensure!(ended?.reset == u64::from(CONNECTIONS) - 256, "all other flows are ended");
+    row("1 000 000 flows ended", took, 10_000.0);
     Ok(())
 }
 

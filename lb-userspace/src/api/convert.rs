@@ -129,7 +129,8 @@ fn addresses(path: &str, list: &[String]) -> Result<Vec<IpAddr>, ApiError> {
     list.iter().enumerate().map(|(index, text)| address(&format!("{path}[{index}]"), text)).collect()
 }
 
-fn word<T: FromStr<Err: Display>>(path: &str, text: &str) -> Result<T, ApiError> {
+/// A word of a set.
+pub(super) fn word<T: FromStr<Err: Display>>(path: &str, text: &str) -> Result<T, ApiError> {
     text.parse().map_err(|error| ApiError::invalid(path, format!("{error}")))
 }
 

@@ -2,11 +2,12 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use ipnet::IpNet;
 use lb_common::abi::DropReason;
 
 use crate::{control::Error, health::Suspects, plan::FlowGroup};
@@ -40,6 +41,23 @@ pub trait DataSource: Send + Sync + 'static {
     /// # Errors
     /// A sentence for the operator.
     fn flows(&self, filter: &FlowFilter) -> Result<FlowList, DataError>;
+
+    /// Who has how many of the live flows that pass the filter, the `filter.limit` largest; see [`FlowTally`].
+    ///
+    /// # Errors
+    /// A sentence for the operator.
+    fn flow_top(&self, by: GroupBy, filter: &FlowFilter) -> Result<FlowTally, DataError>;
+
+    /// Ends the live flows that pass the filter, whose limit does not count; with `dry_run` they are only counted.
+    ///
+    /// # Errors
+    /// A sentence for the operator; some may have ended.
+    fn kill_flows(&self, filter: &FlowFilter, dry_run: bool) -> Result<Ended, DataError>;
+
+    /// How full the flow tables are; may be some seconds old.
+    fn flow_tables(&self) -> Vec<FlowTable> {
+        Vec::new()
+    }
 
     /// Number of live flows of each backend that has one.
     ///
@@ -108,17 +126,113 @@ pub struct Occupancy {
 #[error("{0}")]
 pub struct DataError(pub String);
 
-/// Which flows to list.
+/// Which flows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FlowFilter {
     /// Only of this service's id.
     pub service: Option<u16>,
     /// Only of these backends' ids.
     pub backends: Option<Vec<u32>>,
-    /// Only of this client.
-    pub client: Option<IpAddr>,
+    /// Only of clients of this network.
+    pub client: Option<IpNet>,
+    /// Only of this IP protocol number.
+    pub protocol: Option<u8>,
+    /// Only in these states ([`lb_common::abi::FlowState`]).
+    pub states: Option<Vec<u8>>,
+    /// Only without a packet for at least so many seconds.
+    pub idle_min: Option<u64>,
+    /// Only with a packet in the last so many seconds.
+    pub idle_max: Option<u64>,
     /// At most so many.
     pub limit: usize,
+}
+
+impl FlowFilter {
+    /// Whether a flow passes.
+    #[must_use]
+    pub fn wants(&self, flow: &FlowRecord) -> bool {
+        self.service.is_none_or(|service| service == flow.service)
+            && self.backends.as_ref().is_none_or(|backends| backends.contains(&flow.backend))
+            && self.protocol.is_none_or(|protocol| protocol == flow.protocol)
+            && self.states.as_ref().is_none_or(|states| states.contains(&flow.state))
+            && self.idle_min.is_none_or(|least| flow.idle_seconds >= least)
+            && self.idle_max.is_none_or(|most| flow.idle_seconds <= most)
+            && self.client.is_none_or(|network| network.contains(&flow.client.ip()))
+    }
+
+    /// Whether every flow passes.
+    #[must_use]
+    pub fn wants_all(&self) -> bool {
+        *self == Self { limit: self.limit, ..Self::default() }
+    }
+}
+
+/// What flows are put together by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GroupBy {
+    /// The client's address.
+    Client,
+    /// The first bits of it: so many of an IPv4 address, so many of an IPv6 one.
+    ClientPrefix(u8, u8),
+    /// The service.
+    Service,
+    /// The backend.
+    Backend,
+}
+
+/// Whose flows they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlowGroupKey {
+    /// Of clients of a network.
+    Clients(IpNet),
+    /// Of a service, by its id.
+    Service(u16),
+    /// Of a service and a backend, by their ids.
+    Backend(u16, u32),
+}
+
+/// Flows of one group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlowShare {
+    /// The group.
+    pub key: FlowGroupKey,
+    /// Flows with an answer.
+    pub established: u64,
+    /// Flows without an answer yet.
+    pub embryonic: u64,
+}
+
+/// The largest groups of flows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FlowTally {
+    /// Flows with an answer, of all groups.
+    pub established: u64,
+    /// Flows without an answer yet, of all groups.
+    pub embryonic: u64,
+    /// Number of groups.
+    pub groups: u64,
+    /// The largest ones, the largest first.
+    pub largest: Vec<FlowShare>,
+}
+
+/// What became of flows that were to end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ended {
+    /// TCP connections both of whose ends are sent a RST.
+    pub reset: u64,
+    /// Flows that are only forgotten: UDP, and TCP that was not answered or is over.
+    pub forgotten: u64,
+}
+
+/// How full a flow table is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FlowTable {
+    /// The map.
+    pub name: &'static str,
+    /// Entries, two for a flow.
+    pub entries: u64,
+    /// Most entries.
+    pub capacity: u64,
 }
 
 /// Flows, and whether there are more.

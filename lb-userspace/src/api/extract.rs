@@ -67,6 +67,9 @@ impl<T: JsonSchema> OperationInput for Params<T> {
 fn left_out_is_not_null(schema: &mut Schema) {
     let Some(properties) = schema.ensure_object().get_mut("properties") else { return };
     for property in properties.as_object_mut().into_iter().flat_map(|properties| properties.values_mut()) {
+        if let Some(words) = property.get_mut("enum").and_then(|words| words.as_array_mut()) {
+            words.retain(|word| !word.is_null());
+        }
         let Some(types) = property.get_mut("type") else { continue };
         if let Some([kind, _]) = types.as_array().map(Vec::as_slice) {
             *types = kind.clone();

@@ -1,6 +1,6 @@
 //! One function per method and path.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use axum::{Json, extract::State, response::NoContent};
 use schemars::JsonSchema;
@@ -9,13 +9,12 @@ use serde::Deserialize;
 use super::{
     answer::{Answer, Created},
     convert,
-    data::{DataError, DataSource, FlowFilter},
+    data::{DataError, DataSource},
     error::ApiError,
     extract::{Body, Names, Params, Text},
     resolve,
     router::Api,
-    schema::Address,
-    traffic::{Drop, FlowTotals, Flows, Stats},
+    traffic::{Drop, Stats},
     types::{
         Backend, BackendPatch, Checked, NewBackend, NewDrain, NewService, Repaired, Service, ServicePatch,
         Status,
@@ -28,10 +27,6 @@ use crate::{
     health::Rights,
     model::{BackendName, ServiceName},
 };
-
-/// Flows listed if the client says nothing, and at most.
-const FLOWS_DEFAULT: usize = 1000;
-const FLOWS_MAX: usize = 100_000;
 
 /// The names in the path of a service.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -196,62 +191,6 @@ pub(super) async fn remove_backend(
     let (service, backend) = backend_name(&api.control.snapshot(), &service, &backend)?;
     api.control.request(change.request(Edit::RemoveBackend { service, backend })).await?;
     Ok(NoContent)
-}
-
-/// Parameters of `GET /v1/flows`.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct FlowParams {
-    /// Only of this service.
-    service: Option<String>,
-    /// Only of this backend.
-    backend: Option<String>,
-    /// Only of this client's address.
-    #[serde(default)]
-    #[schemars(with = "Address")]
-    client: Option<String>,
-    /// At most so many; 1000 if left out.
-    #[schemars(range(min = 1, max = FLOWS_MAX))]
-    limit: Option<usize>,
-}
-
-pub(super) async fn flows(State(api): State<Api>, Params(params): Params<FlowParams>) -> Answer<Flows> {
-    let snapshot = api.control.snapshot();
-    let filter = flow_filter(&snapshot, &params)?;
-    let list = blocking(&api, move |data| data.flows(&filter)).await?;
-    Ok(Json(view::flows(&snapshot, &list)))
-}
-
-fn flow_filter(snapshot: &Snapshot, params: &FlowParams) -> Result<FlowFilter, ApiError> {
-    let service = params.service.as_deref().map(|name| find_service(snapshot, name)).transpose()?;
-    let backends =
-        params.backend.as_deref().map(|name| backends_named(snapshot, service, name)).transpose()?;
-    let client: Option<IpAddr> =
-        params.client.as_deref().map(|text| convert::address("client", text)).transpose()?;
-    let limit = params.limit.unwrap_or(FLOWS_DEFAULT);
-    if !(1..=FLOWS_MAX).contains(&limit) {
-        return Err(ApiError::invalid("limit", format!("{limit} is not a limit; expected 1 to {FLOWS_MAX}")));
-    }
-    Ok(FlowFilter { service: service.map(|service| service.id), backends, client, limit })
-}
-
-/// Ids of the backends of a name or an address, in one service or in all.
-fn backends_named(snapshot: &Snapshot, service: Option<&ServiceView>, name: &str) -> Result<Vec<u32>, Error> {
-    if let Some(service) = service {
-        return Ok(vec![resolve::backend(service, name)?.id]);
-    }
-    let ids: Vec<u32> = resolve::backends(snapshot, name).iter().map(|backend| backend.id).collect();
-    if ids.is_empty() {
-        let known: Vec<&str> =
-            snapshot.backends().map(|(_, backend)| backend.desired.name.as_str()).collect();
-        return Err(Error::unknown("backend", "backend", name, &known));
-    }
-    Ok(ids)
-}
-
-pub(super) async fn flow_counts(State(api): State<Api>) -> Answer<FlowTotals> {
-    let counts = blocking(&api, DataSource::flow_counts).await?;
-    Ok(Json(view::flow_totals(&api.control.snapshot(), &counts)))
 }
 
 pub(super) async fn stats(State(api): State<Api>) -> Answer<Stats> {

@@ -14,6 +14,7 @@ mod error;
 mod events;
 mod extract;
 mod feed;
+mod flows;
 mod handlers;
 mod local;
 mod object;
@@ -41,9 +42,13 @@ pub(crate) mod tests;
 pub use changes::{Applied, Change, FlowImpact, KeyChange};
 pub use check::Health;
 pub use client::{Client, ClientError, encode};
-pub use data::{Counters, DataError, DataSource, FlowCount, FlowFilter, FlowList, FlowRecord, Occupancy};
+pub use data::{
+    Counters, DataError, DataSource, Ended, FlowCount, FlowFilter, FlowGroupKey, FlowList, FlowRecord,
+    FlowShare, FlowTable, FlowTally, GroupBy, Occupancy,
+};
 pub use error::{ErrorBody, ErrorDetail};
 pub use feed::{AttributeValue, Event, Events, Lost};
+pub use flows::{FlowParams, KillFlows, TopBy, TopParams};
 pub use local::Local;
 pub use remote::{Port, PortError, Remote};
 pub use router::{Api, router};
@@ -51,8 +56,8 @@ pub use socket::{Socket, SocketError};
 pub use stream::{Message, Stream};
 pub use tls::TlsError;
 pub use traffic::{
-    BackendFlows, BackendStats, Drop, Flow, FlowTotals, Flows, InterfaceTraffic, ServiceStats, Signals,
-    Stats, Traffic,
+    BackendFlows, BackendStats, Drop, Flow, FlowGroup, FlowTop, FlowTotals, Flows, InterfaceTraffic,
+    KilledFlows, ServiceStats, Signals, Stats, TableUse, Traffic,
 };
 pub use types::{
     Backend, BackendPatch, BackendTotals, Checked, Drain, DriftCount, Interface, NewBackend, NewDrain,

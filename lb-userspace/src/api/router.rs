@@ -19,7 +19,7 @@ use super::{
     configuration as whole,
     data::DataSource,
     error::ApiError,
-    events, handlers as on,
+    events, flows, handlers as on,
     openapi::{self, about, about_failing, changes},
     seats::Progress,
     vrrp,
@@ -120,11 +120,19 @@ fn figures() -> ApiRouter<Api> {
     ApiRouter::new()
         .api_route(
             "/v1/flows",
-            get_with(on::flows, about_failing("flows", "Flows, as many as `limit` says.", &[404])),
+            get_with(flows::flows, about_failing("flows", "Flows, as many as `limit` says.", &[404])),
         )
         .api_route(
             "/v1/flows/count",
-            get_with(on::flow_counts, about("flowCounts", "Numbers of flows by backend.")),
+            get_with(flows::flow_counts, about("flowCounts", "Numbers of flows by backend.")),
+        )
+        .api_route(
+            "/v1/flows/top",
+            get_with(flows::top, about_failing("flowTop", "Who has most flows.", &[404])),
+        )
+        .api_route(
+            "/v1/flows/kill",
+            post_with(flows::kill, about_failing("killFlows", "Ends flows before their time.", &[404])),
         )
         .api_route("/v1/stats", get_with(on::stats, about("stats", "Counters since the maps were made.")))
         .api_route("/v1/drops", get_with(on::drops, about("drops", "Dropped packets by reason.")))

@@ -56,6 +56,19 @@ text! {
     Address {"type": "string", "anyOf": [{"format": "ipv4"}, {"format": "ipv6"}], "examples": ["203.0.113.10", "2001:db8::10"]}
 }
 text! {
+    /// An address, or a network.
+    Network {
+        "type": "string",
+        "anyOf": [
+            {"format": "ipv4"},
+            {"format": "ipv6"},
+            {"pattern": "^((25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])[.]){3}(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])/(3[0-2]|[12]?[0-9])$"},
+            {"pattern": "^([0-9a-f]{1,4}:){1,6}:/(12[0-8]|1[01][0-9]|[1-9]?[0-9])$"}
+        ],
+        "examples": ["198.51.100.7", "198.51.100.0/24", "2001:db8::/48"]
+    }
+}
+text! {
     /// An address with a port.
     Endpoint {"type": "string", "examples": ["203.0.113.10:80", "[2001:db8::10]:80"]}
 }

@@ -5,7 +5,10 @@ use std::net::SocketAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::schema::Endpoint;
+use super::{
+    flows::TopBy,
+    schema::{Endpoint, Network, Word},
+};
 
 /// Traffic of a service or a backend.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -92,6 +95,67 @@ pub struct Flow {
     pub state: String,
     /// Seconds since the last packet.
     pub idle_seconds: u64,
+}
+
+/// `GET /v1/flows/top`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FlowTop {
+    /// What flows are put together by.
+    #[schemars(with = "Word<TopBy>")]
+    pub by: String,
+    /// Flows with an answer that were asked for, of all groups.
+    pub established: u64,
+    /// Flows without an answer yet, likewise.
+    pub embryonic: u64,
+    /// Number of groups.
+    pub groups: u64,
+    /// The largest groups, the largest first.
+    pub largest: Vec<FlowGroup>,
+    /// How full the flow tables were a moment ago.
+    pub tables: Vec<TableUse>,
+}
+
+/// Flows of a client, a network, a service or a backend.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FlowGroup {
+    /// Address or network of the clients, by `client` and `client-prefix`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Network")]
+    pub client: Option<String>,
+    /// Name of the service, or `#` and its id when it is gone; by `service` and `backend`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub service: Option<String>,
+    /// Name of the backend, likewise; by `backend`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub backend: Option<String>,
+    /// Flows with an answer.
+    pub established: u64,
+    /// Flows without an answer yet.
+    pub embryonic: u64,
+}
+
+/// How full a flow table is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TableUse {
+    /// The map: `FLOWS_V4`, `FLOWS_V6`, `EMBRYONIC_V4`, `EMBRYONIC_V6`.
+    pub table: String,
+    /// Entries, two for a flow.
+    pub entries: u64,
+    /// Most entries.
+    pub capacity: u64,
+}
+
+/// Answer of `POST /v1/flows/kill`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct KilledFlows {
+    /// Whether nothing was done.
+    pub dry_run: bool,
+    /// TCP connections both of whose ends are sent a RST.
+    pub reset: u64,
+    /// Flows that are only forgotten: UDP, and TCP that was not answered or is over.
+    pub forgotten: u64,
 }
 
 /// `GET /v1/flows/count`.

@@ -10,8 +10,15 @@ use lb_common::abi::{BackendState, DropReason, FlowState};
 
 use super::{
     check::Health,
-    data::{Counters, FlowCount, FlowList, FlowRecord, Occupancy},
-    traffic::{BackendFlows, BackendStats, Drop, Flow, FlowTotals, Flows, ServiceStats, Stats},
+    data::{
+        Counters, Ended, FlowCount, FlowGroupKey, FlowList, FlowRecord, FlowShare, FlowTable, FlowTally,
+        Occupancy,
+    },
+    flows::TopBy,
+    traffic::{
+        BackendFlows, BackendStats, Drop, Flow, FlowGroup, FlowTop, FlowTotals, Flows, KilledFlows,
+        ServiceStats, Stats, TableUse,
+    },
     types::{Backend, BackendTotals, Checked, Drain, DriftCount, Repaired, Service},
 };
 use crate::{
@@ -196,6 +203,45 @@ fn flow(names: &Names<'_>, record: &FlowRecord) -> Flow {
     }
 }
 
+/// The largest groups of flows, with names.
+pub(super) fn flow_top(snapshot: &Snapshot, by: TopBy, tally: &FlowTally, tables: &[FlowTable]) -> FlowTop {
+    let names = Names::of(snapshot);
+    let group = |share: &FlowShare| {
+        let FlowShare { key, established, embryonic } = *share;
+        let group = FlowGroup { established, embryonic, ..FlowGroup::default() };
+        match key {
+            FlowGroupKey::Clients(network) => {
+                let whole = network.prefix_len() == network.max_prefix_len() && by == TopBy::Client;
+                let client = if whole { network.addr().to_string() } else { network.to_string() };
+                FlowGroup { client: Some(client), ..group }
+            }
+            FlowGroupKey::Service(service) => FlowGroup { service: Some(names.service(service)), ..group },
+            FlowGroupKey::Backend(service, backend) => {
+                let (service, backend) = names.pair(service, backend);
+                FlowGroup { service: Some(service), backend: Some(backend), ..group }
+            }
+        }
+    };
+    let table_use = |table: &FlowTable| TableUse {
+        table: table.name.to_owned(),
+        entries: table.entries,
+        capacity: table.capacity,
+    };
+    FlowTop {
+        by: by.to_string(),
+        established: tally.established,
+        embryonic: tally.embryonic,
+        groups: tally.groups,
+        largest: tally.largest.iter().map(group).collect(),
+        tables: tables.iter().map(table_use).collect(),
+    }
+}
+
+/// What became of flows that were to end.
+pub(super) fn killed(ended: &Ended, dry_run: bool) -> KilledFlows {
+    KilledFlows { dry_run, reset: ended.reset, forgotten: ended.forgotten }
+}
+
 /// Numbers of flows; every configured backend, and those that are gone but still have flows.
 pub(super) fn flow_totals(snapshot: &Snapshot, counts: &[FlowCount]) -> FlowTotals {
     let names = Names::of(snapshot);
@@ -269,16 +315,16 @@ impl<'a> Names<'a> {
         }
     }
 
-    /// The names of a service and a backend; `#` and the id of what is gone.
+    /// The name of a service; `#` and the id of one that is gone.
+    fn service(&self, service: u16) -> String {
+        let known = self.services.get(&service);
+        known.map_or_else(|| format!("#{service}"), |view| view.desired.name.to_string())
+    }
+
+    /// The names of a service and a backend, likewise.
     fn pair(&self, service: u16, backend: u32) -> (String, String) {
-        let service = self
-            .services
-            .get(&service)
-            .map_or_else(|| format!("#{service}"), |view| view.desired.name.to_string());
-        let backend = self
-            .backends
-            .get(&backend)
-            .map_or_else(|| format!("#{backend}"), |view| view.desired.name.to_string());
-        (service, backend)
+        let known = self.backends.get(&backend);
+        let name = known.map_or_else(|| format!("#{backend}"), |view| view.desired.name.to_string());
+        (self.service(service), name)
     }
 }

@@ -2,21 +2,22 @@
 
 mod backend;
 mod configuration;
+mod flow;
 mod health;
 mod names;
 mod service;
 pub(super) mod values;
 mod vrrp;
 
-use std::{net::IpAddr, path::PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
-use clap_complete::engine::ArgValueCandidates;
 
-use self::values::{address, seconds};
+use self::values::seconds;
 pub(super) use self::{
     backend::{BackendCommand, BackendOptions, DrainArgs},
     configuration::{ApplyArgs, ConfigCommand, ImportArgs},
+    flow::{FlowCommand, FlowPick, KillArgs, TopArgs},
     names::{BackendArg, ChangeArgs},
     service::{ServiceAdd, ServiceCommand, ServiceOptions, ServiceSet},
     vrrp::{RoutersArg, VrrpCommand},
@@ -148,29 +149,6 @@ pub enum Command {
     },
 }
 
-/// What to do with flows.
-#[derive(Clone, Debug, Subcommand)]
-pub enum FlowCommand {
-    /// List flows.
-    #[command(visible_alias = "ls")]
-    List {
-        /// Only of this service, by name or address.
-        #[arg(long, add = ArgValueCandidates::new(complete::services))]
-        service: Option<String>,
-        /// Only of this backend, by name or address.
-        #[arg(long, add = ArgValueCandidates::new(complete::backends))]
-        backend: Option<String>,
-        /// Only of this client.
-        #[arg(long, value_name = "ADDRESS", value_parser = address)]
-        client: Option<IpAddr>,
-        /// At most so many.
-        #[arg(long, default_value_t = 1000)]
-        limit: usize,
-    },
-    /// Count flows by backend.
-    Count,
-}
-
 /// `doctor`.
 #[derive(Clone, Debug, ClapArgs)]
 pub struct DoctorArgs {
@@ -203,7 +181,7 @@ mod tests {
                 "lbctl service add web --address web --port 80 --protocol tcp",
                 "expected one such as 203.0.113.10",
             ),
-            ("lbctl flow list --client 10.0.0.0/8", "expected one such as 203.0.113.10"),
+            ("lbctl flow list --client 10.0.0.0/33", "expected one such as 203.0.113.10, 198.51.100.0/24"),
             ("lbctl service set web --snat-address 10.0.0.1,x", "expected one such as 203.0.113.10"),
             ("lbctl service set web --health-source 10.0.0.1:80", "expected one such as 203.0.113.10"),
             ("lbctl config import x --vip *", "expected one such as 203.0.113.10"),

@@ -7,20 +7,20 @@ use serde::Serialize;
 
 use super::{
     args::{
-        BackendArg, BackendCommand, BackendOptions, ChangeArgs, FlowCommand, ServiceAdd, ServiceCommand,
-        ServiceOptions, ServiceSet,
+        BackendArg, BackendCommand, BackendOptions, ChangeArgs, ServiceAdd, ServiceCommand, ServiceOptions,
+        ServiceSet,
     },
     drain,
     failure::{Exit, Failure},
     render::{self, Style},
 };
 use crate::api::{
-    Backend, BackendPatch, Checked, Client, Drop, FlowTotals, Flows, Health, NewBackend, NewService,
-    Repaired, Service, ServicePatch, Stats, Status, encode,
+    Backend, BackendPatch, Checked, Client, Drop, Health, NewBackend, NewService, Repaired, Service,
+    ServicePatch, Stats, Status, encode,
 };
 use crate::model::AdminState;
 
-type Text = Result<String, Failure>;
+pub(super) type Text = Result<String, Failure>;
 
 /// What every command needs.
 #[derive(Debug)]
@@ -147,26 +147,6 @@ struct OfService<'a> {
     service: &'a str,
     #[serde(flatten)]
     backend: &'a Backend,
-}
-
-pub(super) async fn flow(session: &Session, command: FlowCommand) -> Text {
-    match command {
-        FlowCommand::List { service, backend, client, limit } => {
-            let client = client.map(|address| address.to_string());
-            let mut path = format!("/v1/flows?limit={limit}");
-            for (key, value) in [("service", service), ("backend", backend), ("client", client)] {
-                if let Some(value) = value {
-                    path.push_str(&format!("&{key}={}", encode(&value)));
-                }
-            }
-            let flows: Flows = session.client.get(&path).await?;
-            session.show(&flows, |flows| render::flows(flows, session.style))
-        }
-        FlowCommand::Count => {
-            let totals: FlowTotals = session.client.get("/v1/flows/count").await?;
-            session.show(&totals, |totals| render::flow_totals(totals, session.style))
-        }
-    }
 }
 
 pub(super) async fn stats(session: &Session, rate: Option<u64>) -> Text {

@@ -8,6 +8,7 @@ mod doctor;
 mod drain;
 mod events;
 mod failure;
+mod flow;
 mod import;
 mod man;
 mod render;

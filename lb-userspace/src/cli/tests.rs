@@ -105,7 +105,12 @@ async fn json_is_what_the_api_says() {
         ("service show web", "/v1/services/web"),
         ("backend list web", "/v1/services/web/backends"),
         ("flow list --backend b1", "/v1/flows?backend=b1"),
+        (
+            "flow list --protocol tcp --client 198.51.100.0/28",
+            "/v1/flows?protocol=tcp&client=198.51.100.0/28",
+        ),
         ("flow count", "/v1/flows/count"),
+        ("flow top --by backend --limit 5", "/v1/flows/top?by=backend&limit=5"),
         ("stats", "/v1/stats"),
         ("drops", "/v1/drops"),
         ("vrrp status", "/v1/vrrp"),
@@ -413,4 +418,71 @@ fn wrong_usage_is_refused_by_the_parser() {
         let error = Args::try_parse_from(arguments).unwrap_err();
         assert_eq!(error.exit_code(), 2, "{line}");
     }
+}
+
+#[tokio::test]
+async fn flows_are_picked_by_all_that_is_given() {
+    let daemon = Daemon::start();
+    let list = |options: &str| format!("flow list -o json {options}");
+    for (options, flows) in [
+        ("", 3),
+        ("--service web --backend b1", 1),
+        ("--client 198.51.100.7", 2),
+        ("--client 198.51.100.0/24", 3),
+        ("--client 2001:db8::/32", 0),
+        ("--protocol udp", 0),
+        ("--state established,closed --idle-min 3s --idle-max 3s", 3),
+        ("--state syn-sent", 0),
+        ("--idle-min 4s", 0),
+        ("--idle-max 2s", 0),
+    ] {
+        let shown: serde_json::Value = serde_json::from_str(&run(&daemon, &list(options)).await).unwrap();
+        assert_eq!(shown["flows"].as_array().unwrap().len(), flows, "{options}");
+    }
+}
+
+#[tokio::test]
+async fn top_shows_counts_shares_and_how_full_the_tables_are() {
+    let daemon = Daemon::start();
+    let text = "\
+CLIENT           FLOWS   SHARE  ESTABLISHED   SHARE  EMBRYONIC   SHARE
+198.51.100.0/20      3  25.0 %            2  22.2 %          1  33.3 %
+
+12 flows, 3 of them embryonic, in 6 groups
+
+TABLE     ENTRIES  CAPACITY    FULL
+FLOWS_V4       30       120  25.0 %
+";
+    assert_eq!(run(&daemon, "flow top --by client-prefix --prefix-v4 20").await, text);
+    for (line, header, row) in [
+        ("flow top", "CLIENT ", "198.51.100.7 "),
+        ("flow top --by service --client 198.51.100.0/24", "SERVICE ", "web "),
+        ("flow top --by backend", "SERVICE  BACKEND ", "web      #99 "),
+    ] {
+        let shown = run(&daemon, line).await;
+        assert!(
+            shown.starts_with(header) && shown.lines().nth(1).unwrap().starts_with(row),
+            "{line}: {shown}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn flows_are_ended_only_where_something_says_which() {
+    let daemon = Daemon::start();
+    let (exit, message) = fail(&daemon, "flow kill").await;
+    assert_eq!(exit, Exit::Invalid);
+    assert!(message.contains("or --all"), "{message}");
+    for (line, said) in [
+        ("flow kill --client 198.51.100.8", "1 TCP connections are reset, 0 other flows are forgotten\n"),
+        ("flow kill --all", "3 TCP connections are reset, 0 other flows are forgotten\n"),
+        ("flow kill --dry-run", "3 TCP connections would be reset, 0 other flows would be forgotten\n"),
+        (
+            "flow kill --service web --dry-run -o json",
+            "{\n  \"dry_run\": true,\n  \"reset\": 3,\n  \"forgotten\": 0\n}\n",
+        ),
+    ] {
+        assert_eq!(run(&daemon, line).await, said, "{line}");
+    }
+    assert_eq!(fail(&daemon, "flow kill --service wbe").await.0, Exit::NotFound);
 }

@@ -109,7 +109,7 @@ fn shows_something(command: &Command) -> bool {
             | Command::Vrrp(VrrpCommand::Status)
             | Command::Service(ServiceCommand::List | ServiceCommand::Show { .. })
             | Command::Backend(BackendCommand::List { .. })
-            | Command::Flow(FlowCommand::List { .. } | FlowCommand::Count)
+            | Command::Flow(FlowCommand::List { .. } | FlowCommand::Top(_) | FlowCommand::Count)
     )
 }
 

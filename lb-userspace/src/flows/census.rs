@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, ops::AddAssign};
 
-use lb_common::abi::{Address, Backend, BackendState, Flow, FlowState};
+use lb_common::abi::{Address, Backend, BackendState, Flow, FlowFlags, FlowState};
 
 use super::ending::{ResetSince, is_reset};
 
@@ -35,16 +35,16 @@ impl Rules {
     pub fn is_dead<A: Address>(&self, flow: &Flow<A>) -> bool {
         let timeout = self.timeouts[usize::from(flow.state & 15)];
         self.idle(flow) > timeout
-            || if self.is_reset(flow.backend) {
+            || if self.is_reset(flow) {
                 self.reset_since.is_over(self.now, flow) && flow.state != FlowState::Closed as u8
             } else {
                 self.is_removed(flow.backend)
             }
     }
 
-    /// Whether the connections of a backend are to be reset.
-    pub(super) fn is_reset(&self, backend: u32) -> bool {
-        self.backends.get(backend as usize).is_some_and(is_reset)
+    /// Whether a connection is to be reset: itself, or with all of its backend.
+    pub(super) fn is_reset<A>(&self, flow: &Flow<A>) -> bool {
+        flow.flags & FlowFlags::RESET != 0 || self.backends.get(flow.backend as usize).is_some_and(is_reset)
     }
 
     /// Ticks since the last packet. One that came after the scan began counts as just now.

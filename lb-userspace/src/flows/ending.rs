@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use lb_common::{
-    abi::{Address, Backend, BackendFlags, BackendState, Flow, FlowKey, FlowState, NextHop},
+    abi::{Address, Backend, BackendFlags, BackendState, Flow, FlowFlags, FlowKey, FlowState, NextHop},
     checksum,
     wire::{ACK, ETHERTYPE_IPV4, ETHERTYPE_IPV6, Ethernet, Ipv4, Ipv6, TCP, Tcp},
 };
@@ -147,8 +147,11 @@ impl ResetSince {
     }
 
     /// Whether the ends of a flow were asked long enough at the tick `now`. A flow that saw a packet since then belongs to a time in
-    /// which the backend was back.
+    /// which the backend was back. One that was ended itself saw its last packet, as it were, when that was done.
     pub(super) fn is_over<A>(&self, now: u32, flow: &Flow<A>) -> bool {
+        if flow.flags & FlowFlags::RESET != 0 {
+            return now.saturating_sub(flow.last_seen) > PATIENCE;
+        }
         let since = self.0.get(&flow.backend).map(|since| flow.last_seen.max(*since));
         since.is_some_and(|since| now.saturating_sub(since) > PATIENCE)
     }

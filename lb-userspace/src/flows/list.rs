@@ -25,14 +25,19 @@ use crate::{
 /// What the kernel says.
 pub fn list(maps: &FlowMaps, now: u32, filter: &FlowFilter) -> io::Result<FlowList> {
     let rules = rules(maps, now)?;
-    let mut lister = Lister { rules: &rules, filter, found: FlowList::default() };
+    let mut all = FlowList::default();
     for table in maps.tables.iter().rev() {
-        table.visit(&mut lister)?;
-        if lister.found.truncated {
+        for (lister, _) in table.visit_by(|| Lister { rules: &rules, filter, found: FlowList::default() })? {
+            all.flows.extend(lister.found.flows);
+            all.truncated |= lister.found.truncated;
+        }
+        all.truncated |= all.flows.len() > filter.limit;
+        if all.truncated {
+            all.flows.truncate(filter.limit);
             break;
         }
     }
-    Ok(lister.found)
+    Ok(all)
 }
 
 /// Numbers of live flows at tick `now`.
@@ -86,7 +91,7 @@ impl Visit for Grouper<'_> {
     }
 }
 
-fn rules(maps: &FlowMaps, now: u32) -> io::Result<Rules> {
+pub(super) fn rules(maps: &FlowMaps, now: u32) -> io::Result<Rules> {
     let around = maps.surroundings()?;
     let (timeouts, backends) = (around.settings.timeouts, around.backends);
     Ok(Rules { now, timeouts, backends, reset_since: ResetSince::default() })
@@ -126,7 +131,7 @@ impl Visit for Lister<'_> {
             return Ok(true);
         }
         let record = record(self.rules, key, flow);
-        if passes(self.filter, &record) {
+        if self.filter.wants(&record) {
             if self.found.flows.len() >= self.filter.limit {
                 self.found.truncated = true;
                 return Ok(false);
@@ -150,13 +155,6 @@ pub(super) fn record<A: Address>(rules: &Rules, key: &FlowKey<A>, flow: &Flow<A>
         state: flow.state,
         idle_seconds: (u64::from(rules.idle(flow)) << TICK_SHIFT) / 1_000_000_000,
     }
-}
-
-/// Whether a flow is asked for.
-pub(super) fn passes(filter: &FlowFilter, record: &FlowRecord) -> bool {
-    filter.service.is_none_or(|service| service == record.service)
-        && filter.backends.as_ref().is_none_or(|backends| backends.contains(&record.backend))
-        && filter.client.is_none_or(|client| client == record.client.ip())
 }
 
 fn socket<A: Address>(address: A, port: u16) -> SocketAddr {

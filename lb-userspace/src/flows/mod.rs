@@ -6,17 +6,21 @@
 mod affinity;
 mod census;
 mod ending;
+mod kill;
 mod list;
 mod places;
 mod pools;
 mod scanner;
 mod tables;
+mod tally;
 #[cfg(test)]
 mod tests;
 
 pub use census::{Census, Counts, Owner, Rules, Tier};
 pub use ending::{Ending, MOST_ENDINGS, is_reset};
+pub use kill::kill;
 pub use list::{count, groups, list};
 pub use pools::{Pool, PoolUse, PortPools};
-pub use scanner::{Report, Scanner, TableUse, scan_threads};
-pub use tables::{FlowMaps, Surroundings};
+pub use scanner::{Report, Scanner, TableUse};
+pub use tables::{FlowMaps, Surroundings, scan_threads};
+pub use tally::top;

@@ -1,6 +1,6 @@
 //! The scan: reads all flow tables, deletes dead flows, writes counts, gives ports back.
 
-use std::{collections::BTreeMap, io, thread};
+use std::{collections::BTreeMap, io};
 
 use lb_common::abi::{Abi, Address, Flow, FlowKey};
 
@@ -10,10 +10,7 @@ use super::{
     pools::Stale,
     tables::{Surroundings, Table, Visit},
 };
-use crate::{
-    plan::PortRange,
-    sys::bpf::{Map, Part, in_parts},
-};
+use crate::{plan::PortRange, sys::bpf::Map};
 
 /// What a scan found.
 #[derive(Clone, Debug, Default)]
@@ -44,11 +41,6 @@ pub struct TableUse {
     /// Most entries.
     pub capacity: u32,
 }
-
-/// Tables with fewer entries are scanned by one thread.
-const LARGE: u32 = 1 << 18;
-/// Most threads: what takes time is memory that is far away, and the kernel has other things to do.
-const MOST_THREADS: usize = 4;
 
 /// Scans again and again.
 #[derive(Debug, Default)]
@@ -126,29 +118,12 @@ impl Scanner {
     }
 }
 
-/// Threads that scan a large table at once.
-#[must_use]
-pub fn scan_threads() -> u32 {
-    let cpus = thread::available_parallelism().map_or(1, usize::from);
-    cpus.min(MOST_THREADS) as u32
-}
-
 /// Scans a table, in parts if it is large.
 fn scan_table<'a>(table: &Table, rules: &'a Rules, pools: &'a PortPools) -> io::Result<Round<'a>> {
     let mut all = Round::new(rules, pools);
-    if table.map.info().shape.max_entries < LARGE {
-        all.entries = table.visit(&mut all)?;
-        return Ok(all);
-    }
-    let cuts = table.cuts(scan_threads())?;
-    let scan = |part: Part<'_>| {
-        let mut round = Round::new(rules, pools);
-        round.entries = table.visit_part(part, &mut round)?;
-        Ok(round)
-    };
-    for part in in_parts(&cuts, scan)? {
+    for (part, entries) in table.visit_by(|| Round::new(rules, pools))? {
         all.census.join(&part.census);
-        all.entries += part.entries;
+        all.entries += entries;
         all.deleted += part.deleted;
         all.endings.extend(part.endings);
     }
@@ -182,7 +157,7 @@ impl Visit for Round<'_> {
             || !delete(self.rules, &table.map, key, &mut self.deleted)?
         {
             self.pools.add(key, flow);
-            if self.rules.is_reset(flow.backend) && self.endings.len() < MOST_ENDINGS {
+            if self.rules.is_reset(flow) && self.endings.len() < MOST_ENDINGS {
                 self.endings.extend(Ending::of(table.tier, key, flow));
             }
         }

@@ -1,6 +1,6 @@
 //! The pinned maps that the scan needs.
 
-use std::{collections::HashMap, io, path::Path};
+use std::{collections::HashMap, io, path::Path, thread};
 
 use lb_common::{
     abi::{Backend, Flow, FlowKey, Interface, InterfaceFlags, Service, ServiceKey, Settings},
@@ -9,7 +9,7 @@ use lb_common::{
 
 use super::{Tier, places::PlaceMaps};
 use crate::api::Occupancy;
-use crate::sys::bpf::{Cut, Map, Part, Words};
+use crate::sys::bpf::{Cut, Map, Part, Words, in_parts};
 
 /// The flow tables and what is needed to judge and count flows.
 #[derive(Debug)]
@@ -48,6 +48,18 @@ pub struct Surroundings {
     pub services: HashMap<u16, Service>,
     /// `SNAT_ADDRESSES`.
     pub snat_addresses: Vec<[u32; 4]>,
+}
+
+/// Tables with fewer entries are read by one thread.
+const LARGE: u32 = 1 << 18;
+/// Most threads: what takes time is memory that is far away, and the kernel has other things to do.
+const MOST_THREADS: usize = 4;
+
+/// Threads that read a large table at once.
+#[must_use]
+pub fn scan_threads() -> u32 {
+    let cpus = thread::available_parallelism().map_or(1, usize::from);
+    cpus.min(MOST_THREADS) as u32
 }
 
 impl FlowMaps {
@@ -142,15 +154,29 @@ impl Table {
     }
 
     /// As [`Self::visit`], for the entries between two cuts.
-    pub(super) fn visit_part(&self, part: Part<'_>, visitor: &mut impl Visit) -> io::Result<u64> {
+    fn visit_part(&self, part: Part<'_>, visitor: &mut impl Visit) -> io::Result<u64> {
         match self.is_v6 {
             true => self.visit_family::<[u32; 4]>(part, visitor),
             false => self.visit_family::<u32>(part, visitor),
         }
     }
 
+    /// Shows every entry to one of the visitors that are made: one for each part of a large table, all of which are read at once. The
+    /// visitors with the numbers of entries that they saw, in the table's order.
+    pub(super) fn visit_by<V: Visit + Send>(&self, make: impl Fn() -> V + Sync) -> io::Result<Vec<(V, u64)>> {
+        let visit = |part: Part<'_>| {
+            let mut visitor = make();
+            let seen = self.visit_part(part, &mut visitor)?;
+            Ok((visitor, seen))
+        };
+        if self.map.info().shape.max_entries < LARGE {
+            return Ok(vec![visit((None, None))?]);
+        }
+        in_parts(&self.cuts(scan_threads())?, visit)
+    }
+
     /// The places between so many parts.
-    pub(super) fn cuts(&self, parts: u32) -> io::Result<Vec<Cut>> {
+    fn cuts(&self, parts: u32) -> io::Result<Vec<Cut>> {
         match self.is_v6 {
             true => self.map.cuts::<FlowKey<[u32; 4]>, Flow<[u32; 4]>>(parts),
             false => self.map.cuts::<FlowKey<u32>, Flow<u32>>(parts),

@@ -10,12 +10,7 @@ use lb_common::{
     maps::PORT_WORDS,
 };
 
-use super::{
-    Census, Counts, PortPools, Rules, Tier,
-    ending::ResetSince,
-    list::{passes, record},
-    pools::Stale,
-};
+use super::{Census, Counts, PortPools, Rules, Tier, ending::ResetSince, list::record, pools::Stale};
 use crate::{
     api::FlowFilter,
     plan::{NO_POOL, PortRange, address_words},
@@ -240,11 +235,38 @@ fn a_record_shows_both_sides_and_the_filter_picks() {
     assert_eq!(record.destination.to_string(), "10.0.0.1:8080");
     assert_eq!(record.idle_seconds, 7);
 
-    let all = FlowFilter { limit: 1, ..FlowFilter::default() };
-    assert!(passes(&all, &record));
-    assert!(passes(&FlowFilter { service: Some(1), backends: Some(vec![1]), ..all.clone() }, &record));
-    assert!(!passes(&FlowFilter { service: Some(2), ..all.clone() }, &record));
-    assert!(!passes(&FlowFilter { backends: Some(vec![]), ..all.clone() }, &record));
-    assert!(passes(&FlowFilter { client: Some("198.51.100.7".parse().unwrap()), ..all.clone() }, &record));
-    assert!(!passes(&FlowFilter { client: Some("198.51.100.8".parse().unwrap()), ..all }, &record));
+    let wants = |change: &dyn Fn(&mut FlowFilter)| {
+        let mut filter = FlowFilter::default();
+        change(&mut filter);
+        filter.wants(&record)
+    };
+    assert!(wants(&|_| {}));
+    assert!(wants(&|filter| (filter.service, filter.backends) = (Some(1), Some(vec![1]))));
+    assert!(!wants(&|filter| filter.service = Some(2)));
+    assert!(!wants(&|filter| filter.backends = Some(vec![])));
+    for (network, wanted) in
+        [("198.51.100.7/32", true), ("198.51.100.0/29", true), ("198.51.100.8/32", false)]
+    {
+        assert_eq!(wants(&|filter| filter.client = network.parse().ok()), wanted, "{network}");
+    }
+    assert!(wants(&|filter| filter.protocol = Some(6)) && !wants(&|filter| filter.protocol = Some(17)));
+    let (open, closed) = (FlowState::Established as u8, FlowState::Closed as u8);
+    assert!(wants(&|filter| filter.states = Some(vec![closed, open])));
+    assert!(!wants(&|filter| filter.states = Some(vec![closed])));
+    assert!(wants(&|filter| (filter.idle_min, filter.idle_max) = (Some(7), Some(7))));
+    assert!(!wants(&|filter| filter.idle_min = Some(8)) && !wants(&|filter| filter.idle_max = Some(6)));
+}
+
+#[test]
+fn a_flow_that_was_ended_lives_until_its_ends_were_asked_and_what_was_reset_lives_on() {
+    let rules = rules();
+    let ended = |last_seen, state: FlowState| Flow {
+        flags: FlowFlags::RESET,
+        state: state as u8,
+        ..flow(1, last_seen)
+    };
+    assert!(!rules.is_dead(&ended(NOW - 3, FlowState::Established)));
+    assert!(rules.is_dead(&ended(NOW - 4, FlowState::Established)));
+    assert!(!rules.is_dead(&ended(NOW - 4, FlowState::Closed)));
+    assert!(rules.is_reset(&ended(NOW, FlowState::Established)) && !rules.is_reset(&flow(1, NOW)));
 }

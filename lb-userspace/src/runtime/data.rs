@@ -18,8 +18,8 @@ use super::{
 };
 use crate::{
     api::{
-        self, Counters as CounterList, DataError, DataSource, FlowCount, FlowFilter, FlowList,
-        InterfaceTraffic, Occupancy, Switch, Traffic,
+        self, Counters as CounterList, DataError, DataSource, Ended, FlowCount, FlowFilter, FlowList,
+        FlowTable, FlowTally, GroupBy, InterfaceTraffic, Occupancy, Switch, Traffic,
     },
     control::Error,
     flows::{self, FlowMaps},
@@ -90,6 +90,25 @@ impl DataSource for Data {
 
     fn flows(&self, filter: &FlowFilter) -> Result<FlowList, DataError> {
         flows::list(&self.flows, self.clock.tick(), filter).map_err(|error| unreadable(&error))
+    }
+
+    fn flow_top(&self, by: GroupBy, filter: &FlowFilter) -> Result<FlowTally, DataError> {
+        flows::top(&self.flows, self.clock.tick(), by, filter).map_err(|error| unreadable(&error))
+    }
+
+    fn kill_flows(&self, filter: &FlowFilter, dry_run: bool) -> Result<Ended, DataError> {
+        flows::kill(&self.flows, self.clock.tick(), filter, dry_run)
+            .map_err(|error| DataError(format!("cannot change the flow tables: {error}")))
+    }
+
+    fn flow_tables(&self) -> Vec<FlowTable> {
+        let report = self.last.latest();
+        let shown = report.tables.iter().map(|table| FlowTable {
+            name: table.name,
+            entries: table.entries,
+            capacity: table.capacity.into(),
+        });
+        shown.collect()
     }
 
     fn flow_counts(&self) -> Result<Vec<FlowCount>, DataError> {

@@ -23,9 +23,9 @@ use tokio::{net::UnixStream, sync::oneshot, task::JoinHandle};
 
 use crate::{
     api::{
-        self, Api, Client, ClientError, Counters, DataError, DataSource, FlowCount, FlowFilter, FlowList,
-        FlowRecord, Interface, InterfaceTraffic, Local, Remote, Signals, Socket, Switch, Traffic,
-        VirtualRouter, router,
+        self, Api, Client, ClientError, Counters, DataError, DataSource, Ended, FlowCount, FlowFilter,
+        FlowGroupKey, FlowList, FlowRecord, FlowShare, FlowTable, FlowTally, GroupBy, Interface,
+        InterfaceTraffic, Local, Remote, Signals, Socket, Switch, Traffic, VirtualRouter, router,
     },
     config::Document,
     control::{
@@ -214,15 +214,33 @@ impl DataSource for FakeData {
             record("198.51.100.7:40001", 2),
             record("198.51.100.8:40000", 99),
         ];
-        let mut flows: Vec<_> = all
-            .into_iter()
-            .filter(|flow| filter.service.is_none_or(|service| flow.service == service))
-            .filter(|flow| filter.backends.as_ref().is_none_or(|ids| ids.contains(&flow.backend)))
-            .filter(|flow| filter.client.is_none_or(|client| flow.client.ip() == client))
-            .collect();
+        let mut flows: Vec<_> = all.into_iter().filter(|flow| filter.wants(flow)).collect();
         let truncated = flows.len() > filter.limit;
         flows.truncate(filter.limit);
         Ok(FlowList { flows, truncated })
+    }
+
+    fn flow_top(&self, by: GroupBy, filter: &FlowFilter) -> Result<FlowTally, DataError> {
+        let key = match by {
+            GroupBy::Client => FlowGroupKey::Clients("198.51.100.7/32".parse().unwrap()),
+            GroupBy::ClientPrefix(bits, _) => {
+                FlowGroupKey::Clients(format!("198.51.100.0/{bits}").parse().unwrap())
+            }
+            GroupBy::Service => FlowGroupKey::Service(1),
+            GroupBy::Backend => FlowGroupKey::Backend(1, 99),
+        };
+        let largest = vec![FlowShare { key, established: 2, embryonic: 1 }];
+        let groups = 5 + u64::from(filter.wants_all());
+        Ok(FlowTally { established: 9, embryonic: 3, groups, largest })
+    }
+
+    fn kill_flows(&self, filter: &FlowFilter, _: bool) -> Result<Ended, DataError> {
+        let FlowList { flows, .. } = self.flows(&FlowFilter { limit: 10, ..filter.clone() })?;
+        Ok(Ended { reset: flows.len() as u64, forgotten: 0 })
+    }
+
+    fn flow_tables(&self) -> Vec<FlowTable> {
+        vec![FlowTable { name: "FLOWS_V4", entries: 30, capacity: 120 }]
     }
 
     fn flow_counts(&self) -> Result<Vec<FlowCount>, DataError> {

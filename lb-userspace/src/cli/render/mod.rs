@@ -3,6 +3,7 @@
 mod configuration;
 mod event;
 mod findings;
+mod flows;
 mod note;
 mod objects;
 mod table;
@@ -12,9 +13,10 @@ mod vrrp;
 pub(super) use configuration::{applied, changes};
 pub(super) use event::event;
 pub(super) use findings::findings;
+pub(super) use flows::{flow_top, flow_totals, flows, killed};
 pub(super) use objects::{all_backends, backends, drain_end, repaired, service, services, status};
 pub(super) use table::Style;
-pub(super) use traffic::{Figures, drops, flow_totals, flows, rates, stats};
+pub(super) use traffic::{Figures, drops, rates, stats};
 pub(super) use vrrp::{switched, virtual_routers};
 
 #[cfg(test)]

@@ -20,6 +20,13 @@ pub(super) struct Value {
     colour: Option<Color>,
 }
 
+impl Value {
+    /// Text, aligned right.
+    pub(super) fn right(text: String) -> Self {
+        Self { text, right: true, colour: None }
+    }
+}
+
 /// Text, aligned left.
 pub(super) fn text(value: impl Display) -> Value {
     Value { text: format!("{value}"), right: false, colour: None }

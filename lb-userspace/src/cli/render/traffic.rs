@@ -1,12 +1,9 @@
-//! Flows, counters and drops.
+//! Counters and drops.
 
 use std::time::Duration;
 
-use super::{
-    objects::duration,
-    table::{Style, Value, number, table, text},
-};
-use crate::api::{Drop, Flow, FlowTotals, Flows, InterfaceTraffic, Signals, Stats, Traffic};
+use super::table::{Style, Value, number, table, text};
+use crate::api::{Drop, InterfaceTraffic, Signals, Stats, Traffic};
 
 /// What the numbers of `lbctl stats` are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,40 +12,6 @@ pub(in crate::cli) enum Figures {
     Totals,
     /// Per second.
     Rates,
-}
-
-/// `lbctl flow list`.
-pub(in crate::cli) fn flows(flows: &Flows, style: Style) -> String {
-    let header =
-        ["SERVICE", "BACKEND", "PROTOCOL", "CLIENT", "VIP", "SOURCE", "DESTINATION", "STATE", "IDLE"];
-    let row = |flow: &Flow| {
-        vec![
-            text(&flow.service),
-            text(&flow.backend),
-            text(&flow.protocol),
-            text(flow.client),
-            text(flow.vip),
-            text(flow.source),
-            text(flow.destination),
-            text(&flow.state),
-            text(duration(flow.idle_seconds)),
-        ]
-    };
-    let mut out = table(style, &header, flows.flows.iter().map(row), "no flows");
-    if flows.truncated {
-        out.push_str(&format!("... the first {} only; --limit shows more\n", flows.flows.len()));
-    }
-    out
-}
-
-/// `lbctl flow count`.
-pub(in crate::cli) fn flow_totals(totals: &FlowTotals, style: Style) -> String {
-    let header = ["SERVICE", "BACKEND", "ESTABLISHED", "EMBRYONIC"];
-    let rows = totals.backends.iter().map(|row| {
-        vec![text(&row.service), text(&row.backend), number(row.established), number(row.embryonic)]
-    });
-    let table = table(style, &header, rows, "no backends");
-    format!("{table}\n{} flows, {} of them embryonic\n", totals.total, totals.embryonic)
 }
 
 /// `lbctl stats`.

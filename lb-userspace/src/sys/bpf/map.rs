@@ -18,6 +18,8 @@ use super::{bytes_of, from_bytes};
 /// `BPF_ANY` and `BPF_NOEXIST`.
 const ANY: u64 = 0;
 const NO_EXIST: u64 = 1;
+/// `BPF_EXIST`.
+const EXIST: u64 = 2;
 
 /// Types whose values exist once per CPU: PERCPU_HASH, PERCPU_ARRAY, LRU_PERCPU_HASH, PERCPU_CGROUP_STORAGE.
 const PER_CPU_TYPES: [u32; 4] = [5, 6, 10, 21];
@@ -176,6 +178,20 @@ impl Map {
         match self.update_bytes(bytes_of(key), bytes_of(value), NO_EXIST) {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Stores a value in place of the one that is there; false if there is none.
+    ///
+    /// # Errors
+    /// As [`Map::insert`].
+    pub fn replace<K: Abi, V: Abi>(&self, key: &K, value: &V) -> io::Result<bool> {
+        self.check::<K, V>()?;
+        size("value on all CPUs", size_of::<V>(), self.value_bytes() as u32)?;
+        match self.update_bytes(bytes_of(key), bytes_of(value), EXIST) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error),
         }
     }
