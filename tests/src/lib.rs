@@ -4,6 +4,7 @@
 //! that is started or created is stopped and removed when its value is dropped, also after a panic; what a killed run
 //! left behind is swept by the next one.
 
+pub mod browser;
 pub mod budget;
 pub mod capture;
 pub mod client;

@@ -10,7 +10,7 @@ use std::{
 use ipnet::IpNet;
 use lb_common::abi::DropReason;
 
-use crate::{control::Error, health::Suspects, plan::FlowGroup};
+use crate::{control::Error, health::Suspects, history::Rate, model::ServiceName, plan::FlowGroup};
 
 use super::{
     traffic::{InterfaceTraffic, Signals, Traffic},
@@ -71,6 +71,19 @@ pub trait DataSource: Send + Sync + 'static {
     /// # Errors
     /// A sentence for the operator.
     fn flow_groups(&self, full_nat: &BTreeSet<u16>) -> Result<Vec<FlowGroup>, DataError>;
+
+    /// [`Self::flow_counts`] as of the last scan, which costs nothing.
+    ///
+    /// # Errors
+    /// A sentence for the operator.
+    fn recent_flow_counts(&self) -> Result<Vec<FlowCount>, DataError> {
+        self.flow_counts()
+    }
+
+    /// The rates of the last hour of all services together, or of one.
+    fn history(&self, _service: Option<&ServiceName>) -> Vec<Rate> {
+        Vec::new()
+    }
 
     /// Number of live flows, for the status; may be some seconds old.
     ///

@@ -60,13 +60,18 @@ impl Change {
 }
 
 pub(super) async fn status(State(api): State<Api>) -> Answer<Status> {
+    let flows = blocking(&api, DataSource::live_flows).await?;
+    Ok(Json(describe(&api, flows).await?))
+}
+
+/// What lbd is doing, with so many flows.
+pub(super) async fn describe(api: &Api, flows: u64) -> Result<Status, ApiError> {
     let snapshot = api.control.snapshot();
-    let (uptime, interfaces, flows) =
-        blocking(&api, |data| Ok((data.uptime(), data.interfaces()?, data.live_flows()?))).await?;
-    Ok(Json(Status {
+    let (uptime, interfaces) = blocking(api, |data| Ok((data.uptime(), data.interfaces()?))).await?;
+    Ok(Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         uptime_seconds: uptime.as_secs(),
-        config_file: api.config_file,
+        config_file: api.config_file.clone(),
         unsaved_changes: snapshot.unsaved,
         restart_needed: snapshot.restart_needed.iter().map(|key| (*key).to_owned()).collect(),
         confirm_until: snapshot.confirm_until.map(|until| until.to_string()),
@@ -78,7 +83,7 @@ pub(super) async fn status(State(api): State<Api>) -> Answer<Status> {
         panic: view::in_panic(&snapshot),
         backends: view::totals(&snapshot),
         flows,
-    }))
+    })
 }
 
 pub(super) async fn services(State(api): State<Api>) -> Json<Vec<Service>> {
@@ -238,7 +243,7 @@ pub(super) async fn blocking<T: Send + 'static>(
 }
 
 /// What a view of `snapshot` needs besides it.
-fn moment<'a>(api: &Api, snapshot: &'a Snapshot) -> Moment<'a> {
+pub(super) fn moment<'a>(api: &Api, snapshot: &'a Snapshot) -> Moment<'a> {
     Moment {
         now: api.data.now(),
         drains: &snapshot.drains,

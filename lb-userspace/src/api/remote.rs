@@ -44,9 +44,11 @@ pub struct Port {
 pub enum PortError {
     /// It cannot be listened on.
     #[error(
-        "api.listen: cannot listen on {address}: {source}; stop what uses it, or set another address (\"\": none)"
+        "{key}: cannot listen on {address}: {source}; stop what uses it, or set another address (\"\": none)"
     )]
     Listen {
+        /// The key of the configuration file.
+        key: &'static str,
         /// The address.
         address: SocketAddr,
         /// Why.
@@ -67,9 +69,15 @@ impl Port {
             ApiListener::Plain(address) => (*address, None),
             ApiListener::Tls(address, files) => (*address, Some(Arc::new(ServerTls::load(files.clone())?))),
         };
-        let listener =
-            TcpListener::bind(address).await.map_err(|source| PortError::Listen { address, source })?;
-        Ok(Self { listener, tls })
+        Ok(Self { listener: listen("api.listen", address).await?, tls })
+    }
+
+    /// Listens for plain HTTP, as the key of the configuration file wants it.
+    ///
+    /// # Errors
+    /// [`PortError::Listen`].
+    pub async fn bind_plain(key: &'static str, address: SocketAddr) -> Result<Self, PortError> {
+        Ok(Self { listener: listen(key, address).await?, tls: None })
     }
 
     /// Where it listens.
@@ -99,6 +107,13 @@ impl Remote {
         } else {
             router.layer(middleware::from_fn(local_host)).layer(middleware::from_fn(no_browser))
         };
+        Self { port, router, seats: Seats::new(CONNECTIONS), quiet: Quiet::default() }
+    }
+
+    /// Serves `router`, which must change nothing, to everybody on this machine, browsers too.
+    #[must_use]
+    pub fn for_browsers(port: Port, router: Router) -> Self {
+        let router = router.layer(middleware::from_fn(local_host));
         Self { port, router, seats: Seats::new(CONNECTIONS), quiet: Quiet::default() }
     }
 
@@ -142,6 +157,10 @@ impl Door for Remote {
             }
         }
     }
+}
+
+async fn listen(key: &'static str, address: SocketAddr) -> Result<TcpListener, PortError> {
+    TcpListener::bind(address).await.map_err(|source| PortError::Listen { key, address, source })
 }
 
 /// Refuses what a browser sends on behalf of a page: `lbctl` and scripts send neither of these headers.

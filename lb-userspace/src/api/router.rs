@@ -19,8 +19,9 @@ use super::{
     configuration as whole,
     data::DataSource,
     error::ApiError,
-    events, flows, handlers as on,
+    events, flows, handlers as on, history,
     openapi::{self, about, about_failing, changes},
+    overview,
     seats::Progress,
     vrrp,
 };
@@ -133,6 +134,17 @@ fn figures() -> ApiRouter<Api> {
         .api_route(
             "/v1/flows/kill",
             post_with(flows::kill, about_failing("killFlows", "Ends flows before their time.", &[404])),
+        )
+        .api_route(
+            "/v1/overview",
+            get_with(
+                overview::overview,
+                about("overview", "What a screen shows: the status and the services that matter most."),
+            ),
+        )
+        .api_route(
+            "/v1/history",
+            get_with(history::history, about_failing("history", "The traffic of the last hour.", &[404])),
         )
         .api_route("/v1/stats", get_with(on::stats, about("stats", "Counters since the maps were made.")))
         .api_route("/v1/drops", get_with(on::drops, about("drops", "Dropped packets by reason.")))

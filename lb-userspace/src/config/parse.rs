@@ -58,6 +58,10 @@ fn read(root: &TableReader<'_>, draft: &mut Draft) -> Vec<(usize, Service)> {
         set(&mut draft.metrics_listen, metrics.value("listen", &scalar::listen()));
         metrics.end();
     }
+    if let Some(dashboard) = root.table("dashboard") {
+        set(&mut draft.dashboard_listen, dashboard.value("listen", &scalar::listen()));
+        dashboard.end();
+    }
     if let Some(table) = root.table("limits") {
         limits(table, &mut draft.limits);
     }

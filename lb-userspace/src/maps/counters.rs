@@ -87,6 +87,18 @@ impl Counters {
         })
     }
 
+    /// Reads those of services and drops; the others are left out, and 0.
+    ///
+    /// # Errors
+    /// [`MapError::Access`].
+    pub fn read_services(&self) -> Result<Totals, MapError> {
+        Ok(Totals {
+            services: sums(&self.services, maps::SERVICE_COUNTERS, add_traffic)?,
+            drops: sums(&self.drops, maps::DROPS, u64::add_assign)?,
+            ..Totals::default()
+        })
+    }
+
     /// Reads all of them, in batches.
     ///
     /// # Errors

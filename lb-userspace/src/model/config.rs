@@ -125,6 +125,8 @@ pub struct Draft {
     pub api_tcp: ApiTcp,
     /// Where `/metrics` is served; `None`: nowhere.
     pub metrics_listen: Option<SocketAddr>,
+    /// Where the dashboard is served: a loopback address; `None`: nowhere.
+    pub dashboard_listen: Option<SocketAddr>,
     /// Sizes of the maps.
     pub limits: Limits,
     /// Idle times of flows.
@@ -148,6 +150,7 @@ impl Default for Draft {
             api_group: None,
             api_tcp: ApiTcp::default(),
             metrics_listen: Some(SocketAddr::from(([127, 0, 0, 1], 9464))),
+            dashboard_listen: None,
             limits: Limits::default(),
             timeouts: Timeouts::default(),
             snat_ports: SnatPorts::default(),

@@ -13,6 +13,7 @@ use super::{
     Clock, Failure,
     attached::AttachedList,
     flows::LastReport,
+    history::LastHour,
     suspects::KnownSuspects,
     vrrp::{RouterStatus, Routers},
 };
@@ -22,9 +23,11 @@ use crate::{
         FlowTable, FlowTally, GroupBy, InterfaceTraffic, Occupancy, Switch, Traffic,
     },
     control::Error,
-    flows::{self, FlowMaps},
+    flows::{self, Counts, FlowMaps, Owner},
     health::Suspects,
+    history::Rate,
     maps::{Counters, Signals},
+    model::ServiceName,
     plan::FlowGroup,
 };
 
@@ -40,6 +43,7 @@ pub(super) struct Data {
     pub(super) last: LastReport,
     pub(super) signals: Arc<Signals>,
     pub(super) suspects: KnownSuspects,
+    pub(super) history: LastHour,
 }
 
 impl Data {
@@ -61,6 +65,7 @@ impl Data {
             last: LastReport::default(),
             signals: Arc::new(Signals::open(tables)?),
             suspects: KnownSuspects::default(),
+            history: LastHour::default(),
         })
     }
 }
@@ -113,13 +118,15 @@ impl DataSource for Data {
 
     fn flow_counts(&self) -> Result<Vec<FlowCount>, DataError> {
         let counts = flows::count(&self.flows, self.clock.tick()).map_err(|error| unreadable(&error))?;
-        let shown = counts.into_iter().map(|((service, backend), counts)| FlowCount {
-            service,
-            backend,
-            established: counts.established,
-            embryonic: counts.embryonic,
-        });
-        Ok(shown.collect())
+        Ok(counts.iter().map(|(owner, counts)| flow_count(*owner, counts)).collect())
+    }
+
+    fn recent_flow_counts(&self) -> Result<Vec<FlowCount>, DataError> {
+        Ok(self.last.latest().flows.iter().map(|(owner, counts)| flow_count(*owner, counts)).collect())
+    }
+
+    fn history(&self, service: Option<&ServiceName>) -> Vec<Rate> {
+        self.history.rates(service)
     }
 
     fn flow_groups(&self, full_nat: &BTreeSet<u16>) -> Result<Vec<FlowGroup>, DataError> {
@@ -161,6 +168,10 @@ impl DataSource for Data {
         let totals = self.counters.read().map_err(|error| unreadable(&error))?;
         Ok(DropReason::ALL.iter().map(|reason| (*reason, totals.drops(*reason))).collect())
     }
+}
+
+fn flow_count((service, backend): Owner, counts: &Counts) -> FlowCount {
+    FlowCount { service, backend, established: counts.established, embryonic: counts.embryonic }
 }
 
 fn virtual_router(status: RouterStatus) -> api::VirtualRouter {

@@ -9,6 +9,7 @@ mod deadlines;
 mod failure;
 mod flows;
 mod health;
+mod history;
 mod limits;
 mod neighbours;
 mod network;

@@ -114,6 +114,10 @@ async fn daemon(
         Some(wanted) => Some(Port::bind(&wanted).await?),
         None => None,
     };
+    let dashboard = match config.dashboard_listen {
+        Some(address) => Some(Port::bind_plain("dashboard.listen", address).await?),
+        None => None,
+    };
     let metrics = listen(config.metrics_listen).await?;
     privileges.limit()?;
     let network = Network::open().await?;
@@ -146,6 +150,7 @@ async fn daemon(
         data,
         socket,
         port,
+        dashboard,
         metrics,
         config_file,
     })?;

@@ -13,13 +13,14 @@ use super::{
     Clock, Failure,
     attached::Attacher,
     data::Data,
-    deadlines, flows, health, neighbours,
+    deadlines, flows, health, history, neighbours,
     network::{self, Network, Peers},
     notify, observe,
 };
 use crate::{
     api::{self, Api, Local, Port, Remote, Socket},
     control::Handle,
+    dashboard as page,
     events::Bus,
     metrics,
     sys::readable::{self, LogReader},
@@ -40,6 +41,7 @@ pub(super) struct Parts {
     pub(super) data: Data,
     pub(super) socket: Socket,
     pub(super) port: Option<Port>,
+    pub(super) dashboard: Option<Port>,
     pub(super) metrics: Option<TcpListener>,
     pub(super) config_file: String,
 }
@@ -66,6 +68,7 @@ pub(super) fn start(parts: Parts) -> Result<Tasks, Failure> {
         data,
         socket,
         port,
+        dashboard,
         metrics,
         config_file,
     } = parts;
@@ -98,7 +101,14 @@ pub(super) fn start(parts: Parts) -> Result<Tasks, Failure> {
         let source = observe::source(control.clone(), bus.clone(), Arc::clone(&data), last);
         tasks.serve("the metrics", metrics::serve(listener, source, stopped(tasks.stop.subscribe())));
     }
+    if dashboard.is_some() {
+        tasks.work("the history", history::run(control.clone(), Arc::clone(&data), clock));
+    }
     let router = api::router(Api { control, data, events: bus, config_file });
+    if let Some(port) = dashboard {
+        let page = Remote::for_browsers(port, page::router(router.clone()));
+        tasks.serve("the dashboard", page.serve(stopped(tasks.stop.subscribe())));
+    }
     if let Some(port) = port {
         let remote = Remote::new(port, router.clone());
         tasks.serve("the API over TCP", remote.serve(stopped(tasks.stop.subscribe())));

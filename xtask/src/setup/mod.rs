@@ -102,6 +102,8 @@ const PROGRAMS: &[Program] = &[
     Program { name: "prometheus", packages: &["prometheus"], level: Level::Network },
     Program { name: "unbound", packages: &["unbound"], level: Level::Network },
     Program { name: "keepalived", packages: &["keepalived"], level: Level::Network },
+    Program { name: "chromium", packages: &["chromium", "fonts-dejavu-core"], level: Level::Network },
+    Program { name: "chromedriver", packages: &["chromium-driver"], level: Level::Network },
     Program { name: "qemu-system-x86_64", packages: &["qemu-system-x86"], level: Level::Guest },
     Program { name: "busybox", packages: &["busybox-static"], level: Level::Guest },
     Program { name: "depmod", packages: &["kmod"], level: Level::Guest },

@@ -1,5 +1,6 @@
 //! Flows, counters and drops, with names instead of ids.
 
+use hyper::{Method, StatusCode};
 use lb_common::abi::DropReason;
 use serde_json::json;
 
@@ -66,4 +67,67 @@ async fn every_drop_reason_is_listed_with_its_meaning() {
         assert_eq!(drop["packets"], if *reason == DropReason::NoRoute { 7 } else { 0 });
         assert_eq!(drop["description"], reason.description());
     }
+}
+
+#[tokio::test]
+async fn an_overview_has_what_the_others_show() {
+    let daemon = Daemon::start();
+    let seen = daemon.get("/v1/overview").await;
+    assert_eq!(seen["milliseconds"], 61_000);
+    for (part, path) in
+        [("status", "/v1/status"), ("services", "/v1/services"), ("virtual_routers", "/v1/vrrp")]
+    {
+        assert_eq!(seen[part], daemon.get(path).await, "{path}");
+    }
+    let stats = daemon.get("/v1/stats").await;
+    assert_eq!(seen["stats"], stats);
+    assert_eq!(seen["totals"]["packets_in"], stats["services"][0]["packets_in"]);
+    assert_eq!(seen["flows"], daemon.get("/v1/flows/count").await["backends"]);
+    let drops = daemon.get("/v1/drops").await;
+    let counted: Vec<_> = drops.as_array().unwrap().iter().filter(|drop| drop["packets"] != 0).collect();
+    assert_eq!(seen["drops"], json!(counted));
+    assert_eq!((&seen["dropped"], &seen["more"]), (&json!(7), &json!(0)));
+}
+
+#[tokio::test]
+async fn an_overview_is_as_large_as_it_may_be() {
+    let daemon = Daemon::start();
+    let names = |seen: &serde_json::Value| {
+        let services = seen["services"].as_array().unwrap().iter();
+        services.map(|service| service["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    for (query, shown, more) in [
+        ("limit=1", &["web"][..], 1),
+        ("limit=0", &[], 2),
+        ("matching=n", &["dns"], 0),
+        ("matching=none", &[], 0),
+        ("limit=1&matching=", &["web"], 1),
+    ] {
+        let seen = daemon.get(&format!("/v1/overview?{query}")).await;
+        assert_eq!(
+            (names(&seen), &seen["more"]),
+            (shown.iter().map(|name| (*name).to_owned()).collect(), &json!(more)),
+            "{query}"
+        );
+        let of_others = seen["stats"]["backends"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|row| !shown.contains(&row["service"].as_str().unwrap()));
+        assert_eq!(of_others.count(), 0, "{query}");
+    }
+    let (status, _, path, message) = daemon.refusal(Method::GET, "/v1/overview?limit=1001", "").await;
+    assert_eq!((status, path.as_str()), (StatusCode::BAD_REQUEST, "limit"));
+    assert!(message.contains("1001 is too much; expected at most 1000"), "{message}");
+}
+
+#[tokio::test]
+async fn a_history_is_of_all_services_or_of_one() {
+    let daemon = Daemon::start();
+    let all = daemon.get("/v1/history").await;
+    assert_eq!((&all["times"], &all["packets_in"]), (&json!([1_700_000_005]), &json!([100.5])));
+    assert_eq!(daemon.get("/v1/history?service=web").await["packets_in"], json!([]));
+    assert_eq!(daemon.get("/v1/history?service=203.0.113.10:80/tcp").await["packets_in"], json!([]));
+    let (status, ..) = daemon.refusal(Method::GET, "/v1/history?service=none", "").await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
 }

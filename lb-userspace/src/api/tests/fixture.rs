@@ -34,7 +34,8 @@ use crate::{
     },
     events::{Bus, changes},
     health::Suspects,
-    model::{ApiListener, Timestamp},
+    history::Rate,
+    model::{ApiListener, ServiceName, Timestamp},
     plan::FlowGroup,
 };
 
@@ -248,6 +249,21 @@ impl DataSource for FakeData {
             FlowCount { service: 1, backend: 1, established: 5, embryonic: 1 },
             FlowCount { service: 1, backend: 99, established: 2, embryonic: 0 },
         ])
+    }
+
+    fn history(&self, service: Option<&ServiceName>) -> Vec<Rate> {
+        let at = Timestamp::since_epoch(Duration::from_secs(1_700_000_005));
+        let rate = Rate {
+            at,
+            packets_in: 100.5,
+            bytes_in: 0.0,
+            packets_out: 0.0,
+            bytes_out: 0.0,
+            flows: 0.0,
+            active_flows: 3,
+            drops: 0.0,
+        };
+        if service.is_none() { vec![rate] } else { Vec::new() }
     }
 
     fn flow_groups(&self, _: &BTreeSet<u16>) -> Result<Vec<FlowGroup>, DataError> {

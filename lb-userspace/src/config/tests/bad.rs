@@ -421,6 +421,11 @@ const CASES: &[(&str, &str, &str)] = &[
     // TOML itself.
     ("port = 8080", "port = ", "lb.toml:23:8: "),
     ("port = 8080", "port = 1\nport = 2", "lb.toml:24:1: duplicate key"),
+    (
+        "listen = \"127.0.0.1:9464\"",
+        "[dashboard]\nlisten = \"192.0.2.1:9466\"",
+        "8: dashboard.listen: 192.0.2.1:9466 is not served to other machines; expected a loopback address",
+    ),
     ("[metrics]", "[api]", "lb.toml:6:2: duplicate key"),
 ];
 

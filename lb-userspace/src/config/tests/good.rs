@@ -34,6 +34,7 @@ const EVERY_KEY: &str = r#"
         seed = -1
         api.socket = "/tmp/lbd.sock"
         metrics = { listen = "" }
+        dashboard = { listen = "[::1]:9466" }
         limits = { connections_v4 = 1, connections_v6 = 2, embryonic = 3, services = 4, backends = 5, port_pools = 8, affinity = 9 }
         snat.ports = "2000-3000"
         [timeouts]
@@ -71,6 +72,7 @@ fn every_key_is_read() {
     let config = config(EVERY_KEY);
     assert_eq!((config.xdp_mode, config.seed), (XdpMode::Generic, Some(u64::MAX)));
     assert_eq!(config.metrics_listen, None);
+    assert_eq!(config.dashboard_listen, Some("[::1]:9466".parse().unwrap()));
     assert_eq!((config.limits.port_pools, config.limits.affinity), (8, 9));
     assert_eq!(config.snat_ports, SnatPorts { min: 2000, max: 3000 });
     assert_eq!(config.timeouts.tcp_half_closed, Duration::from_secs(3 * 3600));

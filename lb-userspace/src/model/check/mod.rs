@@ -26,6 +26,7 @@ pub(super) fn check(draft: &Draft, before: Option<&Draft>) -> Vec<Invalid> {
     interfaces(draft, &mut found);
     paths(draft, &mut found);
     api_tcp::check(&draft.api_tcp, &mut found);
+    dashboard(draft, &mut found);
     limits(&draft.limits, &mut found);
     timeouts(&draft.timeouts, &mut found);
     snat_ports(draft, &mut found);
@@ -65,6 +66,16 @@ impl Found {
             self.add(path, value, Problem::OutOfRange { what, min, max });
         }
         self
+    }
+}
+
+/// Who may read the dashboard is not asked there.
+fn dashboard(draft: &Draft, found: &mut Found) {
+    if let Some(listen) = draft.dashboard_listen.filter(|listen| !listen.ip().is_loopback()) {
+        let expected =
+            "a loopback address; from elsewhere, use `ssh -L` or a proxy that asks who it is".to_owned();
+        let problem = Problem::Not { what: "served to other machines", expected };
+        found.add(Path::root().key("dashboard").key("listen"), listen, problem);
     }
 }
 
