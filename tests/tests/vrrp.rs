@@ -13,7 +13,7 @@ use serde_json::Value;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The virtual routers: name, what identifies it and makes it special in lb.toml, and the same in keepalived.conf.
-const ROUTERS: [(&str, &str, &str); 4] = [
+const ROUTERS: [(&str, &str, &str); 7] = [
     (
         "v3",
         "virtual_router_id = 51\nadvert_interval = \"100ms\"\nvirtual_addresses = [\"10.77.0.101/24\"]",
@@ -36,8 +36,37 @@ const ROUTERS: [(&str, &str, &str); 4] = [
         "version 3\nvirtual_router_id 54\nadvert_int 0.1\nunicast_src_ip 10.77.0.2\nunicast_peer {\n10.77.0.1\n}\n\
          virtual_ipaddress {\n10.77.0.104/24\n}",
     ),
+    (
+        "v2-plain",
+        "virtual_router_id = 55\nversions = [2]\nvirtual_addresses = [\"10.77.0.105/24\"]",
+        "version 2\nvirtual_router_id 55\nadvert_int 1\nvirtual_ipaddress {\n10.77.0.105/24\n}",
+    ),
+    (
+        "v2-unicast",
+        "virtual_router_id = 56\nversions = [2]\nunicast_peers = [\"10.77.0.2\"]\nvirtual_addresses = [\"10.77.0.106/24\"]",
+        "version 2\nvirtual_router_id 56\nadvert_int 1\nunicast_src_ip 10.77.0.2\nunicast_peer {\n10.77.0.1\n}\n\
+         virtual_ipaddress {\n10.77.0.106/24\n}",
+    ),
+    (
+        "v3-ipv6-unicast",
+        // The hop limit that keepalived 2.2.7 sends with.
+        "virtual_router_id = 57\nadvert_interval = \"100ms\"\nunicast_peers = [\"fd77::2\"]\nmin_ttl = 64\n\
+         virtual_addresses = [\"fe80::77:57/64\", \"fd77::107/64\"]",
+        "version 3\nvirtual_router_id 57\nadvert_int 0.1\nunicast_src_ip fd77::2\nunicast_peer {\nfd77::1\n}\n\
+         virtual_ipaddress {\nfe80::77:57/64\nfd77::107/64\n}",
+    ),
 ];
-const VIPS: [&str; 5] = ["10.77.0.101", "fe80::77:52", "fd77::102", "10.77.0.103", "10.77.0.104"];
+const VIPS: [&str; 9] = [
+    "10.77.0.101",
+    "fe80::77:52",
+    "fd77::102",
+    "10.77.0.103",
+    "10.77.0.104",
+    "10.77.0.105",
+    "10.77.0.106",
+    "fe80::77:57",
+    "fd77::107",
+];
 
 /// Two machines and a client on one switch.
 struct Network {

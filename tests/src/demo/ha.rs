@@ -100,7 +100,8 @@ impl Tour {
     ) -> Result<()> {
         self.interrupt.check()?;
         step(title);
-        let seen = self.duo.seen(event)?;
+        let [one, new] = self.duo.seen(event)?;
+        let seen = one.with(new);
         let owners: Vec<String> = self.duo.arp.owners()?.iter().map(|node| format!("node {node}")).collect();
         say(&format!("for the VIP answers: {}", owners.join(" and ")));
         say(&format!(

@@ -263,17 +263,17 @@ impl Duo {
         Ok(prober)
     }
 
-    /// Lets something happen while a client asks, within one flow and with new ones; what it saw of both.
+    /// Lets something happen while a client asks; what it saw within one flow, and with new ones.
     ///
     /// # Errors
     ///
     /// If the client does not ask, or what happens fails.
-    pub fn seen(&mut self, event: impl FnOnce(&mut Self) -> Result<()>) -> Result<Seen> {
+    pub fn seen(&mut self, event: impl FnOnce(&mut Self) -> Result<()>) -> Result<[Seen; 2]> {
         let [one, new] = [self.prober(Flows::One)?, self.prober(Flows::New)?];
         event(self)?;
         one.wait_more(200)?;
         new.wait_more(200)?;
-        Ok(one.stop()?.with(new.stop()?))
+        Ok([one.stop()?, new.stop()?])
     }
 
     /// Waits until a part of an interval has passed since the last advert of a node.

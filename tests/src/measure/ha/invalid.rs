@@ -133,7 +133,8 @@ pub(super) fn measure(depth: Depth) -> Result<Vec<Row>> {
         for (_, frames) in &frames {
             let lines_before = lines(&duo)?;
             let begin = clock::now();
-            lost += duo.seen(|duo| send(duo, frames, rate * NORMAL, time))?.lost;
+            let seen = duo.seen(|duo| send(duo, frames, rate * NORMAL, time))?;
+            lost += seen.iter().map(|seen| seen.lost).sum::<u64>();
             // A line at the very beginning, and one for each second that began.
             let allowed = begin.elapsed().as_secs_f64().ceil() + 1.0;
             most_lines = most_lines.max(excess(&lines_before, &lines(&duo)?, allowed));

@@ -52,7 +52,7 @@ fn shortest(depth: Depth) -> Result<Vec<Row>> {
 
 /// One end of power. The moments within an interval are spread evenly over the rounds: chance would make the median another one each
 /// time.
-fn round(duo: &mut Duo, done: u64, count: u64) -> Result<Seen> {
+fn round(duo: &mut Duo, done: u64, count: u64) -> Result<[Seen; 2]> {
     duo.settled(0)?;
     let prober = duo.prober(Flows::One)?;
     duo.wait_phase(0, (number(done) + 0.5) / number(count))?;
@@ -61,5 +61,5 @@ fn round(duo: &mut Duo, done: u64, count: u64) -> Result<Seen> {
     prober.wait_more(200)?;
     let seen = prober.stop()?;
     duo.power_on(0)?;
-    Ok(seen)
+    Ok([seen, Seen::default()])
 }

@@ -20,7 +20,7 @@ const ATTEMPTS: u64 = 3;
 #[derive(Clone, Debug)]
 pub(super) struct Rounds {
     wanted: u64,
-    seen: Vec<Seen>,
+    seen: Vec<[Seen; 2]>,
     /// Rounds that do not count as the prober itself was late.
     unclear: u64,
 }
@@ -31,12 +31,13 @@ impl Rounds {
         Self { wanted, seen: Vec::new(), unclear: 0 }
     }
 
-    /// Adds a round, unless there are enough. One that was not seen clearly is to be repeated.
-    pub(super) fn add(&mut self, seen: Seen) -> Result<()> {
+    /// Adds a round, as it was seen within one flow and with new ones, unless there are enough. One that was not seen clearly is to be
+    /// repeated.
+    pub(super) fn add(&mut self, seen: [Seen; 2]) -> Result<()> {
         if self.is_done() {
             return Ok(());
         }
-        if seen.blur <= CLEAR && seen.stall <= CLEAR {
+        if seen.iter().all(|seen| seen.blur <= CLEAR && seen.stall <= CLEAR) {
             self.seen.push(seen);
             return Ok(());
         }
@@ -62,7 +63,8 @@ impl Rounds {
 
     /// Median and maximum of the time without an answer.
     pub(super) fn outages(&self, case: &str, required: [Required; 2]) -> Vec<Row> {
-        let times: Vec<f64> = self.seen.iter().map(|seen| seen.outage.as_secs_f64() * 1e3).collect();
+        let longest = |[one, new]: &[Seen; 2]| one.outage.max(new.outage).as_secs_f64() * 1e3;
+        let times: Vec<f64> = self.seen.iter().map(longest).collect();
         let case = format!("{case}, {}: without an answer", self.title());
         vec![
             Row::new(format!("{case}, median"), median(&times), "ms", required[0]),
@@ -72,12 +74,14 @@ impl Rounds {
 
     /// Probes lost: median of the rounds, and maximum.
     pub(super) fn losses(&self, case: &str, required: Required) -> Vec<Row> {
-        let lost: Vec<f64> = self.seen.iter().map(|seen| number(seen.lost)).collect();
-        let case = format!("{case}, {}: lost", self.title());
-        vec![
-            Row::new(format!("{case}, median"), median(&lost), "probes", required),
-            Row::new(format!("{case}, maximum"), maximum(&lost), "probes", required),
-        ]
+        let mut rows = Vec::new();
+        for (index, flows) in ["one flow", "new flows"].into_iter().enumerate() {
+            let lost: Vec<f64> = self.seen.iter().map(|seen| number(seen[index].lost)).collect();
+            let case = format!("{case}, {}: lost of {flows}", self.title());
+            rows.push(Row::new(format!("{case}, median"), median(&lost), "probes", required));
+            rows.push(Row::new(format!("{case}, maximum"), maximum(&lost), "probes", required));
+        }
+        rows
     }
 
     fn title(&self) -> String {
@@ -130,19 +134,20 @@ mod tests {
         let mut rounds = Rounds::new(3);
         for number in 1..=6 {
             let stall = Duration::from_millis(if number % 2 == 0 { 20 } else { 1 });
-            rounds.add(Seen { stall, lost: number, ..Seen::default() }).unwrap();
+            let one = Seen { stall, lost: number, ..Seen::default() };
+            rounds.add([one, Seen::default()]).unwrap();
         }
         assert!(rounds.is_done());
         let rows = rounds.losses("case", Required::Exactly(0.0));
-        assert_eq!(rows[0].what, "case, 3 rounds (2 unclear): lost, median");
-        assert_eq!((rows[0].figure, rows[1].figure), (3.0, 5.0));
+        assert_eq!(rows[0].what, "case, 3 rounds (2 unclear): lost of one flow, median");
+        assert_eq!((rows[0].figure, rows[1].figure, rows[3].figure), (3.0, 5.0, 0.0));
     }
 
     #[test]
     fn a_machine_that_is_too_busy_is_no_result() {
         let late = Seen { blur: Duration::from_secs(1), ..Seen::default() };
         let mut rounds = Rounds::new(1);
-        let results: Vec<bool> = (0..4).map(|_| rounds.add(late).is_ok()).collect();
+        let results: Vec<bool> = (0..4).map(|_| rounds.add([Seen::default(), late]).is_ok()).collect();
         assert_eq!(results, [true, true, true, false]);
     }
 

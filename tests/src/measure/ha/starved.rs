@@ -18,7 +18,7 @@ pub(super) fn measure(depth: Depth) -> Result<Vec<Row>> {
         let interval = Duration::from_millis(10);
         let mut duo = Duo::start(Setup { interval, words, ..Setup::default() })?;
         let (before, seconds) = (duo.changes()?, depth.of(30));
-        let seen = duo.seen(|_| {
+        let [one, new] = duo.seen(|_| {
             let _busy = (0..BUSY).map(|_| Busy::start()).collect::<Result<Vec<_>>>()?;
             thread::sleep(Duration::from_secs(seconds));
             Ok(())
@@ -26,7 +26,7 @@ pub(super) fn measure(depth: Depth) -> Result<Vec<Row>> {
         let case =
             format!("{BUSY} busy processes for {seconds} s, adverts each 10 ms, {how} real-time priority");
         rows.push(Row::none(format!("{case}: changes of state"), duo.changes()? - before, "changes"));
-        let share = number(seen.lost) / number(seen.asked) * 100.0;
+        let share = number(one.lost + new.lost) / number(one.asked + new.asked) * 100.0;
         rows.push(Row::new(format!("{case}: lost"), share, "% of probes", Required::Nothing));
     }
     Ok(rows)

@@ -53,7 +53,7 @@ fn mistakes(duo: &mut Duo) -> Result<Vec<String>> {
     if !known.is_empty() && !known.contains(&mac) {
         mistakes.push(format!("the client goes astray: {}", known.trim()));
     }
-    let lost = duo.seen(|_| Ok(()))?.lost;
+    let lost: u64 = duo.seen(|_| Ok(()))?.iter().map(|seen| seen.lost).sum();
     if lost > 0 {
         mistakes.push(format!("{lost} probes are lost"));
     }
