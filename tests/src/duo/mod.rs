@@ -3,10 +3,11 @@
 mod adverts;
 mod arp;
 
-use std::{net::Ipv4Addr, thread, time::Duration};
+use std::{fs, net::Ipv4Addr, os::unix::fs::PermissionsExt, path::Path, thread, time::Duration};
 
 use anyhow::{Context, Result};
 use serde_json::Value;
+use tempfile::TempDir;
 
 use crate::{
     client::{Flows, Prober, Seen},
@@ -17,6 +18,7 @@ use crate::{
     netns::Netns,
     servers::{ECHO_PORT, EchoServer},
     site::target,
+    temporary,
     topology::{
         Family, addresses,
         pair::{Pair, inside_addresses, own_addresses},
@@ -63,6 +65,10 @@ pub struct Setup {
     pub mode: Mode,
     /// Further lines of each `[[vrrp]]`.
     pub lines: &'static str,
+    /// Further tables.
+    pub tables: &'static str,
+    /// Whether the nodes tell each other their flows; only with [`Mover::Own`].
+    pub replicated: bool,
     /// What `lbd` is started by, see [`Daemon::run_with`].
     pub words: &'static [&'static str],
 }
@@ -74,6 +80,8 @@ impl Default for Setup {
             interval: Duration::from_millis(100),
             mode: Mode::Nat,
             lines: "",
+            tables: "",
+            replicated: false,
             words: &[],
         }
     }
@@ -94,6 +102,7 @@ pub struct Duo {
     /// How it was set up.
     pub setup: Setup,
     _servers: Vec<EchoServer>,
+    _keys: TempDir,
 }
 
 impl Duo {
@@ -107,15 +116,28 @@ impl Duo {
         let servers = pair.servers.iter().map(EchoServer::start).collect::<Result<Vec<_>>>()?;
         let adverts = Adverts::open(&pair.client)?;
         let arp = Arp::open(&pair)?;
+        let keys = temporary::directory("keys")?;
+        let key = keys.path().join("key");
+        fs::write(&key, "5a".repeat(32)).context("cannot write a key")?;
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o600))?;
         let daemon = |node: usize| {
-            let mut daemon = Daemon::prepare(&pair.nodes[node], &config(&pair, &setup, node))?;
+            let config = config(&pair, &setup, node, &key);
+            let mut daemon = Daemon::prepare(&pair.nodes[node], &config)?;
             daemon.run_with(setup.words.iter().map(ToString::to_string).collect());
             daemon.start_again()?;
             anyhow::Ok(daemon)
         };
         let daemons = [daemon(0)?, daemon(1)?];
-        let mut duo =
-            Self { daemons, keepaliveds: [None, None], pair, adverts, arp, setup, _servers: servers };
+        let mut duo = Self {
+            daemons,
+            keepaliveds: [None, None],
+            pair,
+            adverts,
+            arp,
+            setup,
+            _servers: servers,
+            _keys: keys,
+        };
         if setup.mover == Mover::Keepalived {
             duo.launch(0)?;
             duo.launch(1)?;
@@ -343,7 +365,7 @@ fn listed(interface: &str, before: &str, after: &str) -> String {
     all.map(|(_, address)| format!("{before}{address}{after}")).collect()
 }
 
-fn config(pair: &Pair, setup: &Setup, node: usize) -> Config {
+fn config(pair: &Pair, setup: &Setup, node: usize, key: &Path) -> Config {
     let service = |name: &str, protocol| {
         Service::new(name, protocol, target(Family::V4, ECHO_PORT))
             .mode(setup.mode)
@@ -361,8 +383,17 @@ fn config(pair: &Pair, setup: &Setup, node: usize) -> Config {
         )
     };
     let routers = ["eth0", "eth1"].into_iter().zip(VRIDS).map(router).collect::<String>();
-    let routers = if setup.mover == Mover::Own { routers } else { String::new() };
-    Config::new(&["eth0", "eth1"], services).tables(&format!("seed = 7\n{routers}"))
+    let [own, peer] = [node, 1 - node].map(|node| own_addresses(node, 1).0);
+    let replication = format!(
+        "[replication]\nlocal_address = \"{own}\"\npeer_address = \"{peer}\"\nkey_file = \"{}\"\n",
+        key.display()
+    );
+    let tables = match (setup.mover, setup.replicated) {
+        (Mover::Own, true) => routers + &replication,
+        (Mover::Own, false) => routers,
+        (Mover::Keepalived, _) => String::new(),
+    };
+    Config::new(&["eth0", "eth1"], services).tables(&format!("seed = 7\n{tables}{}", setup.tables))
 }
 
 fn keepalived_blocks(setup: &Setup, node: usize) -> String {

@@ -1,8 +1,12 @@
-//! The active node's daemon is killed, and nothing else: its kernel and its data path live.
+//! The active node's daemon is killed or stopped, and nothing else: its kernel and its data path live.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 
 use super::{
     super::{Depth, Required, Row, number},
@@ -19,43 +23,51 @@ const ONE_OWNER_WITHIN: f64 = 361.0 + 10.0;
 const WATCHED: Duration = Duration::from_millis(1500);
 
 pub(super) fn measure(depth: Depth) -> Result<Vec<Row>> {
+    let mut rows =
+        silenced(depth, "lbd of the active node killed (SIGKILL)", |duo| duo.kill(0), |duo| duo.launch(0))?;
+    let case = "lbd of the active node stopped (SIGSTOP)";
+    rows.extend(silenced(
+        depth,
+        case,
+        |duo| signal(duo, Signal::SIGSTOP),
+        |duo| signal(duo, Signal::SIGCONT),
+    )?);
+    Ok(rows)
+}
+
+fn silenced(
+    depth: Depth,
+    case: &str,
+    silence: fn(&mut Duo) -> Result<()>,
+    wake: fn(&mut Duo) -> Result<()>,
+) -> Result<Vec<Row>> {
     let count = depth.of(10);
     let mut duo = Duo::start(Setup::default())?;
-    let [mut killed, mut back] = [Rounds::new(count), Rounds::new(count)];
+    let [mut silent, mut back] = [Rounds::new(count), Rounds::new(count)];
     let (mut alone, mut owners) = (Vec::new(), Vec::new());
-    while !killed.is_done() || !back.is_done() {
-        let mut seen = Vec::new();
-        killed.add(duo.seen(|duo| {
+    while !silent.is_done() || !back.is_done() {
+        let mut answers = Vec::new();
+        silent.add(duo.seen(|duo| {
             let begin = clock::now();
-            duo.kill(0)?;
-            seen = duo.arp.watch(begin + WATCHED)?;
+            silence(duo)?;
+            answers = duo.arp.watch(begin + WATCHED)?;
             // The last moment at which it was not one node alone that answered.
-            let last = seen.iter().rev().find(|(_, owners)| owners.len() != 1);
+            let last = answers.iter().rev().find(|(_, owners)| owners.len() != 1);
             alone.push(last.map_or(0.0, |(at, _)| at.duration_since(begin).as_secs_f64() * 1e3));
             Ok(())
         })?)?;
-        owners.push(number(seen.last().context("nobody was asked")?.1.len() as u64));
+        owners.push(number(answers.last().context("nobody was asked")?.1.len() as u64));
         back.add(duo.seen(|duo| {
-            duo.launch(0)?;
+            wake(duo)?;
             duo.settled(0)
         })?)?;
     }
-    let case = "lbd of the active node killed (SIGKILL)";
     let zero = Required::Exactly(0.0);
-    let mut rows = killed.losses(case, zero);
+    let mut rows = silent.losses(case, zero);
     let within = Required::AtMost(ONE_OWNER_WITHIN);
-    rows.push(Row::new(
-        format!("{case}: two answered for the VIP until, median"),
-        median(&alone),
-        "ms",
-        within,
-    ));
-    rows.push(Row::new(
-        format!("{case}: two answered for the VIP until, maximum"),
-        maximum(&alone),
-        "ms",
-        within,
-    ));
+    let two = format!("{case}: not one node alone answered for the VIP until");
+    rows.push(Row::new(format!("{two}, median"), median(&alone), "ms", within));
+    rows.push(Row::new(format!("{two}, maximum"), maximum(&alone), "ms", within));
     let one = Required::Exactly(1.0);
     rows.push(Row::new(
         format!("{case}: answer for the VIP in the end, at most"),
@@ -63,6 +75,11 @@ pub(super) fn measure(depth: Depth) -> Result<Vec<Row>> {
         "nodes",
         one,
     ));
-    rows.extend(back.losses(&format!("{case}, and started again"), zero));
+    rows.extend(back.losses(&format!("{case}, and back"), zero));
     Ok(rows)
+}
+
+fn signal(duo: &mut Duo, signal: Signal) -> Result<()> {
+    let id = duo.daemons[0].process_id().context("lbd does not run")?;
+    Ok(kill(Pid::from_raw(id.try_into()?), signal)?)
 }

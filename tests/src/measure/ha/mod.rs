@@ -3,6 +3,7 @@
 //! A client asks the VIP over UDP each millisecond, through the balancer that has it, and is answered by servers behind it. A round in which the
 //! asking itself was late is not counted (see [`rounds`]).
 
+mod carrier;
 mod flows;
 mod invalid;
 mod kill;
@@ -19,7 +20,8 @@ use super::Step;
 pub(super) const STEPS: &[Step] = &[
     ("power off: the active node is gone", power::measure),
     ("stop and return of the active node", stop::measure),
-    ("kill of the active daemon", kill::measure),
+    ("kill: the active daemon is killed, and stopped", kill::measure),
+    ("carrier: links of the active node flap", carrier::measure),
     ("partition that heals", partition::measure),
     ("invalid adverts", invalid::measure),
     ("flows: long connections over failover and failback", flows::measure),
