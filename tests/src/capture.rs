@@ -118,6 +118,20 @@ impl Recording {
         Ok(matching(file, filter)?.lines().map(|line| format!("{prefix}{}", line.trim())).collect())
     }
 
+    /// Fields of the frames that match a display filter on a link, a list for each frame.
+    ///
+    /// # Errors
+    ///
+    /// If tshark fails.
+    pub fn fields(&self, link: &str, filter: &str, names: &[&str]) -> Result<Vec<Vec<String>>> {
+        let (_, file) = self.files.iter().find(|(name, _)| name == link).context("no such link")?;
+        let file = file.to_string_lossy();
+        let mut args = vec!["-n", "-r", &file, "-Y", filter, "-T", "fields"];
+        args.extend(names.iter().flat_map(|name| ["-e", name]));
+        let lines = command::run("tshark", &args)?;
+        Ok(lines.lines().map(|line| line.split('\t').map(str::to_owned).collect()).collect())
+    }
+
     /// Number of frames recorded on each link.
     ///
     /// # Errors

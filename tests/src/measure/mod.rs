@@ -6,6 +6,7 @@ mod busy;
 mod control;
 mod ha;
 mod main_job;
+mod visibility;
 
 use std::fmt;
 
@@ -22,6 +23,8 @@ pub enum Area {
     Control,
     /// Two balancers: what clients lose when one dies, ends, returns, is cut off or attacked.
     Ha,
+    /// Whether what is shown is true, and what looking costs.
+    Visibility,
 }
 
 /// How thoroughly.
@@ -167,6 +170,7 @@ pub fn measure(area: Area, depth: Depth, only: Option<&str>) -> Result<Measureme
         Area::Main => ("main", main_job::STEPS),
         Area::Control => ("control", control::STEPS),
         Area::Ha => ("ha", ha::STEPS),
+        Area::Visibility => ("visibility", visibility::STEPS),
     };
     let mut rows = Vec::new();
     let wanted = |step: &&Step| only.is_none_or(|only| step.0.contains(only));

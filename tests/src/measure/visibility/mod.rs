@@ -1,0 +1,12 @@
+//! Area `visibility`: whether what `lbd` shows is true, and what looking costs.
+
+mod strangers;
+mod truth;
+
+use super::Step;
+
+/// What is measured, one network after the other.
+pub(super) const STEPS: &[Step] = &[
+    ("truth: counters beside what crossed the links", truth::measure),
+    ("strangers at the metrics", strangers::measure),
+];
