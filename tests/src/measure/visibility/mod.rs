@@ -1,5 +1,6 @@
 //! Area `visibility`: whether what `lbd` shows is true, and what looking costs.
 
+mod page;
 mod strangers;
 mod truth;
 
@@ -8,5 +9,6 @@ use super::Step;
 /// What is measured, one network after the other.
 pub(super) const STEPS: &[Step] = &[
     ("truth: counters beside what crossed the links", truth::measure),
+    ("page: the dashboard in a browser", page::measure),
     ("strangers at the metrics", strangers::measure),
 ];
