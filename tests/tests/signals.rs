@@ -60,6 +60,13 @@ fn wait_out(site: &Site, backend: &str, reason: &str) {
     let suspects = site.daemon.lbctl("backend list web").unwrap();
     let shown = suspects.as_array().unwrap().iter().find(|shown| shown["name"] == backend).unwrap().clone();
     assert!(shown["suspects"].as_u64() >= Some(1) && shown["suspect"].is_null(), "{shown}");
+    assert!(told(site, &format!("kind=health-suspect(backend={backend})")) >= 1);
+}
+
+/// How many events there were that a filter wants.
+fn told(site: &Site, filter: &str) -> usize {
+    let past = site.daemon.lbctl(&format!("events --past --match {filter}")).unwrap();
+    past["events"].as_array().unwrap().len()
 }
 
 #[test]
@@ -108,6 +115,8 @@ fn spoofed_syns_cost_some_checks_and_take_no_backend_out() {
     assert_eq!(report.failed(), 0, "{report:?}");
     let backend = site.daemon.lbctl("backend list web").unwrap()[0].clone();
     assert_eq!((&backend["effective"], &backend["transitions"]), (&"active".into(), &1.into()), "{backend}");
+    let (suspected, cleared) = (told(&site, "kind=health-suspect"), told(&site, "kind=health-cleared"));
+    assert!(suspected >= 2 && (suspected - 1..=suspected).contains(&cleared), "{suspected}, {cleared}");
     let log = site.daemon.log();
     assert!(log.contains("SYNs unanswered") && !log.contains("is down"), "{log}");
     let stats = site.daemon.lbctl("stats").unwrap()["backends"][0].clone();

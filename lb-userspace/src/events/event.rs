@@ -84,6 +84,9 @@ kinds! {
         "The deadline of a drain is over, and there are flows left.", [Service, Backend, Address, Flows];
     HealthUp = "health-up", Health, "The checks of a backend succeed.", [Service, Backend, Address, From, To];
     HealthDown = "health-down", Health, "The checks of a backend fail.", [Service, Backend, Address, From, To, Reason];
+    HealthSuspect = "health-suspect", Health,
+        "Clients' connections show that a backend may be down: it is checked at once.", [Service, Backend, Reason];
+    HealthCleared = "health-cleared", Health, "That check of a suspect succeeds.", [Service, Backend];
     ConfigChanged = "config-changed", Config, "The desired state is another one.", [Services, Unsaved];
     ConfigUnconfirmed = "config-unconfirmed", Config, "What was applied waits to be confirmed.", [Until];
     ConfigSettled = "config-settled", Config, "What was applied was confirmed or taken back.", [];

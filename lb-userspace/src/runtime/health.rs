@@ -17,6 +17,7 @@ use tokio::{
 use super::{Clock, reports::Reports, suspects::KnownSuspects};
 use crate::{
     control::{Event, Handle, Snapshot},
+    events::{Attribute, Bus, Kind, Notice},
     health::{
         Checker, Command, Detector, Outcome, Policy, ProbeId, Prober, Probes, READ_EVERY, Subject, Target,
         close,
@@ -30,10 +31,16 @@ type Key = (ServiceName, BackendName, u32);
 type Done = (ProbeId, Outcome, Option<TcpStream>);
 
 /// Checks the backends of `control`'s services until control ends.
-pub(super) async fn run(control: Handle, signals: Arc<Signals>, suspects: KnownSuspects, clock: Clock) {
+pub(super) async fn run(
+    control: Handle,
+    events: Bus,
+    signals: Arc<Signals>,
+    suspects: KnownSuspects,
+    clock: Clock,
+) {
     let mut snapshots = control.watch();
     let mut shown = Arc::clone(&snapshots.borrow_and_update());
-    let mut checks = Checks::new(clock, signals, suspects);
+    let mut checks = Checks::new(clock, events, signals, suspects);
     checks.follow(&shown);
     let reports = Reports::new();
     let mut telling = pin!(reports.tell(&control));
@@ -72,6 +79,7 @@ async fn update(snapshots: &mut watch::Receiver<Arc<Snapshot>>) -> Option<Arc<Sn
 
 struct Checks {
     clock: Clock,
+    events: Bus,
     checker: Checker<Key>,
     detector: Detector<Key>,
     signals: Arc<Signals>,
@@ -87,11 +95,12 @@ struct Checks {
 }
 
 impl Checks {
-    fn new(clock: Clock, signals: Arc<Signals>, suspects: KnownSuspects) -> Self {
+    fn new(clock: Clock, events: Bus, signals: Arc<Signals>, suspects: KnownSuspects) -> Self {
         // Two machines were not started in the same nanosecond: they do not probe a backend at the same moment.
         let checker = Checker::new(clock.now().as_nanos() as u64);
         Self {
             clock,
+            events,
             checker,
             detector: Detector::default(),
             signals,
@@ -161,6 +170,10 @@ impl Checks {
         self.checker.handle_result(self.clock.now(), probe, outcome);
     }
 
+    fn publish(&self, notice: Notice) {
+        self.events.publish(self.clock.moment().wall, [notice]);
+    }
+
     /// Does what the checker wants.
     fn obey(&mut self, reports: &Reports<Key>) {
         while let Some(command) = self.checker.poll_command() {
@@ -173,13 +186,14 @@ impl Checks {
                         task.abort();
                     }
                 }
-                Command::Suspect { key: (_, _, id), reason } => {
-                    let now = self.clock.instant();
-                    self.suspects.change(|suspects| suspects.raise(id, reason, now));
+                Command::Suspect { key, reason } => {
+                    let (now, why) = (self.clock.instant(), reason.to_string());
+                    self.suspects.change(|suspects| suspects.raise(key.2, reason, now));
+                    self.publish(notice(Kind::HealthSuspect, &key).with(Attribute::Reason, why));
                 }
-                Command::Clear { key: (service, backend, id) } => {
-                    tracing::debug!(backend = %format!("{service}/{backend}"), "backend is suspect no more");
-                    self.suspects.change(|suspects| suspects.clear(id));
+                Command::Clear { key } => {
+                    self.suspects.change(|suspects| suspects.clear(key.2));
+                    self.publish(notice(Kind::HealthCleared, &key));
                 }
                 Command::Change { key, health, reason, held_until } => {
                     let (service, backend, id) = key.clone();
@@ -204,6 +218,11 @@ impl Checks {
 const CONFIRM: Duration = Duration::from_millis(250);
 /// How long a backend may take to end a probe's connection.
 const LINGER: Duration = Duration::from_secs(1);
+
+fn notice(kind: Kind, (service, backend, _): &Key) -> Notice {
+    let notice = Notice::new(kind).with(Attribute::Service, service.to_string());
+    notice.with(Attribute::Backend, backend.to_string())
+}
 
 fn tell(backend: &str, health: Health, reason: &str, held: Option<Duration>) {
     match (health, held.map(|held| held.as_secs())) {

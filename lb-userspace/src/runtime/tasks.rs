@@ -92,7 +92,7 @@ pub(super) fn start(parts: Parts) -> Result<Tasks, Failure> {
     tasks.work("the virtual routers", data.routers.clone().follow(control.clone()));
     tasks.work("the deadlines", deadlines::run(control.clone(), clock));
     let (signals, suspects) = (Arc::clone(&data.signals), data.suspects.clone());
-    tasks.work("the health checks", health::run(control.clone(), signals, suspects, clock));
+    tasks.work("the health checks", health::run(control.clone(), bus.clone(), signals, suspects, clock));
     let last = data.last.clone();
     tasks.work("the flow scan", flows::run(control.clone(), Arc::clone(&data.flows), last.clone(), clock));
 
