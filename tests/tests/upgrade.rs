@@ -326,6 +326,7 @@ fn a_bpf_file_system_that_is_unmounted_harms_nobody_and_everything_is_pinned_on_
     look(&site, "one");
     let said = || site.daemon.log().contains("what is pinned is out of reach");
     clock::wait_until("lbd to say it", Duration::from_secs(15), said).unwrap();
+    assert_eq!(site.daemon.lbctl("status").unwrap()["pins_out_of_reach"], true);
     works(&site);
 
     let none: Option<&str> = None;
@@ -333,6 +334,7 @@ fn a_bpf_file_system_that_is_unmounted_harms_nobody_and_everything_is_pinned_on_
     look(&site, "two");
     let again = || site.daemon.log().contains("everything is pinned again");
     clock::wait_until("lbd to pin again", Duration::from_secs(15), again).unwrap();
+    assert!(site.daemon.lbctl("status").unwrap()["pins_out_of_reach"].is_null());
     assert_eq!((files(&own), link_ids(&site)), (pinned, links.clone()));
     works(&site);
 

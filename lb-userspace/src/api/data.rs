@@ -72,6 +72,11 @@ pub trait DataSource: Send + Sync + 'static {
     /// A sentence for the operator.
     fn flow_groups(&self, full_nat: &BTreeSet<u16>) -> Result<Vec<FlowGroup>, DataError>;
 
+    /// Whether the BPF file system with the pins was unmounted.
+    fn is_out_of_reach(&self) -> bool {
+        false
+    }
+
     /// [`Self::flow_counts`] as of the last scan, which costs nothing.
     ///
     /// # Errors

@@ -76,6 +76,7 @@ pub(super) async fn describe(api: &Api, flows: u64) -> Result<Status, ApiError> 
         restart_needed: snapshot.restart_needed.iter().map(|key| (*key).to_owned()).collect(),
         confirm_until: snapshot.confirm_until.map(|until| until.to_string()),
         problem: snapshot.problem.clone(),
+        pins_out_of_reach: api.data.is_out_of_reach(),
         drift_repaired: snapshot.reconciled.drift.total(),
         event_subscribers: api.events.counts().subscriptions,
         interfaces,

@@ -37,7 +37,8 @@ static TURNS: Semaphore = Semaphore::const_new(2);
 pub(super) struct Wanted {
     /// Part of the name of a service. Left out: any.
     matching: Option<String>,
-    /// Most services; 50 if left out, at most 1000.
+    /// Most services; 50 if left out.
+    #[schemars(range(max = SERVICES_MAX))]
     limit: Option<usize>,
 }
 

@@ -36,6 +36,9 @@ pub struct Status {
     /// Services of whose backends so few are healthy that all are used (`panic_threshold`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub panic: Vec<String>,
+    /// Whether the BPF file system with the pins was unmounted: forwarding ends with this `lbd` unless one is mounted there again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pins_out_of_reach: bool,
     /// Elements of the maps that somebody else changed and that `lbd` put right since it started.
     #[serde(default)]
     pub drift_repaired: u64,

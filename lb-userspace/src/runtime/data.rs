@@ -121,6 +121,10 @@ impl DataSource for Data {
         Ok(counts.iter().map(|(owner, counts)| flow_count(*owner, counts)).collect())
     }
 
+    fn is_out_of_reach(&self) -> bool {
+        self.attached.is_out_of_reach()
+    }
+
     fn recent_flow_counts(&self) -> Result<Vec<FlowCount>, DataError> {
         Ok(self.last.latest().flows.iter().map(|(owner, counts)| flow_count(*owner, counts)).collect())
     }

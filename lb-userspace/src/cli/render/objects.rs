@@ -55,6 +55,10 @@ pub(in crate::cli) fn status(status: &Status, _: Style) -> String {
         let services = status.panic.join(", ");
         lines.push(("PANIC", format!("{services}: so few backends are healthy that all are used")));
     }
+    if status.pins_out_of_reach {
+        let problem = "their file system was unmounted, and forwarding ends with this lbd: `lbctl doctor` has the command that helps";
+        lines.push(("PINS", problem.to_owned()));
+    }
     if let Some(problem) = &status.problem {
         lines.push(("problem", format!("{problem}; lbd tries again by itself")));
     }

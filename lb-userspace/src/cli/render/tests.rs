@@ -93,6 +93,7 @@ fn status_is_a_list_of_facts() {
         unsaved_changes: false,
         restart_needed: Vec::new(),
         problem: None,
+        pins_out_of_reach: false,
         drift_repaired: 0,
         event_subscribers: 0,
         confirm_until: None,
@@ -119,10 +120,15 @@ flows            9830
     example.unsaved_changes = true;
     example.restart_needed = vec!["limits".to_owned(), "api.socket".to_owned()];
     example.drift_repaired = 3;
+    example.pins_out_of_reach = true;
     example.problem = Some("SLOTS: no space left on device".to_owned());
     let text = status(&example, PLAIN);
     assert!(
         text.contains("\ndrift            3 elements of maps that somebody else changed were put right\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains("\nPINS             their file system was unmounted, and forwarding ends with"),
         "{text}"
     );
     assert!(text.contains("\nrestart needed   for limits, api.socket\n"), "{text}");
