@@ -17,6 +17,7 @@ mod reader;
 mod render;
 mod render_vrrp;
 mod replace;
+mod replication;
 mod save;
 mod scalar;
 mod standbys;

@@ -7,6 +7,7 @@ use super::node::Node;
 use super::parse_service::service;
 use super::parse_vrrp::virtual_router;
 use super::reader::{Report, TableReader};
+use super::replication::replication;
 use super::scalar;
 use crate::model::{ApiTcp, Config, Draft, Invalid, Limits, Path, Service, Timeouts, check_services};
 
@@ -74,6 +75,7 @@ fn read(root: &TableReader<'_>, draft: &mut Draft) -> Vec<(usize, Service)> {
     }
     let routers = root.tables("vrrp", "[[vrrp]]");
     draft.vrrp = routers.into_iter().filter_map(|(_, table)| virtual_router(table)).collect();
+    draft.replication = root.table("replication").and_then(replication);
     let tables = root.tables("services", "[[services]]");
     tables.into_iter().filter_map(|(index, table)| Some((index, service(table)?))).collect()
 }

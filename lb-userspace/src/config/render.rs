@@ -7,6 +7,7 @@ use toml_edit::{Array, Datetime, Value};
 
 use super::duration::format_duration;
 use super::render_vrrp::virtual_routers;
+use super::replication;
 use crate::model::{
     AdminState, Backend, DEFAULT_WEIGHT, Draft, HealthCheck, Keyword as _, PROBE_KEYS, Service, Setting,
     Timestamp,
@@ -23,7 +24,7 @@ pub(super) fn top(draft: &Draft) -> Vec<Entry> {
     let listen = draft.metrics_listen.as_ref().map(SocketAddr::to_string).unwrap_or_default();
     let tcp = &draft.api_tcp;
     let file = |path: &Option<PathBuf>| path.as_ref().map(|path| path.to_string_lossy().into_owned().into());
-    vec![
+    let mut entries: Vec<Entry> = vec![
         (&["interfaces"], Some(list(&draft.interfaces))),
         (&["xdp_mode"], Some(draft.xdp_mode.as_str().into())),
         (&["pin_directory"], Some(draft.pin_directory.to_string_lossy().into_owned().into())),
@@ -53,7 +54,9 @@ pub(super) fn top(draft: &Draft) -> Vec<Entry> {
         (&["timeouts", "udp_established"], duration(timeouts.udp_established)),
         (&["vrrp"], virtual_routers(&draft.vrrp)),
         (&["snat", "ports"], Some(format!("{}-{}", draft.snat_ports.min, draft.snat_ports.max).into())),
-    ]
+    ];
+    entries.extend(replication::entries(draft.replication.as_ref()));
+    entries
 }
 
 /// The keys of a service outside its health check and backends.

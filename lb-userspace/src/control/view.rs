@@ -76,6 +76,7 @@ fn restart_needed(started: &Draft, current: &Draft) -> Vec<&'static str> {
         ("metrics.listen", started.metrics_listen != current.metrics_listen),
         ("dashboard.listen", started.dashboard_listen != current.dashboard_listen),
         ("limits", started.limits != current.limits),
+        ("replication", started.replication != current.replication),
     ]
     .into_iter()
     .filter_map(|(key, differs)| differs.then_some(key))

@@ -8,7 +8,8 @@ use std::time::Duration;
 use lb_common::maps::DEFAULT_AFFINITY;
 
 use super::{
-    ApiTcp, InterfaceName, InvalidDraft, Service, ServiceName, Shared, VirtualRouter, check, keyword::keyword,
+    ApiTcp, InterfaceName, InvalidDraft, Replication, Service, ServiceName, Shared, VirtualRouter, check,
+    keyword::keyword,
 };
 
 /// How the XDP program is attached.
@@ -135,6 +136,8 @@ pub struct Draft {
     pub snat_ports: SnatPorts,
     /// The virtual routers.
     pub vrrp: Vec<VirtualRouter>,
+    /// Replication of flows; `None`: there is none.
+    pub replication: Option<Replication>,
     /// The services, in the order of the file.
     pub services: Vec<Shared<Service>>,
 }
@@ -155,6 +158,7 @@ impl Default for Draft {
             timeouts: Timeouts::default(),
             snat_ports: SnatPorts::default(),
             vrrp: Vec::new(),
+            replication: None,
             services: Vec::new(),
         }
     }

@@ -16,6 +16,7 @@ mod name;
 mod path;
 mod pool;
 mod probe;
+mod replication;
 mod service;
 mod shared;
 mod suggest;
@@ -39,6 +40,7 @@ pub use probe::{
     Payload, PortUse, Probe, ProbeKey, ProbeKind, ProbeSettings, ProbeType, SCRIPT_USER, ScriptProbe,
     Setting, StatusSet, TlsSettings, UdpExpect, UdpProbe,
 };
+pub use replication::Replication;
 pub use service::{
     DEFAULT_SLOTS, MAX_SLOTS, MAX_SNAT_ADDRESSES, Mode, OnDown, OnFull, Protocol, Service, ServiceAddress,
 };

@@ -59,6 +59,7 @@ fn needs_restart(started: &Config, now: &Config) -> Vec<&'static str> {
         ("metrics.listen", started.metrics_listen != now.metrics_listen),
         ("dashboard.listen", started.dashboard_listen != now.dashboard_listen),
         ("limits", started.limits != now.limits),
+        ("replication", started.replication != now.replication),
         ("xdp_mode", started.xdp_mode != now.xdp_mode),
     ];
     changes.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect()

@@ -3,6 +3,7 @@
 mod bad;
 mod good;
 mod replace;
+mod replication;
 mod vrrp;
 mod write;
 

@@ -2,6 +2,7 @@
 
 mod api_tcp;
 mod backends;
+mod replication;
 mod services;
 mod vrrp;
 
@@ -31,6 +32,9 @@ pub(super) fn check(draft: &Draft, before: Option<&Draft>) -> Vec<Invalid> {
     timeouts(&draft.timeouts, &mut found);
     snat_ports(draft, &mut found);
     vrrp::check(&draft.vrrp, &mut found);
+    if let Some(replication) = &draft.replication {
+        replication::check(replication, &mut found);
+    }
     let mut all = found.0;
     let services: Vec<(usize, &Service)> =
         draft.services.iter().map(|service| &**service).enumerate().collect();
