@@ -66,6 +66,8 @@ pub const DROPS: &str = "DROPS";
 pub const SCRATCH: &str = "SCRATCH";
 /// `RINGBUF` of [`crate::abi::Event`].
 pub const EVENTS: &str = "EVENTS";
+/// `RINGBUF` of [`crate::abi::FlowEvent`].
+pub const FLOW_EVENTS: &str = "FLOW_EVENTS";
 
 /// Every map that is pinned, in the order of the list above.
 pub const ALL: &[&str] = &[
@@ -101,6 +103,7 @@ pub const ALL: &[&str] = &[
     DROPS,
     SCRATCH,
     EVENTS,
+    FLOW_EVENTS,
 ];
 
 /// Default number of entries of `FLOWS_V4` (two per connection).
@@ -125,8 +128,10 @@ pub const DEFAULT_PORT_POOLS: u32 = 256;
 pub const DEFAULT_SNAT_ADDRESSES: u32 = 256;
 /// Default size of `INTERFACES`: the highest ifindex that can be attached, plus 1.
 pub const DEFAULT_INTERFACES: u32 = 1024;
-/// Size of the ring buffer in bytes.
+/// Size of `EVENTS` in bytes.
 pub const EVENTS_BYTES: u32 = 1 << 16;
+/// Size of `FLOW_EVENTS` in bytes where nothing is written to it: the least there is.
+pub const FLOW_EVENTS_BYTES: u32 = 1 << 12;
 
 /// `BPF_F_INNER_MAP`: inner maps may differ in size (Linux 5.10).
 pub const INNER_MAP_FLAG: u32 = 0x1000;

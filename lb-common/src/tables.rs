@@ -61,6 +61,8 @@ pub trait AddressTables<A: Address> {
     fn fragment(&self, key: &FragmentKey<A>) -> Option<FragmentPorts>;
     /// Records the ports of a fragmented packet.
     fn insert_fragment(&self, key: &FragmentKey<A>, ports: &FragmentPorts);
+    /// Tells `lbd` that a flow comes to a state, by one of its entries; lost if the ring is full.
+    fn tell_flow(&self, key: &FlowKey<A>, flow: &Flow<A>, state: u8);
     /// Asks the host's routing table.
     fn fib_lookup(&self, query: &FibQuery<A>) -> FibResult;
 }
@@ -134,6 +136,9 @@ pub trait Tables: AddressTables<u32> + AddressTables<[u32; 4]> {
     fn seed(&self) -> [u32; 2];
     /// Idle timeout in ticks of a [`crate::abi::FlowState`].
     fn timeout(&self, state: u8) -> u32;
+
+    /// Whether `lbd` wants to be told of flows.
+    fn tells_flows(&self) -> bool;
 
     /// A backend.
     fn backend(&self, id: u32) -> Option<Backend>;

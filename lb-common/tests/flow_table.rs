@@ -10,7 +10,7 @@ use std::{
 use common::{CLIENTS, Look, Plan, SERVERS, SERVICE, add_host, endpoints, mac, plan};
 use lb_common::{
     Action,
-    abi::{BackendState, DropReason, FlowFlags, FlowState, Mode, Selector},
+    abi::{BackendState, DropReason, FlowFlags, FlowState, Mode, Selector, Settings, SettingsFlags},
     host::{HostTables, Side, run},
     maps::PORT_WORDS,
     tables::{Holder, Tier},
@@ -106,6 +106,29 @@ fn counted<A: Side>(tables: &HostTables, of_service: u32, of_backend: u32) {
     assert!(of_service == 0 || all <= i64::from(of_service), "the service has {all}");
 }
 
+/// A client's entry as `FLOW_EVENTS` names it: source and destination with their ports.
+type Ends = ([u32; 4], [u32; 4], u16, u16);
+
+/// Takes in what the data path told, and compares it with the table: which flows there are, and which of them are over.
+fn told<A: Side>(tables: &HostTables, known: &mut HashMap<Ends, bool>) {
+    let is_over = |state: u8| state == FlowState::Closing as u8 || state == FlowState::Closed as u8;
+    for event in tables.flow_events.take() {
+        let ends = if event.flags & FlowFlags::REVERSE == 0 {
+            (event.src, event.dst, event.sport, event.dport)
+        } else {
+            (event.new_dst, event.new_src, event.new_dport, event.new_sport)
+        };
+        known.insert(ends, is_over(event.state));
+    }
+    for (key, entry) in A::side(tables).flows.borrow().iter() {
+        let flow = entry.0.get();
+        if !flow.is_reverse() {
+            let ends = (key.src.words(), key.dst.words(), key.sport, key.dport);
+            assert_eq!(known.get(&ends), Some(&is_over(flow.state)), "{flow:?}");
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(400) })]
 
@@ -116,6 +139,8 @@ proptest! {
         (of_service, of_backend) in (0u32..5, 0u32..3),
     ) {
         let tables = plan.tables();
+        let mut known = HashMap::new();
+        tables.settings.set(Settings { flags: SettingsFlags::TELL_FLOWS, ..tables.settings.get() });
         if of_service + of_backend > 0 {
             let limits: Vec<_> = (1..=plan.backends.len() as u32).map(|id| (id, of_backend)).collect();
             tables.set_limits(of_service, &limits);
@@ -153,6 +178,8 @@ proptest! {
             }
             consistent::<u32>(&tables, plan.proto);
             consistent::<[u32; 4]>(&tables, plan.proto);
+            told::<u32>(&tables, &mut known);
+            told::<[u32; 4]>(&tables, &mut known);
             counted::<u32>(&tables, of_service, of_backend);
             counted::<[u32; 4]>(&tables, of_service, of_backend);
         }

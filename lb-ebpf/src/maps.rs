@@ -21,9 +21,9 @@ use aya_ebpf::{
 use lb_common::{
     Action, AddressTables, Tables, Workspace,
     abi::{
-        Address, Affinity, AffinityKey, Backend, BackendLimits, Event, Flow, FlowFlags, FlowKey, FragmentKey,
-        FragmentPorts, Interface, InterfaceCounters, NextHop, Origin, Places, Service, ServiceKey, Settings,
-        Signal, TrafficCounters, ticks_from_nanos,
+        Address, Affinity, AffinityKey, Backend, BackendLimits, Event, Flow, FlowEvent, FlowFlags, FlowKey,
+        FragmentKey, FragmentPorts, Interface, InterfaceCounters, NextHop, Origin, Places, Service,
+        ServiceKey, Settings, SettingsFlags, Signal, TrafficCounters, ticks_from_nanos,
     },
     maps as sizes,
     tables::{FibQuery, FibResult, FlowEntry, Holder, Insert, Tier, Traffic},
@@ -224,6 +224,17 @@ macro_rules! address_tables {
             }
 
             #[inline(always)]
+            fn tell_flow(&self, key: &FlowKey<$address>, flow: &Flow<$address>, state: u8) {
+                // What a full ring loses, the next sweep of all flows brings.
+                if let Some(mut record) = FLOW_EVENTS.reserve(0) {
+                    // SAFETY: memory of the ring, this record's alone until it is submitted; integers only, and all of them are written.
+                    let event = unsafe { &mut *record.as_mut_ptr() };
+                    event.fill(key, flow, state, self.now);
+                    record.submit(0);
+                }
+            }
+
+            #[inline(always)]
             fn fib_lookup(&self, query: &FibQuery<$address>) -> FibResult {
                 fib::<$address>(self.ctx, query, $family)
             }
@@ -297,6 +308,11 @@ impl Tables for Maps {
     #[inline(always)]
     fn timeout(&self, state: u8) -> u32 {
         self.settings.timeouts[usize::from(state & 15)]
+    }
+
+    #[inline(always)]
+    fn tells_flows(&self) -> bool {
+        self.settings.flags & SettingsFlags::TELL_FLOWS != 0
     }
 
     #[inline(always)]

@@ -22,12 +22,12 @@ pub use affinity::{Affinity, AffinityKey};
 pub use backend::{Backend, BackendFlags, BackendState};
 pub use counters::{BackendSignals, InterfaceCounters, Signal, TrafficCounters};
 pub use drop_reason::DropReason;
-pub use event::{Event, EventKind};
+pub use event::{Event, EventKind, FlowEvent};
 pub use flow::{Flow, FlowFlags, FlowKey, FlowState, FragmentKey, FragmentPorts, NextHop};
 pub use interface::{Interface, InterfaceFlags, Mac};
 pub use limit::{BackendLimits, Places};
 pub use service::{Mode, Origin, Selector, Service, ServiceFlags, ServiceKey};
-pub use settings::{Settings, TICK_SHIFT, ticks_from_nanos};
+pub use settings::{Settings, SettingsFlags, TICK_SHIFT, ticks_from_nanos};
 
 /// Version of the layout of the pinned maps; part of the pin directory's name. Raised with every incompatible change.
 pub const ABI_VERSION: u32 = 2;
@@ -75,6 +75,7 @@ abi! {
     BackendSignals = 64,
     InterfaceCounters = 48,
     Event = 32,
+    FlowEvent = 80,
     former::Flow<u32> = 48,
     former::Flow<[u32; 4]> = 72,
     u32 = 4,

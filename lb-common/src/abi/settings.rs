@@ -19,7 +19,7 @@ pub struct Settings {
     /// Raised (never 0) whenever something changed that a flow was forwarded by: a route, a neighbour, a link, an address, the state
     /// of a backend. Flows look at all of it again when theirs is another.
     pub fib_generation: u32,
-    /// 0.
+    /// [`SettingsFlags`] bits.
     pub flags: u32,
     /// Lowest source port that `full-nat` allocates, native order.
     pub port_min: u16,
@@ -29,4 +29,13 @@ pub struct Settings {
     pub reserved: [u32; 3],
     /// Idle time in ticks after which a flow is dead, by [`super::FlowState`].
     pub timeouts: [u32; 16],
+}
+
+/// Bits of [`Settings::flags`].
+#[derive(Debug)]
+pub struct SettingsFlags;
+
+impl SettingsFlags {
+    /// Flows that are answered and flows that end are written to `FLOW_EVENTS`.
+    pub const TELL_FLOWS: u32 = 1;
 }

@@ -9,9 +9,9 @@ use std::{
 use crate::{
     Action, AddressTables, Tables,
     abi::{
-        Address, Affinity, AffinityKey, Backend, BackendLimits, BackendSignals, Event, Flow, FlowFlags,
-        FlowKey, FragmentKey, FragmentPorts, Interface, InterfaceCounters, NextHop, Origin, Places, Service,
-        ServiceKey, Settings, Signal, TrafficCounters,
+        Address, Affinity, AffinityKey, Backend, BackendLimits, BackendSignals, Event, Flow, FlowEvent,
+        FlowFlags, FlowKey, FragmentKey, FragmentPorts, Interface, InterfaceCounters, NextHop, Origin,
+        Places, Service, ServiceKey, Settings, SettingsFlags, Signal, TrafficCounters,
     },
     maps::address_bit,
     tables::{FibQuery, FibResult, FlowEntry, Holder, Insert, Tier, Traffic},
@@ -87,6 +87,8 @@ pub struct HostTables {
     pub drops: RefCell<HashMap<u32, u64>>,
     /// `EVENTS`.
     pub events: RefCell<Vec<Event>>,
+    /// `FLOW_EVENTS`.
+    pub flow_events: RefCell<Vec<FlowEvent>>,
     /// Flow insertions to refuse: bit 0 the next one, bit 1 the one after it, and so on.
     pub refusals: Cell<u32>,
 }
@@ -224,6 +226,11 @@ macro_rules! address_tables {
                 self.$family.fragments.borrow_mut().insert(*key, *ports);
             }
 
+            fn tell_flow(&self, key: &FlowKey<$address>, flow: &Flow<$address>, state: u8) {
+                let event = FlowEvent::new(key, flow, state, self.now.get());
+                self.flow_events.borrow_mut().push(event);
+            }
+
             fn fib_lookup(&self, query: &FibQuery<$address>) -> FibResult {
                 self.$family.routes.borrow().get(&query.dst).copied().unwrap_or(FibResult::NoRoute)
             }
@@ -262,6 +269,10 @@ impl Tables for HostTables {
 
     fn timeout(&self, state: u8) -> u32 {
         self.settings.get().timeouts[usize::from(state & 15)]
+    }
+
+    fn tells_flows(&self) -> bool {
+        self.settings.get().flags & SettingsFlags::TELL_FLOWS != 0
     }
 
     fn backend(&self, id: u32) -> Option<Backend> {

@@ -6,7 +6,7 @@
 use super::{Work, family::Family, forward, limit, parse::Headers};
 use crate::{
     Tables,
-    abi::{Backend, BackendFlags, BackendState, Flow, FlowFlags, FlowKey, FlowState, NextHop},
+    abi::{Address, Backend, BackendFlags, BackendState, Flow, FlowFlags, FlowKey, FlowState, NextHop},
     checksum,
     tables::{AddressTables, FlowEntry, Insert, Tier},
     verdict::{Step, Verdict},
@@ -35,7 +35,7 @@ where
         }
     }
     if headers.flags & (FIN | RST) != 0 {
-        close(tables, &headers.key, &entry, headers.flags);
+        close(tables, &headers.key, &entry, headers.flags, flow);
     }
     forward::refresh(tables, flow, &entry, headers.key.proto)?;
     Ok(Step::DONE)
@@ -212,6 +212,10 @@ where
     if !tables.insert_flow(Tier::Established, key, twin, Insert::Any) {
         return;
     }
+    // From here, as the stack of the caller is deeper; the packet that cannot store the other entry is rare.
+    if tables.tells_flows() {
+        tell(tables, key, twin, twin.state);
+    }
     let twin_key = twin.twin_key(key.proto);
     turn(key, twin);
     if let Some(entry) = tables.flow(Tier::Embryonic, &twin_key) {
@@ -243,15 +247,14 @@ where
     }
 }
 
-/// Moves both directions to the state that a FIN or RST leads to.
+/// Moves both directions to the state that a FIN or RST leads to. `flow` is what the entry holds.
 #[inline(never)]
-fn close<A, T, E>(tables: &T, key: &FlowKey<A>, entry: &E, flags: u8)
+fn close<A, T, E>(tables: &T, key: &FlowKey<A>, entry: &E, flags: u8, flow: &Flow<A>)
 where
     A: Family,
     T: Tables + AddressTables<A>,
     E: FlowEntry<A>,
 {
-    let flow = entry.load();
     let (own, other) = if flow.is_reverse() {
         (FlowState::FinBackend, FlowState::FinClient)
     } else {
@@ -267,6 +270,19 @@ where
         return;
     };
     set_state(tables, key, entry, Tier::Established, state);
+    if tables.tells_flows() && matches!(state, FlowState::Closing | FlowState::Closed) {
+        tell(tables, key, flow, state as u8);
+    }
+}
+
+/// Tells `lbd` what became of a flow, by one of its entries.
+#[inline(never)]
+fn tell<A, T>(tables: &T, key: &FlowKey<A>, flow: &Flow<A>, state: u8)
+where
+    A: Family,
+    T: Tables + AddressTables<A>,
+{
+    tables.tell_flow(key, flow, state);
 }
 
 #[inline(always)]
@@ -304,7 +320,7 @@ where
 
 /// Turns an entry into that of the other direction, its next hop unknown.
 #[inline(always)]
-pub(super) fn turn<A: Family>(key: &FlowKey<A>, flow: &mut Flow<A>) {
+pub fn turn<A: Address>(key: &FlowKey<A>, flow: &mut Flow<A>) {
     let answer = flow.twin_key(key.proto);
     flow.src = key.dst;
     flow.dst = key.src;
@@ -317,7 +333,7 @@ pub(super) fn turn<A: Family>(key: &FlowKey<A>, flow: &mut Flow<A>) {
 
 /// Computes the checksum deltas of a flow from its key and its translated addresses and ports.
 #[inline(always)]
-pub(super) fn set_deltas<A: Family>(key: &FlowKey<A>, flow: &mut Flow<A>) {
+pub fn set_deltas<A: Address>(key: &FlowKey<A>, flow: &mut Flow<A>) {
     let addresses = address_delta(key.src, key.dst, flow.src, flow.dst);
     flow.l3_delta = checksum::combine(addresses, checksum::TTL_DECREMENT);
     flow.l4_delta = checksum::combine(
@@ -331,7 +347,7 @@ pub(super) fn set_deltas<A: Family>(key: &FlowKey<A>, flow: &mut Flow<A>) {
 
 /// The delta of replacing a pair of addresses by another.
 #[inline(always)]
-pub(super) fn address_delta<A: Family>(old_src: A, old_dst: A, src: A, dst: A) -> u16 {
+pub(super) fn address_delta<A: Address>(old_src: A, old_dst: A, src: A, dst: A) -> u16 {
     checksum::delta(
         checksum::sum_words(old_src.words()) + checksum::sum_words(old_dst.words()),
         checksum::sum_words(src.words()) + checksum::sum_words(dst.words()),

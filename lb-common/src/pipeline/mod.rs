@@ -23,6 +23,8 @@ mod service;
 mod signals;
 mod snat;
 
+pub use flow::{set_deltas, turn};
+
 use crate::{
     Packet, Tables,
     abi::{DropReason, Flow, Service},

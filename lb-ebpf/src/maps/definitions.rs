@@ -6,8 +6,8 @@ use aya_ebpf::{
 };
 use lb_common::{
     abi::{
-        Affinity, AffinityKey, Backend, BackendLimits, BackendSignals, DropReason, Event, Flow, FlowKey,
-        FragmentKey, FragmentPorts, Interface, InterfaceCounters, NextHop, Origin, Places, Service,
+        Affinity, AffinityKey, Backend, BackendLimits, BackendSignals, DropReason, Event, Flow, FlowEvent,
+        FlowKey, FragmentKey, FragmentPorts, Interface, InterfaceCounters, NextHop, Origin, Places, Service,
         ServiceKey, Settings, TrafficCounters,
     },
     maps as sizes,
@@ -107,3 +107,5 @@ pub(super) static DROPS: PerCpuArray<u64, { DropReason::ALL.len() }> = PerCpuArr
 pub(super) static SCRATCH: PerCpuArray<Scratch, 1> = PerCpuArray::new();
 #[btf_map]
 pub(super) static EVENTS: RingBuf<Event, { sizes::EVENTS_BYTES as usize }> = RingBuf::new();
+#[btf_map]
+pub(super) static FLOW_EVENTS: RingBuf<FlowEvent, { sizes::FLOW_EVENTS_BYTES as usize }> = RingBuf::new();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lb_common::abi::{FlowState, Settings, TICK_SHIFT};
+use lb_common::abi::{FlowState, Settings, SettingsFlags, TICK_SHIFT};
 
 use crate::model::{Draft, SnatPorts, Timeouts};
 
@@ -47,6 +47,7 @@ pub(super) fn settings(config: &Draft, seed: u64) -> Settings {
     }
     Settings {
         seed: [seed as u32, (seed >> 32) as u32],
+        flags: if config.replication.is_some() { SettingsFlags::TELL_FLOWS } else { 0 },
         port_min: config.snat_ports.min,
         port_max: config.snat_ports.max,
         timeouts,
