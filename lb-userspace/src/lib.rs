@@ -19,6 +19,7 @@ pub mod model;
 pub mod net;
 pub mod plan;
 pub mod reconcile;
+pub mod replication;
 pub mod runtime;
 pub mod sys;
 pub mod vrrp;

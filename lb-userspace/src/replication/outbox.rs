@@ -1,0 +1,147 @@
+//! What is sent: items in batches, which are sent again until the other machine has them.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+use super::{
+    inbox::REACH,
+    message::{Item, MOST_ITEM_BYTES},
+};
+
+/// Items that may wait. Beyond that, flows are left to the next sweep.
+const MOST_WAITING: usize = 1 << 16;
+/// Items of a sweep that may wait: room is left for what happens meanwhile.
+const MOST_SWEPT: usize = 1 << 12;
+/// Batches a second at most, and at once.
+const RATE: f64 = 20_000.0;
+const BURST: f64 = REACH as f64;
+/// After this time a batch is sent again if a later one arrived.
+const OVERTAKEN: Duration = Duration::from_millis(10);
+/// After this time a batch is sent again anyway; doubled each time.
+const UNANSWERED: Duration = Duration::from_millis(50);
+const MOST_DOUBLINGS: u32 = 4;
+
+/// The sending end of a stream.
+#[derive(Debug)]
+pub(super) struct Outbox {
+    waiting: VecDeque<Item>,
+    /// Sent, and not known to have arrived.
+    sent: BTreeMap<u64, Sent>,
+    last: u64,
+    tokens: f64,
+    tokens_at: Duration,
+}
+
+#[derive(Debug)]
+struct Sent {
+    items: Vec<u8>,
+    first_at: Duration,
+    again_at: Duration,
+    times: u32,
+}
+
+/// A batch to be sent.
+#[derive(Debug)]
+pub(super) struct Batch<'a> {
+    pub(super) number: u64,
+    pub(super) items: &'a [u8],
+    /// Flows that are sent for the first time.
+    pub(super) flows: u64,
+    pub(super) is_again: bool,
+}
+
+impl Outbox {
+    pub(super) fn new(now: Duration) -> Self {
+        Self { waiting: VecDeque::new(), sent: BTreeMap::new(), last: 0, tokens: BURST, tokens_at: now }
+    }
+
+    /// Adds an item; false: there is no room.
+    pub(super) fn push(&mut self, item: Item) -> bool {
+        let has_room = self.waiting.len() < MOST_WAITING;
+        if has_room {
+            self.waiting.push_back(item);
+        }
+        has_room
+    }
+
+    /// How many flows of a sweep may be added.
+    pub(super) fn room(&self) -> usize {
+        MOST_SWEPT.saturating_sub(self.waiting.len())
+    }
+
+    /// Items that were not sent yet.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Since when the oldest batch is under way.
+    pub(super) fn oldest(&self) -> Option<Duration> {
+        self.sent.values().map(|sent| sent.first_at).min()
+    }
+
+    /// The other machine has everything before `next`, and the batches after it whose bits are set.
+    pub(super) fn acknowledge(&mut self, now: Duration, next: u64, came: u128) {
+        self.sent = self.sent.split_off(&next);
+        let highest = next + u64::from(u128::BITS - came.leading_zeros());
+        self.sent.retain(|number, sent| {
+            let came = *number > next && came >> (number - next - 1).min(127) & 1 == 1;
+            if !came && *number < highest {
+                sent.again_at = sent.again_at.min(now.max(sent.first_at + OVERTAKEN));
+            }
+            !came
+        });
+    }
+
+    /// The next batch that is to be sent now.
+    pub(super) fn next_batch(&mut self, now: Duration) -> Option<Batch<'_>> {
+        let gained = now.saturating_sub(self.tokens_at).as_secs_f64() * RATE;
+        self.tokens = (self.tokens + gained).min(BURST);
+        self.tokens_at = now;
+        if self.tokens < 1.0 {
+            return None;
+        }
+        let again = self.sent.iter().find(|(_, sent)| sent.again_at <= now).map(|(number, _)| *number);
+        let (number, flows) = match again {
+            Some(number) => (number, 0),
+            None => self.fill(now)?,
+        };
+        self.tokens -= 1.0;
+        let sent = self.sent.get_mut(&number)?;
+        sent.again_at = now + UNANSWERED * 2_u32.pow(sent.times.min(MOST_DOUBLINGS));
+        sent.times += 1;
+        Some(Batch { number, items: &sent.items, flows, is_again: again.is_some() })
+    }
+
+    /// Makes a batch of what waits.
+    fn fill(&mut self, now: Duration) -> Option<(u64, u64)> {
+        let first = self.sent.first_key_value().map_or(self.last + 1, |(first, _)| *first);
+        if self.last + 1 - first >= REACH || self.waiting.is_empty() {
+            return None;
+        }
+        let (mut items, mut flows) = (Vec::with_capacity(MOST_ITEM_BYTES), 0);
+        while let Some(item) = self.waiting.front() {
+            if items.len() + item.bytes() > MOST_ITEM_BYTES {
+                break;
+            }
+            item.write(&mut items);
+            flows += u64::from(matches!(item, Item::Flow(_)));
+            self.waiting.pop_front();
+        }
+        self.last += 1;
+        self.sent.insert(self.last, Sent { items, first_at: now, again_at: now, times: 0 });
+        Some((self.last, flows))
+    }
+
+    /// When [`Self::next_batch`] may have something.
+    pub(super) fn poll_timeout(&self, now: Duration) -> Option<Duration> {
+        let due = self.sent.values().map(|sent| sent.again_at).min();
+        let first = self.sent.first_key_value().map_or(self.last + 1, |(first, _)| *first);
+        let may_fill = !self.waiting.is_empty() && self.last + 1 - first < REACH;
+        let due = if may_fill { Some(now) } else { due };
+        let ready =
+            if self.tokens < 1.0 { self.tokens_at + Duration::from_secs_f64(1.0 / RATE) } else { now };
+        due.map(|due| due.max(ready))
+    }
+}
