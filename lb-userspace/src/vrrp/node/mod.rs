@@ -167,6 +167,11 @@ impl Node {
         self.settle(now);
     }
 
+    /// Whether this machine has the flows of the others ([`Router::set_sync_wait`]).
+    pub fn set_sync_wait(&mut self, wait: Option<Duration>) {
+        self.entries.iter_mut().for_each(|entry| entry.router.set_sync_wait(wait));
+    }
+
     /// Lets another machine be active for a router and all of its sync group; true: that is under way.
     pub fn hand_over(&mut self, now: Duration, id: RouterId, then: Afterwards) -> bool {
         let mut is_under_way = false;

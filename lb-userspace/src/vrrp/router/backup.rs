@@ -15,6 +15,14 @@ pub struct Peer {
     pub(super) v3_at: Option<Duration>,
 }
 
+/// Which active routers of lower priority are replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Replacing {
+    pub(super) preemption: Preemption,
+    /// How long one is left alone at most while this machine does not have its flows.
+    pub(super) sync_wait: Option<Duration>,
+}
+
 /// What a router knows while it waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Backup {
@@ -29,6 +37,8 @@ pub(super) struct Backup {
     pub(super) resigned: bool,
     /// When an active router of lower priority is to be replaced.
     pub(super) preempt_at: Option<Duration>,
+    /// When it is replaced although its flows are not here.
+    sync_until: Option<Duration>,
     /// The addresses are still held, from before a restart of the daemon.
     pub(super) holds: bool,
     /// When to look whether this process still runs in time.
@@ -45,6 +55,7 @@ impl Backup {
             down_at: None,
             resigned: false,
             preempt_at: None,
+            sync_until: None,
             holds: false,
             pulse_at: now,
         };
@@ -71,7 +82,7 @@ impl Backup {
         &mut self,
         now: Duration,
         own: Priority,
-        preemption: Preemption,
+        replacing: Replacing,
         advert: &Advert,
         source: IpAddr,
     ) -> bool {
@@ -84,9 +95,10 @@ impl Backup {
             self.down_at = Some(now + self.interval.skew(self.version, own));
             return false;
         }
-        let is_left = advert.priority >= own || !self.replaces(now, preemption);
+        let is_left = advert.priority >= own || !self.replaces(now, replacing);
         if advert.priority >= own {
             self.preempt_at = None;
+            self.sync_until = None;
         }
         if is_left {
             self.learn(now, own, advert, source);
@@ -105,9 +117,11 @@ impl Backup {
     }
 
     /// Whether an active router of lower priority is to be replaced.
-    fn replaces(&mut self, now: Duration, preemption: Preemption) -> bool {
-        match preemption {
-            Preemption::After(delay) => now >= *self.preempt_at.get_or_insert(now + delay),
+    fn replaces(&mut self, now: Duration, replacing: Replacing) -> bool {
+        self.sync_until = replacing.sync_wait.map(|wait| self.sync_until.unwrap_or(now + wait));
+        let is_synced = self.sync_until.is_none_or(|until| now >= until);
+        match replacing.preemption {
+            Preemption::After(delay) => now >= *self.preempt_at.get_or_insert(now + delay) && is_synced,
             Preemption::Never => false,
         }
     }

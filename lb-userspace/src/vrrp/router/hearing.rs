@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use super::{Backup, Cause, Command, Phase, Router, Standby};
+use super::{Backup, Cause, Command, Phase, Router, Standby, backup::Replacing};
 use crate::vrrp::{Advert, Preemption, Priority};
 
 impl Router {
@@ -13,7 +13,8 @@ impl Router {
         if late > backup.interval.duration() {
             backup.listen(now, own);
         }
-        let is_left = backup.hear(now, own, preemption, advert, source);
+        let replacing = Replacing { preemption, sync_wait: self.sync_wait };
+        let is_left = backup.hear(now, own, replacing, advert, source);
         if is_left && std::mem::take(&mut backup.holds) {
             self.commands.push_back(Command::Release);
         }

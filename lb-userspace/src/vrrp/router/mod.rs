@@ -65,6 +65,8 @@ pub struct Router {
     commands: VecDeque<Command>,
     /// When it wanted to be woken.
     due: Option<Duration>,
+    /// How long an active router of lower priority is left alone while its flows are not here.
+    sync_wait: Option<Duration>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +98,7 @@ impl Router {
             phase: Phase::Initialize,
             commands: VecDeque::new(),
             due: None,
+            sync_wait: None,
         })
     }
 
@@ -147,6 +150,12 @@ impl Router {
             self.advertise(standing.priority);
             self.sleep();
         }
+    }
+
+    /// While this machine does not have the flows of the others: an active router of lower priority is left alone for so long, from when
+    /// it is heard first. `None`: this machine has them. A router that is silent, or stops, is replaced in any case.
+    pub fn set_sync_wait(&mut self, wait: Option<Duration>) {
+        self.sync_wait = wait;
     }
 
     /// A packet arrived. One that is rejected changes nothing.

@@ -5,6 +5,7 @@ mod handover;
 mod receipt;
 mod stall;
 mod states;
+mod sync;
 mod versions;
 
 use std::net::{IpAddr, Ipv4Addr};
