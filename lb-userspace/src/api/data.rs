@@ -13,6 +13,7 @@ use lb_common::abi::DropReason;
 use crate::{control::Error, health::Suspects, history::Rate, model::ServiceName, plan::FlowGroup};
 
 use super::{
+    replication::Replication,
     traffic::{InterfaceTraffic, Signals, Traffic},
     types::Interface,
     vrrp::{Switch, VirtualRouter},
@@ -119,6 +120,11 @@ pub trait DataSource: Send + Sync + 'static {
     /// The virtual routers, in the order of the configuration.
     fn virtual_routers(&self) -> Vec<VirtualRouter> {
         Vec::new()
+    }
+
+    /// Replication of flows.
+    fn replication(&self) -> Replication {
+        Replication::default()
     }
 
     /// Begins to switch over a virtual router with its sync group, or all; returns those that it is about, as they are then.

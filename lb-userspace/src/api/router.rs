@@ -21,7 +21,7 @@ use super::{
     error::ApiError,
     events, flows, handlers as on, history,
     openapi::{self, about, about_failing, changes},
-    overview,
+    overview, replication,
     seats::Progress,
     vrrp,
 };
@@ -147,6 +147,13 @@ fn figures() -> ApiRouter<Api> {
             get_with(history::history, about_failing("history", "The traffic of the last hour.", &[404])),
         )
         .api_route("/v1/stats", get_with(on::stats, about("stats", "Counters since the maps were made.")))
+        .api_route(
+            "/v1/replication",
+            get_with(
+                replication::replication,
+                about("replication", "Replication of flows to the other machine."),
+            ),
+        )
         .api_route("/v1/drops", get_with(on::drops, about("drops", "Dropped packets by reason.")))
         .api_route(
             "/v1/events",

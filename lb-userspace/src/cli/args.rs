@@ -22,7 +22,7 @@ pub(super) use self::{
     service::{ServiceAdd, ServiceCommand, ServiceOptions, ServiceSet},
     vrrp::{RoutersArg, VrrpCommand},
 };
-use super::{complete, events::EventArgs};
+use super::{complete, events::EventArgs, replication::ReplicationCommand};
 use crate::api::Url;
 
 /// Control and look at `lbd`, the layer 4 load balancer.
@@ -129,6 +129,9 @@ pub enum Command {
     /// Virtual routers: VIPs that one of several machines holds.
     #[command(subcommand)]
     Vrrp(VrrpCommand),
+    /// Replication of flows to the machine that backs this one up.
+    #[command(subcommand)]
+    Replication(ReplicationCommand),
     /// The configuration file.
     #[command(subcommand)]
     Config(ConfigCommand),

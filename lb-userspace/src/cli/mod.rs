@@ -12,6 +12,7 @@ mod flow;
 mod import;
 mod man;
 mod render;
+mod replication;
 mod run;
 mod server;
 #[cfg(test)]

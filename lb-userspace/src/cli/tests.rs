@@ -114,6 +114,7 @@ async fn json_is_what_the_api_says() {
         ("stats", "/v1/stats"),
         ("drops", "/v1/drops"),
         ("vrrp status", "/v1/vrrp"),
+        ("replication status", "/v1/replication"),
     ] {
         let printed = run(&daemon, &format!("{line} -o json")).await;
         let printed: serde_json::Value = serde_json::from_str(&printed).unwrap();

@@ -35,7 +35,7 @@ enum Shown {
 /// restarted meanwhile.
 pub(super) async fn watch(args: &Args, every: Duration) -> Result<(), Failure> {
     if !shows_something(&args.command) {
-        let message = "--watch: this command does not show anything that changes; expected status, stats, drops, vrrp status, or a list or show of \
+        let message = "--watch: this command does not show anything that changes; expected status, stats, drops, vrrp status, replication status, or a list or show of \
                        services, backends or flows";
         return Err(Failure::new(Exit::Invalid, message));
     }
@@ -107,6 +107,7 @@ fn shows_something(command: &Command) -> bool {
             | Command::Stats { .. }
             | Command::Drops
             | Command::Vrrp(VrrpCommand::Status)
+            | Command::Replication(_)
             | Command::Service(ServiceCommand::List | ServiceCommand::Show { .. })
             | Command::Backend(BackendCommand::List { .. })
             | Command::Flow(FlowCommand::List { .. } | FlowCommand::Top(_) | FlowCommand::Count)

@@ -51,7 +51,8 @@ impl Ending {
         let over = [FlowState::Closing as u8, FlowState::Closed as u8].contains(&flow.state);
         // Half-open connections repeat their packets anyway.
         let concerned = tier == Tier::Established && key.proto == TCP && !over;
-        (concerned && flow.next_hop.dmac != [0; 6]).then(|| Self {
+        // Without an interface it is not known, or the flow is kept for another machine.
+        (concerned && flow.next_hop.dmac != [0; 6] && flow.next_hop.ifindex != 0).then(|| Self {
             src: flow.src.words(),
             dst: flow.dst.words(),
             ports: (flow.sport, flow.dport),

@@ -28,6 +28,9 @@ pub struct FlowMaps {
     ports: Words,
 }
 
+/// The services of an address family.
+pub(super) type Services<A> = Vec<(ServiceKey<A>, Service)>;
+
 /// A flow table.
 #[derive(Debug)]
 pub(super) struct Table {
@@ -102,9 +105,9 @@ impl FlowMaps {
     /// # Errors
     /// What the kernel says.
     pub fn surroundings(&self) -> io::Result<Surroundings> {
-        let v4 = self.services_v4.entries::<ServiceKey<u32>, Service>()?.into_iter().map(|entry| entry.1);
-        let v6 =
-            self.services_v6.entries::<ServiceKey<[u32; 4]>, Service>()?.into_iter().map(|entry| entry.1);
+        let (v4, v6) = self.services()?;
+        let v4 = v4.into_iter().map(|entry| entry.1);
+        let v6 = v6.into_iter().map(|entry| entry.1);
         Ok(Surroundings {
             settings: self.settings.lookup(&0_u32)?.unwrap_or_default(),
             backends: values(&self.backends)?,
@@ -115,6 +118,11 @@ impl FlowMaps {
                 .collect(),
             snat_addresses: values(&self.snat_addresses)?,
         })
+    }
+
+    /// `SERVICES`.
+    pub(super) fn services(&self) -> io::Result<(Services<u32>, Services<[u32; 4]>)> {
+        Ok((self.services_v4.entries()?, self.services_v6.entries()?))
     }
 
     /// Who has how many of the places that there are, without clients that are remembered.

@@ -191,11 +191,22 @@ impl Program {
     /// # Errors
     /// [`LoaderError::BadObject`].
     pub fn events(&mut self) -> Result<RingBuf<MapData>, LoaderError> {
-        let bad =
-            || LoaderError::BadObject { reason: format!("it has no ring buffer named {}", maps::EVENTS) };
+        self.ring_buffer(maps::EVENTS)
+    }
+
+    /// What becomes of flows: records of `FLOW_EVENTS`. To be taken once.
+    ///
+    /// # Errors
+    /// [`LoaderError::BadObject`].
+    pub fn flow_events(&mut self) -> Result<RingBuf<MapData>, LoaderError> {
+        self.ring_buffer(maps::FLOW_EVENTS)
+    }
+
+    fn ring_buffer(&mut self, name: &str) -> Result<RingBuf<MapData>, LoaderError> {
+        let bad = || LoaderError::BadObject { reason: format!("it has no ring buffer named {name}") };
         let map = match &mut self.loaded {
-            Loaded::Anew(ebpf) => ebpf.take_map(maps::EVENTS),
-            Loaded::Before(_) => MapData::from_pin(self.directory.map(maps::EVENTS)).ok().map(Map::RingBuf),
+            Loaded::Anew(ebpf) => ebpf.take_map(name),
+            Loaded::Before(_) => MapData::from_pin(self.directory.map(name)).ok().map(Map::RingBuf),
         };
         map.and_then(|map| map.try_into().ok()).ok_or_else(bad)
     }

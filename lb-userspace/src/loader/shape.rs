@@ -71,6 +71,8 @@ pub(super) fn fate(name: &str, pinned: MapShape, defined: MapShape) -> Fate {
     }
 }
 
+/// Bytes of `FLOW_EVENTS`: half a second of 50 000 flows that begin and end in each.
+const FLOW_EVENTS_BYTES: u32 = 1 << 22;
 /// A next hop has 16 bits for the interface's index.
 const MOST_INTERFACES: u32 = 1 << 16;
 
@@ -79,9 +81,9 @@ const MOST_INTERFACES: u32 = 1 << 16;
 pub struct Sizes(Vec<(&'static str, u32)>);
 
 impl Sizes {
-    /// The sizes for these limits, with room for interfaces up to `highest_ifindex`.
+    /// The sizes for these limits, with room for interfaces up to `highest_ifindex`, and for what is told of flows if that is wanted.
     #[must_use]
-    pub fn new(limits: &Limits, highest_ifindex: u32) -> Self {
+    pub fn new(limits: &Limits, highest_ifindex: u32, tells_flows: bool) -> Self {
         // Id 0 is never a service or a backend.
         let services = limits.services.saturating_add(1);
         let backends = limits.backends.saturating_add(1);
@@ -115,6 +117,7 @@ impl Sizes {
             (maps::INTERFACES, interfaces),
             (maps::INTERFACE_COUNTERS, interfaces),
             (maps::CLIENT_HOPS, interfaces),
+            (maps::FLOW_EVENTS, if tells_flows { FLOW_EVENTS_BYTES } else { maps::FLOW_EVENTS_BYTES }),
         ])
     }
 

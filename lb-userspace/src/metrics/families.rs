@@ -4,6 +4,7 @@ use lb_common::abi::{DropReason, InterfaceCounters, Signal, TrafficCounters};
 use prometheus::Result;
 
 use super::page::{Page, Samples};
+use super::replication::replication;
 use super::routers;
 use crate::reconcile::DriftCounts;
 
@@ -52,6 +53,7 @@ pub fn text(observation: &Observation) -> Result<String> {
     limits(&mut page, &observation.services)?;
     pools(&mut page, &observation.pools)?;
     routers::write(&mut page, observation)?;
+    replication(&mut page, observation.replication.as_ref())?;
     Ok(page.into_text())
 }
 

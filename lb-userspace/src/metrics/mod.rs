@@ -5,6 +5,7 @@
 mod families;
 mod observation;
 mod page;
+mod replication;
 mod routers;
 mod server;
 #[cfg(test)]

@@ -4,6 +4,7 @@ use lb_common::abi::{BackendSignals, InterfaceCounters, TrafficCounters};
 
 use crate::model::{Condition, Health, Standing};
 
+use crate::api::Replication;
 use crate::events::EventCounts;
 use crate::reconcile::DriftCounts;
 
@@ -30,6 +31,8 @@ pub struct Observation {
     pub drift: DriftCounts,
     /// What subscribers were told.
     pub events: EventCounts,
+    /// Replication of flows; `None`: there is none.
+    pub replication: Option<Replication>,
     /// Virtual routers.
     pub routers: Vec<RouterSample>,
     /// Rejected packets for no virtual router that there is, by reason.

@@ -9,6 +9,7 @@ use tokio::{
 };
 
 use super::*;
+use crate::api::Replication;
 use crate::events::EventCounts;
 use crate::model::{Condition, Health, Standing};
 use crate::{
@@ -86,6 +87,7 @@ fn observation() -> Observation {
         events: EventCounts { published: [1, 2, 3, 4, 5, 6], lost: 6, subscriptions: 7 },
         routers: vec![router()],
         unknown_adverts: vec![("vrid", 35)],
+        replication: None,
     }
 }
 
@@ -197,4 +199,27 @@ async fn metrics_are_served_and_nothing_else_is() {
 async fn a_request_that_does_not_end_is_given_up() {
     let reply = tokio::time::timeout(Duration::from_secs(10), ask("GET /metrics HTTP/1.1\r\n")).await;
     assert!(!reply.expect("the server closes the connection").contains("lb_build_info"));
+}
+
+#[test]
+fn replication_is_printed_where_there_is_one() {
+    let replication = Some(Replication {
+        state: "syncing".into(),
+        lag_seconds: 0.0125,
+        flows_unknown_service: 1,
+        flows_unknown_backend: 2,
+        rejected: [("replayed".to_owned(), 4)].into(),
+        ..Replication::default()
+    });
+    assert!(!text(&observation()).unwrap().contains("lb_replication"));
+    let text = text(&Observation { replication, ..observation() }).unwrap();
+    for line in [
+        "lb_replication_connected 1",
+        "lb_replication_synced 0",
+        "lb_replication_lag_milliseconds 12",
+        "lb_replication_flows_unknown_total 3",
+        r#"lb_replication_rejected_total{reason="replayed"} 4"#,
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} is missing from:\n{text}");
+    }
 }

@@ -14,6 +14,7 @@ use super::{
     attached::AttachedList,
     flows::LastReport,
     history::LastHour,
+    replication::ReplicationBoard,
     suspects::KnownSuspects,
     vrrp::{RouterStatus, Routers},
 };
@@ -37,6 +38,7 @@ pub(super) struct Data {
     pub(super) clock: Clock,
     pub(super) started: Duration,
     pub(super) routers: Routers,
+    pub(super) replicated: ReplicationBoard,
     pub(super) attached: AttachedList,
     pub(super) flows: Arc<FlowMaps>,
     pub(super) counters: Counters,
@@ -59,6 +61,7 @@ impl Data {
             clock,
             started,
             routers,
+            replicated: ReplicationBoard::default(),
             attached,
             flows: Arc::new(FlowMaps::open(tables).map_err(Failure::system("open the flow tables"))?),
             counters: Counters::open(tables)?,
@@ -166,6 +169,10 @@ impl DataSource for Data {
 
     fn switch_over(&self, router: Option<String>, switch: Switch) -> Result<Vec<api::VirtualRouter>, Error> {
         Ok(self.routers.switch_over(router, switch)?.into_iter().map(virtual_router).collect())
+    }
+
+    fn replication(&self) -> api::Replication {
+        self.replicated.shown()
     }
 
     fn drops(&self) -> Result<Vec<(DropReason, u64)>, DataError> {

@@ -2,7 +2,7 @@
 
 use std::{io, net::SocketAddr};
 
-use super::privileges::Missing;
+use super::{privileges::Missing, replication::KeyFileError};
 use crate::{
     api::{PortError, SocketError},
     config::ConfigError,
@@ -46,6 +46,9 @@ pub enum Failure {
         /// What the system said.
         error: io::Error,
     },
+    /// The keys of replication cannot be used.
+    #[error(transparent)]
+    Keys(#[from] KeyFileError),
     /// The system refused something else.
     #[error("cannot {action}: {error}")]
     System {

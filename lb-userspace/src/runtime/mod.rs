@@ -16,6 +16,7 @@ mod network;
 mod notify;
 mod observe;
 mod privileges;
+mod replication;
 mod reports;
 mod resets;
 mod signals;

@@ -64,6 +64,7 @@ fn observe(control: &Handle, events: &Bus, data: &Data, report: &Report) -> Resu
         events: events.counts(),
         routers: status.routers.iter().map(router_sample).collect(),
         unknown_adverts: status.unknown,
+        replication: data.replicated.observed(),
     })
 }
 

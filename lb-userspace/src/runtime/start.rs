@@ -19,6 +19,7 @@ use super::{
     network::Network,
     notify,
     privileges::Privileges,
+    replication,
     signals::Signals,
     tasks::{self, Parts},
     vrrp,
@@ -58,6 +59,7 @@ pub fn check(config: &Path) -> Result<Config, Failure> {
     let document = Document::read(config)?;
     let config = document.config()?;
     document.usable(&config, Rights::Needed)?;
+    replication::check(&config)?;
     Ok(config)
 }
 
@@ -119,6 +121,7 @@ async fn daemon(
         None => None,
     };
     let metrics = listen(config.metrics_listen).await?;
+    let (replicating, synced) = replication::prepare(&config)?;
     privileges.limit()?;
     let network = Network::open().await?;
     let wanted = Attacher::planned(&config, &network.view)?;
@@ -138,8 +141,9 @@ async fn daemon(
     };
     let (control, thread) = control::spawn(control, move || clock.moment(), publish)
         .map_err(Failure::system("start a thread"))?;
-    let vrrp = vrrp::start(&config.vrrp, &options.config, clock, events.clone(), privileges)?;
+    let vrrp = vrrp::start(&config.vrrp, synced, &options.config, clock, events.clone(), privileges)?;
     let data = Data::open(&tables, clock, started, vrrp.routers(), attacher.list())?;
+    let replication = replication::start(replicating, &data, &control, &mut attacher, clock, privileges)?;
     let config_file = options.config.display().to_string();
     let tasks = tasks::start(Parts {
         clock,
@@ -160,6 +164,7 @@ async fn daemon(
     notify::ready();
     let ended = tasks.run(signals.wait(control.clone(), config)).await;
     vrrp.end().await;
+    replication.end().await;
     finish(control, thread).await;
     ended.map_or(Ok(()), |name| Err(Failure::Ended(name)))
 }
@@ -173,7 +178,7 @@ fn load(
     let options = loader::Options {
         object: options.object.clone(),
         directory: directory.clone(),
-        sizes: Sizes::new(&config.limits, network.view.highest_ifindex()),
+        sizes: Sizes::new(&config.limits, network.view.highest_ifindex(), config.replication.is_some()),
         log: options.data_path_log,
         discard_flows: options.discard_flows,
     };

@@ -27,6 +27,7 @@ impl Machine {
         };
         let stale = self.renumber(routers, &origins);
         self.follow_network();
+        self.follow_sync();
         self.node.start(self.clock.now(), |_| false);
         self.obey().await;
         for (index, addresses) in stale {

@@ -16,7 +16,7 @@ use crate::{
     control::Error,
     model::{InterfaceName, VirtualRouter},
     net::{AdvertSocket, Link, Notice, Notices, Requests, View},
-    runtime::{Clock, Failure},
+    runtime::{Clock, Failure, replication::Synced},
     sys::packet::FrameSender,
     vrrp::{
         Afterwards, Command, Ends, Envelope, Member, Node, Rejection, Router, RouterId, State, announcement,
@@ -42,6 +42,8 @@ enum Wake {
     Notice(Option<Notice>),
     /// An operator wants something, or another configuration.
     Message(Message),
+    /// This machine has the flows of the others, or has them no more.
+    Synced,
     /// It is to end.
     Stop,
 }
@@ -69,12 +71,14 @@ pub(super) struct Machine {
     logged: BTreeMap<&'static str, Duration>,
     /// Until when packets are left to wait, but for a timer.
     nap: Option<Duration>,
+    synced: Option<Synced>,
 }
 
 impl Machine {
     /// Nothing is started. Must be called in the runtime that runs it.
     pub(super) fn new(
         routers: &[VirtualRouter],
+        synced: Option<Synced>,
         clock: Clock,
         board: StatusBoard,
         remembered: Remembered,
@@ -109,6 +113,7 @@ impl Machine {
             },
             logged: BTreeMap::new(),
             nap: None,
+            synced,
         })
     }
 
@@ -121,6 +126,7 @@ impl Machine {
         self.ask_again().await;
         self.follow_network();
         let held = self.held();
+        self.follow_sync();
         self.node.start(self.clock.now(), |RouterId(index)| held[index]);
         let mut is_stopping = false;
         loop {
@@ -135,6 +141,7 @@ impl Machine {
                 Wake::Notice(notice) => self.take(notice).await,
                 Wake::Message(Message::Order(order)) => self.carry_out(order).await,
                 Wake::Message(Message::Configure(routers)) => self.configure(routers).await,
+                Wake::Synced => self.follow_sync(),
                 Wake::Stop => {
                     is_stopping = true;
                     self.hand_over();
@@ -178,9 +185,19 @@ impl Machine {
             () = self.clock.sleep_until(due) => Wake::Due,
             notice = self.notices.next() => Wake::Notice(notice),
             Some(message) = messages.recv(), if !is_stopping => Wake::Message(message),
+            () = changed(&mut self.synced) => Wake::Synced,
             // An error means that who would say it is gone.
             _ = stop.wait_for(|stop| *stop), if !is_stopping => Wake::Stop,
         }
+    }
+
+    /// Tells the routers whether this machine has the flows of the others.
+    pub(super) fn follow_sync(&mut self) {
+        let wait = self.synced.as_mut().and_then(|(synced, deadline)| {
+            let is_synced = *synced.borrow_and_update();
+            (!is_synced).then_some(*deadline)
+        });
+        self.node.set_sync_wait(wait);
     }
 
     fn hand_over(&mut self) {
@@ -455,6 +472,17 @@ impl Machine {
         };
         self.remembered.set(configured().filter_map(standby).collect());
         status
+    }
+}
+
+/// Returns when it changed; never if there is nothing that changes.
+async fn changed(synced: &mut Option<Synced>) {
+    let is_known = match synced {
+        Some((synced, _)) => synced.changed().await.is_ok(),
+        None => false,
+    };
+    if !is_known {
+        std::future::pending::<()>().await;
     }
 }
 

@@ -16,7 +16,7 @@ use std::{
 use tokio::sync::{mpsc, watch};
 
 use self::{chronicle::Figures, machine::Machine, orders::Orders, remembered::Remembered};
-use super::{Clock, Failure, privileges::Privileges};
+use super::{Clock, Failure, privileges::Privileges, replication::Synced};
 use crate::{
     api::Switch,
     config::StandbyFile,
@@ -148,6 +148,7 @@ pub(super) struct Vrrp {
 /// Starts the thread. `config` is the configuration file.
 pub(super) fn start(
     routers: &[VirtualRouter],
+    synced: Option<Synced>,
     config: &Path,
     clock: Clock,
     events: Bus,
@@ -162,7 +163,7 @@ pub(super) fn start(
     let machine = {
         let _entered = runtime.enter();
         let remembered = Remembered::read(StandbyFile::beside(config));
-        Machine::new(routers, clock, board.clone(), remembered, teller)?
+        Machine::new(routers, synced, clock, board.clone(), remembered, teller)?
     };
     let (stop, stopped) = watch::channel(false);
     let (orders, inbox) = mpsc::unbounded_channel();

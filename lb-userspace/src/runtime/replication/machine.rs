@@ -1,0 +1,351 @@
+//! Carries between the data path, the flow tables, the other machine, and the state machine that decides.
+
+use std::{collections::BTreeMap, io, os::fd::AsFd as _, sync::Arc, time::Duration};
+
+use aya::maps::{MapData, RingBuf};
+use lb_common::abi::FlowEvent;
+use tokio::{io::unix::AsyncFd, net::UdpSocket, sync::watch};
+
+use super::{Prepared, ReplicationBoard, ReplicationStatus, socket, sweep::Sweep};
+use crate::{
+    control::Snapshot,
+    flows::{FlowMaps, Outcome, Replica, told},
+    model::Timeouts,
+    replication::{Event, Flow, Link, MOST_BYTES, Mark, Rejection, Seeds},
+    runtime::{Clock, Failure},
+    sys::bpf::{Map, from_bytes},
+};
+
+/// What the data path tells waits so long, so that it is not read one by one.
+const PAUSE: Duration = Duration::from_millis(3);
+/// Between two attempts to open the socket.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
+/// Between two lines of the log about rejected packets of one kind.
+const LOG_AGAIN: Duration = Duration::from_secs(1);
+/// Between two looks at the status.
+const SHOW_AGAIN: Duration = Duration::from_millis(50);
+/// Packets that are taken before something else is looked at.
+const MOST_PACKETS: usize = 64;
+/// Flows of a sweep that are handed on at once.
+const CHUNK: usize = 1024;
+/// Bytes of a record in the ring.
+const RECORD: usize = size_of::<FlowEvent>() + 8;
+/// Between two sweeps, at most and at least: flows are to be refreshed before their time-out.
+const REFRESH: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
+/// Why it woke.
+enum Wake {
+    Packets,
+    Told,
+    Swept(Option<io::Result<Vec<Flow>>>),
+    Changed,
+    Due,
+    Stop,
+}
+
+/// All that there is.
+pub(super) struct Machine {
+    prepared: Prepared,
+    clock: Clock,
+    board: ReplicationBoard,
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+    maps: Arc<FlowMaps>,
+    replica: Replica,
+    ring: AsyncFd<RingBuf<MapData>>,
+    ring_bytes: usize,
+    /// When the ring is looked at again.
+    ring_at: Duration,
+    link: Link,
+    mark: Mark,
+    socket: Option<UdpSocket>,
+    try_again: Duration,
+    sweep: Option<Sweep>,
+    outcomes: BTreeMap<Outcome, u64>,
+    forgotten: u64,
+    is_failing: bool,
+    was_connected: bool,
+    show_at: Duration,
+    logged: BTreeMap<Rejection, Duration>,
+}
+
+impl Machine {
+    /// Must be called in the runtime that runs it.
+    pub(super) fn new(
+        prepared: Prepared,
+        seeds: &Seeds,
+        board: ReplicationBoard,
+        snapshots: watch::Receiver<Arc<Snapshot>>,
+        maps: Arc<FlowMaps>,
+        ring: AsyncFd<RingBuf<MapData>>,
+        clock: Clock,
+    ) -> Result<Self, Failure> {
+        let boot = std::fs::read(BOOT_ID).map_err(Failure::system("read the id of this boot"))?;
+        let replica = Replica::new(Arc::clone(&maps));
+        let (now, refresh) = (clock.now(), refresh(&snapshots.borrow().config.timeouts));
+        let wrong = || Failure::system("use the keys of replication")(io::ErrorKind::InvalidInput.into());
+        let link =
+            Link::new(now, prepared.keys.clone(), seeds, replica.id(&boot), refresh).ok_or_else(wrong)?;
+        let ring_bytes = ring.get_ref().as_fd().try_clone_to_owned().and_then(Map::from_fd);
+        Ok(Self {
+            mark: Mark::new(u16::from_le_bytes([seeds.challenges[0], seeds.challenges[1]])),
+            prepared,
+            clock,
+            board,
+            snapshots,
+            maps,
+            replica,
+            ring,
+            ring_bytes: ring_bytes.map_or(usize::MAX, |map| map.info().shape.max_entries as usize),
+            ring_at: now,
+            link,
+            socket: None,
+            try_again: now,
+            sweep: None,
+            outcomes: BTreeMap::new(),
+            forgotten: 0,
+            is_failing: false,
+            was_connected: false,
+            show_at: now,
+            logged: BTreeMap::new(),
+        })
+    }
+}
+
+impl Machine {
+    /// Works until it is told to stop.
+    pub(super) async fn run(mut self, mut stop: watch::Receiver<bool>) {
+        self.refresh();
+        loop {
+            let now = self.clock.now();
+            self.open(now);
+            if self.link.starts_sweep(now) {
+                self.link.begin_sweep();
+                self.sweep = Some(Sweep::start(&self.maps, self.clock.tick()));
+            }
+            self.send(now);
+            self.show(now);
+            match self.wait(now, &mut stop).await {
+                Wake::Packets => self.receive(),
+                Wake::Told => self.read_ring(),
+                Wake::Swept(chunk) => self.name(chunk),
+                Wake::Changed => self.refresh(),
+                Wake::Due => {}
+                Wake::Stop => return,
+            }
+        }
+    }
+
+    async fn wait(&mut self, now: Duration, stop: &mut watch::Receiver<bool>) -> Wake {
+        let (clock, due) = (self.clock, self.due(now));
+        let has_room = self.link.room().is_none_or(|room| room >= CHUNK);
+        let readable = async {
+            match &self.socket {
+                Some(socket) => drop(socket.readable().await),
+                None => std::future::pending().await,
+            }
+        };
+        let swept = async {
+            match &mut self.sweep {
+                Some(sweep) if has_room => sweep.next().await,
+                _ => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => Wake::Stop,
+            () = readable => Wake::Packets,
+            ready = self.ring.readable_mut(), if self.ring_at <= now => {
+                if let Ok(mut ready) = ready {
+                    ready.clear_ready();
+                }
+                Wake::Told
+            }
+            chunk = swept => Wake::Swept(chunk),
+            changed = self.snapshots.changed() => if changed.is_ok() { Wake::Changed } else { Wake::Stop },
+            () = clock.sleep_until(Some(due)) => Wake::Due,
+        }
+    }
+
+    fn due(&self, now: Duration) -> Duration {
+        let mut due = self.link.poll_timeout(now).min(self.show_at.max(now));
+        if self.ring_at > now {
+            due = due.min(self.ring_at);
+        }
+        if self.socket.is_none() {
+            due = due.min(self.try_again);
+        }
+        // What may be sent later is looked at later, even if the socket refused it just now.
+        due.max(now + Duration::from_millis(1))
+    }
+
+    fn open(&mut self, now: Duration) {
+        if self.socket.is_some() || now < self.try_again {
+            return;
+        }
+        self.try_again = now + TRY_AGAIN;
+        match socket::open(&self.prepared.wanted) {
+            Ok(socket) => self.socket = Some(socket),
+            Err(error) => {
+                let address = self.prepared.wanted.local_address;
+                tracing::warn!(%address, %error, "replication has no socket; trying again every second");
+            }
+        }
+    }
+
+    fn send(&mut self, now: Duration) {
+        let Some(socket) = &self.socket else { return };
+        while let Some(packet) = self.link.poll_packet(now) {
+            if let Err(error) = socket.try_send(&packet) {
+                // It comes again if it was of importance.
+                tracing::trace!(%error, "replication cannot send");
+                return;
+            }
+        }
+    }
+
+    fn receive(&mut self) {
+        let Some(socket) = self.socket.take() else { return };
+        let mut packet = [0; MOST_BYTES + 1];
+        for _ in 0..MOST_PACKETS {
+            match socket.try_recv(&mut packet) {
+                Ok(length) => {
+                    let now = self.clock.now();
+                    if let Err(rejection) = self.link.handle_packet(now, &packet[..length]) {
+                        self.log_rejection(now, rejection);
+                    }
+                    self.follow();
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                // Nobody listens there, or there is no way: it is asked again.
+                Err(error) => tracing::trace!(%error, "replication cannot receive"),
+            }
+        }
+        self.socket = Some(socket);
+    }
+
+    /// Takes in what the other machine said.
+    fn follow(&mut self) {
+        while let Some(event) = self.link.poll_event() {
+            let done = match event {
+                Event::Began { knows } => {
+                    let peer = self.prepared.wanted.peer_address;
+                    tracing::info!(%peer, knows, "replication: the other machine is there");
+                    self.sweep = None;
+                    if knows { Ok(()) } else { self.replica.adopt().map(drop) }
+                }
+                Event::SweepBegan => {
+                    self.mark.begin_sweep();
+                    Ok(())
+                }
+                Event::SweepEnded { is_intact: false } => Ok(()),
+                Event::SweepEnded { is_intact: true } => {
+                    self.replica.forget_unnamed(self.mark).map(|forgotten| self.forgotten += forgotten)
+                }
+                Event::Flow(flow) => {
+                    let stored = self.replica.store(&flow, self.mark, self.clock.tick());
+                    stored.map(|outcome| *self.outcomes.entry(outcome).or_default() += 1)
+                }
+            };
+            self.note("replication cannot write the flow tables", &done);
+        }
+    }
+
+    /// Reads what the data path told.
+    fn read_ring(&mut self) {
+        let mut bytes = 0;
+        while let Some(record) = self.ring.get_mut().next() {
+            bytes += RECORD;
+            if let Some(flow) = from_bytes::<FlowEvent>(&record).as_ref().and_then(told) {
+                self.link.push(flow);
+            }
+        }
+        if bytes + RECORD >= self.ring_bytes {
+            // It was full, or nearly.
+            self.link.lost(1);
+        }
+        self.ring_at = self.clock.now() + PAUSE;
+    }
+
+    /// Goes on with the sweep.
+    fn name(&mut self, chunk: Option<io::Result<Vec<Flow>>>) {
+        let now = self.clock.now();
+        let is_under_way = self.link.room().is_some();
+        match chunk {
+            Some(Ok(flows)) if is_under_way => flows.into_iter().for_each(|flow| self.link.push(flow)),
+            Some(Ok(_)) => self.sweep = None,
+            Some(Err(error)) => {
+                self.sweep = None;
+                self.link.end_sweep(now, false);
+                self.note("replication cannot read the flow tables", &Err(error));
+            }
+            None => {
+                self.sweep = None;
+                self.link.end_sweep(now, true);
+                self.note("", &Ok(()));
+            }
+        }
+    }
+
+    /// Reads which services there are.
+    fn refresh(&mut self) {
+        let timeouts = self.snapshots.borrow_and_update().config.timeouts;
+        self.link.set_refresh(refresh(&timeouts));
+        let read = self.replica.refresh();
+        self.note("replication cannot read the services", &read);
+    }
+
+    /// Logs the first of several failures.
+    fn note(&mut self, what: &str, done: &io::Result<()>) {
+        if let Err(error) = done
+            && !self.is_failing
+        {
+            tracing::error!(%error, "{what}; trying again");
+        }
+        self.is_failing = done.is_err();
+    }
+
+    /// At most one line a second for each reason.
+    fn log_rejection(&mut self, now: Duration, rejection: Rejection) {
+        let again_at = self.logged.entry(rejection).or_insert(now);
+        if *again_at <= now {
+            *again_at = now + LOG_AGAIN;
+            let (peer, reason) = (self.prepared.wanted.peer_address, rejection.label());
+            // What a daemon that was just started says, or hears, of the session before.
+            if matches!(rejection, Rejection::Session | Rejection::Addressee) {
+                tracing::debug!(%peer, reason, "replication: a packet was rejected");
+            } else {
+                tracing::warn!(%peer, reason, "replication: a packet was rejected");
+            }
+        }
+    }
+
+    fn show(&mut self, now: Duration) {
+        let (is_connected, is_synced) = (self.link.is_connected(now), self.link.is_synced(now));
+        self.prepared.synced.send_if_modified(|synced| std::mem::replace(synced, is_synced) != is_synced);
+        if self.was_connected && !is_connected {
+            let peer = self.prepared.wanted.peer_address;
+            tracing::warn!(%peer, "replication: the other machine is silent");
+        }
+        if now < self.show_at && is_connected == self.was_connected {
+            return;
+        }
+        self.was_connected = is_connected;
+        self.show_at = now + SHOW_AGAIN;
+        let status = ReplicationStatus {
+            is_connected,
+            is_synced,
+            has_told_all: self.link.has_told_all(),
+            lag: self.link.lag(now),
+            waiting: self.link.waiting(),
+            counters: self.link.counters().clone(),
+            outcomes: self.outcomes.clone(),
+            forgotten: self.forgotten,
+        };
+        self.board.set(&self.prepared.wanted, status);
+    }
+}
+
+/// A third of the shortest time-out of flows that may be idle for long.
+fn refresh(timeouts: &Timeouts) -> Duration {
+    (timeouts.tcp_established.min(timeouts.udp_established) / 3).clamp(REFRESH.0, REFRESH.1)
+}
