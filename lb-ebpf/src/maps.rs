@@ -21,9 +21,9 @@ use aya_ebpf::{
 use lb_common::{
     Action, AddressTables, Tables, Workspace,
     abi::{
-        Address, Affinity, AffinityKey, Backend, BackendLimits, Event, Flow, FlowEvent, FlowFlags, FlowKey,
-        FragmentKey, FragmentPorts, Interface, InterfaceCounters, NextHop, Origin, Places, Service,
-        ServiceKey, Settings, SettingsFlags, Signal, TrafficCounters, ticks_from_nanos,
+        Address, Affinity, AffinityKey, Backend, BackendLimits, Event, Flow, FlowFlags, FlowKey, FragmentKey,
+        FragmentPorts, Interface, InterfaceCounters, NextHop, Origin, Places, Service, ServiceKey, Settings,
+        SettingsFlags, Signal, TrafficCounters, ticks_from_nanos,
     },
     maps as sizes,
     tables::{FibQuery, FibResult, FlowEntry, Holder, Insert, Tier, Traffic},
