@@ -8,6 +8,7 @@ pub mod control;
 pub mod dashboard;
 pub mod doctor;
 pub mod events;
+pub mod explain;
 pub mod flows;
 pub mod health;
 pub mod history;

@@ -9,7 +9,7 @@ mod verify;
 pub use frame::HostFrame;
 pub use setup::{FlowView, ServiceSetup, Side, flow_key, words};
 pub use spec::{Extension, FrameSpec, Piece, Transport};
-pub use tables::{Family, HostEntry, HostTables};
+pub use tables::{Asked, Family, HostEntry, HostTables};
 pub use verify::checksums;
 
 use crate::{Verdict, Workspace, long_way, process};

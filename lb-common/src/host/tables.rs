@@ -30,8 +30,27 @@ pub struct Family<A: Copy> {
     pub origins: RefCell<HashMap<ServiceKey<A>, Origin<A>>>,
     /// `FRAGMENTS`.
     pub fragments: RefCell<HashMap<FragmentKey<A>, FragmentPorts>>,
-    /// Routes by destination; others are [`FibResult::NoRoute`].
+    /// Routes by destination; others are [`HostTables::default_route`].
     pub routes: RefCell<HashMap<A, FibResult>>,
+}
+
+/// Keys that were looked for, in the order in which that was done; an insertion looks for its key, too.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// IPv4 flows.
+    pub v4: Vec<FlowKey<u32>>,
+    /// IPv6 flows.
+    pub v6: Vec<FlowKey<[u32; 4]>>,
+    /// IPv4 fragments.
+    pub fragments_v4: Vec<FragmentKey<u32>>,
+    /// IPv6 fragments.
+    pub fragments_v6: Vec<FragmentKey<[u32; 4]>>,
+    /// Clients' backends.
+    pub affinities: Vec<AffinityKey>,
+    /// Words of port pools.
+    pub port_words: Vec<u32>,
+    /// Services whose slot table was read.
+    pub slots: Vec<u16>,
 }
 
 /// All tables.
@@ -89,6 +108,10 @@ pub struct HostTables {
     pub events: RefCell<Vec<Event>>,
     /// `FLOW_EVENTS`.
     pub flow_events: RefCell<Vec<FlowEvent>>,
+    /// Where packets go whose destination has no route; `None`: nowhere ([`FibResult::NoRoute`]).
+    pub default_route: Cell<Option<FibResult>>,
+    /// What was looked for; nothing is noted while this is `None`.
+    pub asked: RefCell<Option<Asked>>,
     /// Flow insertions to refuse: bit 0 the next one, bit 1 the one after it, and so on.
     pub refusals: Cell<u32>,
 }
@@ -162,6 +185,12 @@ impl HostTables {
         Some(before)
     }
 
+    fn note(&self, note: impl FnOnce(&mut Asked)) {
+        if let Some(asked) = self.asked.borrow_mut().as_mut() {
+            note(asked);
+        }
+    }
+
     /// `OWN_ADDRESSES`, but for words of 0: the bits of all VIPs, SNAT addresses and backends.
     #[must_use]
     pub fn own_addresses(&self) -> HashMap<u32, u64> {
@@ -178,11 +207,12 @@ impl HostTables {
 }
 
 macro_rules! address_tables {
-    ($address:ty, $family:ident) => {
+    ($address:ty, $family:ident, $fragments:ident) => {
         impl AddressTables<$address> for HostTables {
             type Entry = HostEntry<$address>;
 
             fn flow(&self, tier: Tier, key: &FlowKey<$address>) -> Option<HostEntry<$address>> {
+                self.note(|asked| asked.$family.push(*key));
                 self.$family.tier(tier).borrow().get(key).cloned()
             }
 
@@ -193,6 +223,7 @@ macro_rules! address_tables {
                 flow: &Flow<$address>,
                 how: Insert,
             ) -> bool {
+                self.note(|asked| asked.$family.push(*key));
                 let refusals = self.refusals.get();
                 self.refusals.set(refusals >> 1);
                 if refusals & 1 == 1 {
@@ -219,6 +250,7 @@ macro_rules! address_tables {
             }
 
             fn fragment(&self, key: &FragmentKey<$address>) -> Option<FragmentPorts> {
+                self.note(|asked| asked.$fragments.push(*key));
                 self.$family.fragments.borrow().get(key).copied()
             }
 
@@ -232,14 +264,15 @@ macro_rules! address_tables {
             }
 
             fn fib_lookup(&self, query: &FibQuery<$address>) -> FibResult {
-                self.$family.routes.borrow().get(&query.dst).copied().unwrap_or(FibResult::NoRoute)
+                let known = self.$family.routes.borrow().get(&query.dst).copied();
+                known.or(self.default_route.get()).unwrap_or(FibResult::NoRoute)
             }
         }
     };
 }
 
-address_tables!(u32, v4);
-address_tables!([u32; 4], v6);
+address_tables!(u32, v4, fragments_v4);
+address_tables!([u32; 4], v6, fragments_v6);
 
 impl Tables for HostTables {
     fn now(&self) -> u32 {
@@ -321,6 +354,7 @@ impl Tables for HostTables {
     }
 
     fn affinity(&self, key: &AffinityKey) -> Option<Affinity> {
+        self.note(|asked| asked.affinities.push(*key));
         self.affinity.borrow().get(key).copied()
     }
 
@@ -345,6 +379,7 @@ impl Tables for HostTables {
     }
 
     fn slot_element(&self, service: u16, index: u32) -> Option<[u32; 2]> {
+        self.note(|asked| asked.slots.push(service));
         self.slots.borrow().get(&service)?.get(index as usize).copied()
     }
 
@@ -369,6 +404,7 @@ impl Tables for HostTables {
     }
 
     fn port_word(&self, index: u32) -> Option<u64> {
+        self.note(|asked| asked.port_words.push(index));
         (index < self.port_words.get()).then(|| self.ports.borrow().get(&index).copied().unwrap_or(0))
     }
 

@@ -10,7 +10,9 @@ use std::{
 use ipnet::IpNet;
 use lb_common::abi::DropReason;
 
-use crate::{control::Error, health::Suspects, history::Rate, model::ServiceName, plan::FlowGroup};
+use crate::{
+    control::Error, explain::Trace, health::Suspects, history::Rate, model::ServiceName, plan::FlowGroup,
+};
 
 use super::{
     replication::Replication,
@@ -54,6 +56,12 @@ pub trait DataSource: Send + Sync + 'static {
     /// # Errors
     /// A sentence for the operator; some may have ended.
     fn kill_flows(&self, filter: &FlowFilter, dry_run: bool) -> Result<Ended, DataError>;
+
+    /// What the data path would do with a frame; nothing that lives is changed. Takes about a second.
+    ///
+    /// # Errors
+    /// A sentence for the operator.
+    fn explain(&self, packet: &PacketAt) -> Result<Explained, DataError>;
 
     /// How full the flow tables are; may be some seconds old.
     fn flow_tables(&self) -> Vec<FlowTable> {
@@ -237,6 +245,26 @@ pub struct FlowTally {
     pub groups: u64,
     /// The largest ones, the largest first.
     pub largest: Vec<FlowShare>,
+}
+
+/// A frame that arrives somewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PacketAt {
+    /// The interface.
+    pub ifindex: u32,
+    /// The frame.
+    pub frame: Vec<u8>,
+    /// Whether it was only described, so that its destination is to be the interface's MAC address.
+    pub described: bool,
+}
+
+/// What would become of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explained {
+    /// What the program did with it.
+    pub trace: Trace,
+    /// Whether the code is that of the attached program.
+    pub same_code: bool,
 }
 
 /// What became of flows that were to end.

@@ -10,8 +10,11 @@ mod client;
 mod configuration;
 mod convert;
 mod data;
+mod drop_reasons;
 mod error;
 mod events;
+mod explain;
+mod explanation;
 mod extract;
 mod feed;
 mod flows;
@@ -46,10 +49,12 @@ pub use changes::{Applied, Change, FlowImpact, KeyChange};
 pub use check::Health;
 pub use client::{Client, ClientError, encode};
 pub use data::{
-    Counters, DataError, DataSource, Ended, FlowCount, FlowFilter, FlowGroupKey, FlowList, FlowRecord,
-    FlowShare, FlowTable, FlowTally, GroupBy, Occupancy,
+    Counters, DataError, DataSource, Ended, Explained, FlowCount, FlowFilter, FlowGroupKey, FlowList,
+    FlowRecord, FlowShare, FlowTable, FlowTally, GroupBy, Occupancy, PacketAt,
 };
 pub use error::{ErrorBody, ErrorDetail};
+pub use explain::{Packet, TcpFlag};
+pub use explanation::{Explanation, FlowEntry, PacketHeaders};
 pub use feed::{AttributeValue, Event, Events, Lost};
 pub use flows::{FlowParams, KillFlows, TopBy, TopParams};
 pub use history::History;

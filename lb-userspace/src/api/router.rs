@@ -19,7 +19,7 @@ use super::{
     configuration as whole,
     data::DataSource,
     error::ApiError,
-    events, flows, handlers as on, history,
+    events, explain, flows, handlers as on, history,
     openapi::{self, about, about_failing, changes},
     overview, replication,
     seats::Progress,
@@ -153,6 +153,10 @@ fn figures() -> ApiRouter<Api> {
                 replication::replication,
                 about("replication", "Replication of flows to the other machine."),
             ),
+        )
+        .api_route(
+            "/v1/explain",
+            post_with(explain::explain, about("explain", "What the data path would do with a packet.")),
         )
         .api_route("/v1/drops", get_with(on::drops, about("drops", "Dropped packets by reason.")))
         .api_route(

@@ -227,4 +227,10 @@ pub struct Drop {
     pub packets: u64,
     /// What it means.
     pub description: String,
+    /// Whether some of it is usual on a healthy network.
+    pub usual: bool,
+    /// Likely causes, the likeliest first.
+    pub causes: Vec<String>,
+    /// Commands to look further.
+    pub look: Vec<String>,
 }

@@ -14,6 +14,7 @@ use super::{
         Counters, Ended, FlowCount, FlowGroupKey, FlowList, FlowRecord, FlowShare, FlowTable, FlowTally,
         Occupancy,
     },
+    drop_reasons::{DropAdvice, advice},
     flows::TopBy,
     traffic::{
         BackendFlows, BackendStats, Drop, Flow, FlowGroup, FlowTop, FlowTotals, Flows, KilledFlows,
@@ -291,24 +292,31 @@ pub(super) fn stats(snapshot: &Snapshot, counters: Counters) -> Stats {
 pub(super) fn drops(counts: &[(DropReason, u64)]) -> Vec<Drop> {
     let packets =
         |reason| counts.iter().filter(|(counted, _)| *counted == reason).map(|(_, packets)| packets).sum();
-    DropReason::ALL
-        .iter()
-        .map(|reason| Drop {
-            reason: reason.as_str().to_owned(),
-            packets: packets(*reason),
-            description: reason.description().to_owned(),
-        })
-        .collect()
+    DropReason::ALL.iter().map(|reason| drop_of(*reason, packets(*reason))).collect()
+}
+
+/// A reason with its number of packets.
+pub(super) fn drop_of(reason: DropReason, packets: u64) -> Drop {
+    let DropAdvice { causes, look, usual } = advice(reason);
+    let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+    Drop {
+        reason: reason.as_str().to_owned(),
+        packets,
+        description: reason.description().to_owned(),
+        usual,
+        causes: texts(causes),
+        look: texts(look),
+    }
 }
 
 /// Names by id.
-struct Names<'a> {
+pub(super) struct Names<'a> {
     services: BTreeMap<u16, &'a ServiceView>,
     backends: BTreeMap<u32, &'a BackendView>,
 }
 
 impl<'a> Names<'a> {
-    fn of(snapshot: &'a Snapshot) -> Self {
+    pub(super) fn of(snapshot: &'a Snapshot) -> Self {
         Self {
             services: snapshot.services.iter().map(|service| (service.id, &**service)).collect(),
             backends: snapshot.backends().map(|(_, backend)| (backend.id, backend)).collect(),
@@ -316,13 +324,13 @@ impl<'a> Names<'a> {
     }
 
     /// The name of a service; `#` and the id of one that is gone.
-    fn service(&self, service: u16) -> String {
+    pub(super) fn service(&self, service: u16) -> String {
         let known = self.services.get(&service);
         known.map_or_else(|| format!("#{service}"), |view| view.desired.name.to_string())
     }
 
     /// The names of a service and a backend, likewise.
-    fn pair(&self, service: u16, backend: u32) -> (String, String) {
+    pub(super) fn pair(&self, service: u16, backend: u32) -> (String, String) {
         let known = self.backends.get(&backend);
         let name = known.map_or_else(|| format!("#{backend}"), |view| view.desired.name.to_string());
         (self.service(service), name)

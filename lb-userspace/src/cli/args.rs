@@ -2,6 +2,7 @@
 
 mod backend;
 mod configuration;
+mod explain;
 mod flow;
 mod health;
 mod names;
@@ -17,6 +18,7 @@ use self::values::seconds;
 pub(super) use self::{
     backend::{BackendCommand, BackendOptions, DrainArgs},
     configuration::{ApplyArgs, ConfigCommand, ImportArgs},
+    explain::{DropsArgs, ExplainArgs},
     flow::{FlowCommand, FlowPick, KillArgs, TopArgs},
     names::{BackendArg, ChangeArgs},
     service::{ServiceAdd, ServiceCommand, ServiceOptions, ServiceSet},
@@ -119,8 +121,13 @@ pub enum Command {
         #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "1", value_parser = clap::value_parser!(u64).range(1..=3600))]
         rate: Option<u64>,
     },
-    /// Show dropped packets by reason.
-    Drops,
+    /// Show dropped packets by reason; with --watch also how many there are per second.
+    Drops(DropsArgs),
+    /// Show what the data path would do with a packet: service, backend, how it would leave, or why it would be dropped.
+    ///
+    /// The program's own code runs on a copy of the tables: nothing that lives is changed, no packet is sent. It takes about a second. What is
+    /// drawn by lot may come out otherwise for a packet that really arrives.
+    Explain(Box<ExplainArgs>),
     /// Show what happens, as it happens: backends that go up and down, changes of the configuration, drains that end.
     ///
     /// Events that happen while lbd cannot be reached are shown later, as far as lbd keeps them. docs/events.md lists all kinds with their

@@ -15,8 +15,8 @@ use super::{
     render::{self, Style},
 };
 use crate::api::{
-    Backend, BackendPatch, Checked, Client, Drop, Health, NewBackend, NewService, Repaired, Service,
-    ServicePatch, Stats, Status, encode,
+    Backend, BackendPatch, Checked, Client, Health, NewBackend, NewService, Repaired, Service, ServicePatch,
+    Stats, Status, encode,
 };
 use crate::model::AdminState;
 
@@ -158,11 +158,6 @@ pub(super) async fn stats(session: &Session, rate: Option<u64>) -> Text {
     let second: Stats = session.client.get("/v1/stats").await?;
     let rates = render::rates(&first, &second, Duration::from_secs(seconds));
     session.show(&rates, |rates| render::stats(rates, render::Figures::Rates, session.style))
-}
-
-pub(super) async fn drops(session: &Session) -> Text {
-    let drops: Vec<Drop> = session.client.get("/v1/drops").await?;
-    session.show(&drops, |drops| render::drops(drops, session.style))
 }
 
 pub(super) async fn reload(session: &Session) -> Text {

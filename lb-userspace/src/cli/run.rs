@@ -9,7 +9,7 @@ use super::{
     args::{Args, Command, ConfigCommand, Output},
     commands::{self, Session},
     complete::script,
-    config, doctor, events,
+    config, doctor, drops, events, explain,
     failure::{Exit, Failure},
     flow, import,
     man::man,
@@ -52,22 +52,28 @@ fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
-pub(super) async fn text(args: Args) -> Result<String, Failure> {
+/// What a command needs.
+pub(super) fn session(args: &Args) -> Result<Session, Failure> {
     let coloured =
         io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let session = Session {
-        client: Client::new(server(&args)?),
+    Ok(Session {
+        client: Client::new(server(args)?),
         json: args.output == Output::Json,
         lines: args.watch.is_some(),
         style: Style { coloured, wide: args.output == Output::Wide },
-    };
+    })
+}
+
+pub(super) async fn text(args: Args) -> Result<String, Failure> {
+    let session = session(&args)?;
     match args.command {
         Command::Status => commands::status(&session).await,
         Command::Service(command) => commands::service(&session, command).await,
         Command::Backend(command) => commands::backend(&session, command).await,
         Command::Flow(command) => flow::flow(&session, command).await,
         Command::Stats { rate } => commands::stats(&session, rate).await,
-        Command::Drops => commands::drops(&session).await,
+        Command::Drops(args) => drops::drops(&session, &args, None).await,
+        Command::Explain(args) => explain::explain(&session, *args).await,
         Command::Vrrp(command) => vrrp::vrrp(&session, command).await,
         Command::Replication(command) => replication::replication(&session, command).await,
         Command::Events(wanted) => events::past(&session, &wanted).await,

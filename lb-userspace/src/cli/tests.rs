@@ -487,3 +487,51 @@ async fn flows_are_ended_only_where_something_says_which() {
     }
     assert_eq!(fail(&daemon, "flow kill --service wbe").await.0, Exit::NotFound);
 }
+
+#[tokio::test]
+async fn a_packet_is_explained_from_a_description_or_a_frame() {
+    let daemon = Daemon::start();
+    let shown = run(&daemon, "explain 198.51.100.7:40000 203.0.113.10:80 --flags syn --ttl 9 --vlan 7").await;
+    let text = "\
+verdict    sent out of eth0
+service    web
+backend    b1
+direction  to-backend
+flow       none
+arrives    02:00:00:00:00:01 -> 00:00:00:00:00:00 vlan 7, 198.51.100.7:40000 -> 203.0.113.10:80, tcp, syn, ttl 9, 60 bytes
+leaves     02:00:00:00:00:01 -> 00:00:00:00:00:00 vlan 7, 198.51.100.7:40000 -> 203.0.113.10:80, tcp, syn, ttl 9, 60 bytes
+
+note: the backends take turns: a connection that begins before this one takes this turn
+
+note: it takes no entry: the flow begins with the backend's SYN-ACK
+";
+    assert_eq!(shown, text);
+    let udp = run(&daemon, "explain [2001:db8::7]:5 [2001:db8::1]:53/udp --length 100 -o json").await;
+    let udp: serde_json::Value = serde_json::from_str(&udp).unwrap();
+    assert_eq!((&udp["arrives"]["protocol"], &udp["arrives"]["length"]), (&"udp".into(), &100.into()));
+    let frame = udp["frame"].as_str().unwrap();
+    let again = run(&daemon, &format!("explain --hex {frame} -o json")).await;
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&again).unwrap(), udp);
+    for (line, said) in [
+        ("explain 198.51.100.7:1 203.0.113.10:80/udp --flags syn", "UDP has none"),
+        ("explain 198.51.100.7:1 203.0.113.10:80 --ingress eth1", "expected one of eth0"),
+        ("explain --hex zz00", "expected 14 to 3000 bytes"),
+        ("explain --pcap /dev/null", "too short for a file of frames"),
+    ] {
+        let (exit, message) = fail(&daemon, line).await;
+        assert!(exit == Exit::Invalid && message.contains(said), "{line}: {message}");
+    }
+}
+
+#[tokio::test]
+async fn drops_are_explained_where_there_were_some_or_where_they_are_named() {
+    let daemon = Daemon::start();
+    let counted = run(&daemon, "drops --explain").await;
+    assert!(
+        counted.starts_with("no-route: 7 packets\n  No route to the destination.\n  likely causes:\n"),
+        "{counted}"
+    );
+    assert!(counted.contains("    ip route get <backend>\n") && !counted.contains("truncated"), "{counted}");
+    let named = run(&daemon, "drops --explain truncated").await;
+    assert!(named.contains("truncated: 0 packets"), "{named}");
+}

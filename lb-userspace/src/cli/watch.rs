@@ -10,8 +10,9 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
     args::{Args, BackendCommand, Command, FlowCommand, Output, ServiceCommand, VrrpCommand},
+    drops::{self, Before},
     failure::{Exit, Failure},
-    run::text,
+    run::{session, text},
 };
 
 /// Clears a terminal, and goes to its first line (ECMA-48: CUP, ED).
@@ -44,10 +45,18 @@ pub(super) async fn watch(args: &Args, every: Duration) -> Result<(), Failure> {
         _ if io::stdout().is_terminal() => Shown::InPlace,
         _ => Shown::Below,
     };
-    let mut out = io::stdout();
+    let (mut out, before) = (io::stdout(), Before::new(every));
     tokio::select! {
-        ended = repeat(|| text(args.clone()), every, shown, &mut out) => ended,
+        ended = repeat(|| again(args.clone(), &before), every, shown, &mut out) => ended,
         () = interrupted() => Ok(()),
+    }
+}
+
+/// One round.
+async fn again(args: Args, before: &Before) -> Result<String, Failure> {
+    match &args.command {
+        Command::Drops(wanted) => drops::drops(&session(&args)?, wanted, Some(before)).await,
+        _ => text(args).await,
     }
 }
 
@@ -105,7 +114,7 @@ fn shows_something(command: &Command) -> bool {
         command,
         Command::Status
             | Command::Stats { .. }
-            | Command::Drops
+            | Command::Drops(_)
             | Command::Vrrp(VrrpCommand::Status)
             | Command::Replication(_)
             | Command::Service(ServiceCommand::List | ServiceCommand::Show { .. })

@@ -1,6 +1,9 @@
 //! Loads the object: maps from their pins where they fit, the program anew.
 
-use std::{fs, io, path::PathBuf};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use aya::{
     Ebpf, EbpfLoader,
@@ -18,10 +21,34 @@ use super::{
     shape::{Fate, Sizes, describe, fate, pinned_shape},
     versions::{PROGRAM_PREFIX, Takeover},
 };
-use crate::sys::bpf::MapShape;
+use crate::sys::bpf::{MapShape, pinned_program, pinned_xdp_link};
 
 /// The object that was built together with this binary.
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/lb.o"));
+
+/// A BPF object: the embedded one, or a file's.
+#[derive(Debug)]
+pub struct Object(Option<AlignedBytes>);
+
+impl Object {
+    /// Reads a file; the embedded one if there is none.
+    ///
+    /// # Errors
+    /// [`LoaderError::ReadObject`].
+    pub fn read(path: Option<&Path>) -> Result<Self, LoaderError> {
+        let Some(path) = path else { return Ok(Self(None)) };
+        let failed = |error| LoaderError::ReadObject { path: path.to_owned(), error };
+        Ok(Self(Some(aligned(&fs::read(path).map_err(failed)?))))
+    }
+}
+
+impl std::ops::Deref for Object {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.0.as_deref().unwrap_or(OBJECT)
+    }
+}
 
 /// Name of the program in the object.
 const PROGRAM: &str = "lb";
@@ -86,12 +113,7 @@ enum Loaded {
 /// # Errors
 /// [`LoaderError`]; nothing that forwards was changed.
 pub fn load(options: &Options) -> Result<Program, LoaderError> {
-    let bytes = match &options.object {
-        Some(path) => {
-            &aligned(&fs::read(path).map_err(|error| LoaderError::ReadObject { path: path.clone(), error })?)
-        }
-        None => OBJECT,
-    };
+    let bytes: &[u8] = &Object::read(options.object.as_deref())?;
     let directory = &options.directory;
     let defined = defined_shapes(bytes, &options.sizes)?;
     let takeover = Takeover::plan(directory, &defined, options.discard_flows)?;
@@ -239,6 +261,14 @@ impl Program {
     }
 }
 
+/// Tag of the code that is attached to an interface; the same code has the same.
+#[must_use]
+pub fn attached_tag(directory: &PinDirectory, interface: &str) -> Option<u64> {
+    let link = pinned_xdp_link(&directory.link(interface)).ok()?;
+    let path = directory.versioned().join(format!("{PROGRAM_PREFIX}{}", link.program));
+    pinned_program(&path).ok().map(|program| program.tag)
+}
+
 /// Loads the program and pins it, so that the next `lbd` knows whether a link runs it; its id, and where it is pinned.
 fn load_program(xdp: &mut Xdp, directory: &PinDirectory) -> Result<(u32, PathBuf), LoaderError> {
     let refused = |error: &dyn std::error::Error| LoaderError::Load { reason: chain(error) };
@@ -353,6 +383,7 @@ fn aligned(bytes: &[u8]) -> AlignedBytes {
     AlignedBytes { words, len: bytes.len() }
 }
 
+#[derive(Debug)]
 struct AlignedBytes {
     words: Vec<u64>,
     len: usize,

@@ -23,5 +23,5 @@ pub use detach::detach;
 pub use directory::{Lock, PinDirectory, pin_anew};
 pub use downgrade::prepare_downgrade;
 pub use error::LoaderError;
-pub use load::{LogLevel, OBJECT, Options, Program, load};
+pub use load::{LogLevel, OBJECT, Object, Options, Program, attached_tag, load};
 pub use shape::Sizes;

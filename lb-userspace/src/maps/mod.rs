@@ -24,6 +24,7 @@ pub use part::Part;
 pub use pinned::PinnedMaps;
 pub use shapes::{MAX_SLOT_TABLES_AT_ONCE, MAX_SLOTS_AT_ONCE, check_shape};
 pub use signals::Signals;
+pub use slots::WrittenSlots;
 
 use crate::plan::MapImage;
 

@@ -10,7 +10,7 @@ use lb_common::abi::{
 use lb_common::maps;
 
 use super::error::access;
-use super::slots::Slots;
+use super::slots::{Slots, WrittenSlots};
 use super::{LbMaps, MapError, Operation, Part, shapes};
 use crate::plan::{EntryKey, MapImage, PortRange};
 use crate::sys::bpf::Map;
@@ -70,6 +70,12 @@ impl PinnedMaps {
             service_counters: open(maps::SERVICE_COUNTERS)?,
             backend_counters: open(maps::BACKEND_COUNTERS)?,
         })
+    }
+
+    /// The slot tables that are written through this object.
+    #[must_use]
+    pub fn slot_tables(&self) -> WrittenSlots {
+        self.slots.written().clone()
     }
 
     fn settings(&self) -> Result<Settings, MapError> {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
 use std::panic::resume_unwind;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use lb_common::maps::{INNER_MAP_FLAG, SLOTS, slot_elements};
@@ -25,18 +26,40 @@ const THREADS: u32 = 64;
 /// The first Linux that reads the elements of a map of maps without such a wait.
 const READS_AT_ONCE: (u32, u32) = (6, 8);
 
+/// What was put into `SLOTS`, by service id: id of the inner map and its content.
+type Written = BTreeMap<u16, (u32, SlotTable)>;
+
+/// The slot tables in `SLOTS`, for whoever wants to read them; the kernel gives them to nobody.
+#[derive(Clone, Debug, Default)]
+pub struct WrittenSlots(Arc<Mutex<Written>>);
+
+impl WrittenSlots {
+    /// The slot table of a service.
+    #[must_use]
+    pub fn of(&self, service: u16) -> Option<SlotTable> {
+        self.lock().get(&service).map(|(_, table)| SlotTable::clone(table))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Written> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// `SLOTS`, and what was put there.
 #[derive(Debug)]
 pub(super) struct Slots {
     outer: Map,
-    /// By service id: id of the inner map and its content. The kernel tells the id of an inner map, but to open it by that takes
-    /// CAP_SYS_ADMIN.
-    written: BTreeMap<u16, (u32, SlotTable)>,
+    /// The kernel tells the id of an inner map, but to open it by that takes CAP_SYS_ADMIN.
+    written: WrittenSlots,
 }
 
 impl Slots {
     pub(super) fn new(outer: Map) -> Self {
-        Self { outer, written: BTreeMap::new() }
+        Self { outer, written: WrittenSlots::default() }
+    }
+
+    pub(super) fn written(&self) -> &WrittenSlots {
+        &self.written
     }
 
     #[cfg(test)]
@@ -62,14 +85,14 @@ impl Slots {
         }
         .map_err(access(SLOTS, format!("put the slot tables of {} in place", services(tables))))?;
         let ids = made.iter().map(|map| map.info().id);
-        self.written.extend(
+        self.written.lock().extend(
             tables.iter().zip(ids).map(|((service, table), id)| (*service, (id, SlotTable::clone(table)))),
         );
         Ok(())
     }
 
     pub(super) fn remove(&mut self, services: &[u16]) -> Result<(), MapError> {
-        self.written.retain(|service, _| !services.contains(service));
+        self.written.lock().retain(|service, _| !services.contains(service));
         let delete = |service: &u16| {
             let action = format!("take out the slot table of service {service}");
             self.outer.delete(&u32::from(*service)).map(drop).map_err(access(SLOTS, action))
@@ -86,8 +109,9 @@ impl Slots {
         } else {
             at_once(shares(entries), |share| self.inner_ids(share))?
         };
+        let written = self.written.lock();
         let table = |(service, inner): (u16, u32)| {
-            let known = self.written.get(&service).filter(|(id, _)| *id == inner);
+            let known = written.get(&service).filter(|(id, _)| *id == inner);
             (service, known.map_or_else(unknown_slots, |(_, table)| SlotTable::clone(table)))
         };
         Ok(parts.into_iter().flatten().map(table).collect())

@@ -12,6 +12,7 @@ use lb_common::abi::{BackendSignals, DropReason, InterfaceCounters, Signal, Traf
 use super::{
     Clock, Failure,
     attached::AttachedList,
+    explainer::Explainer,
     flows::LastReport,
     history::LastHour,
     replication::ReplicationBoard,
@@ -20,8 +21,8 @@ use super::{
 };
 use crate::{
     api::{
-        self, Counters as CounterList, DataError, DataSource, Ended, FlowCount, FlowFilter, FlowList,
-        FlowTable, FlowTally, GroupBy, InterfaceTraffic, Occupancy, Switch, Traffic,
+        self, Counters as CounterList, DataError, DataSource, Ended, Explained, FlowCount, FlowFilter,
+        FlowList, FlowTable, FlowTally, GroupBy, InterfaceTraffic, Occupancy, PacketAt, Switch, Traffic,
     },
     control::Error,
     flows::{self, Counts, FlowMaps, Owner},
@@ -46,6 +47,7 @@ pub(super) struct Data {
     pub(super) signals: Arc<Signals>,
     pub(super) suspects: KnownSuspects,
     pub(super) history: LastHour,
+    explainer: Explainer,
 }
 
 impl Data {
@@ -55,14 +57,15 @@ impl Data {
         clock: Clock,
         started: Duration,
         routers: Routers,
-        attached: AttachedList,
+        explainer: Explainer,
     ) -> Result<Self, Failure> {
         Ok(Self {
             clock,
             started,
             routers,
             replicated: ReplicationBoard::default(),
-            attached,
+            attached: explainer.attached.clone(),
+            explainer,
             flows: Arc::new(FlowMaps::open(tables).map_err(Failure::system("open the flow tables"))?),
             counters: Counters::open(tables)?,
             last: LastReport::default(),
@@ -107,6 +110,10 @@ impl DataSource for Data {
     fn kill_flows(&self, filter: &FlowFilter, dry_run: bool) -> Result<Ended, DataError> {
         flows::kill(&self.flows, self.clock.tick(), filter, dry_run)
             .map_err(|error| DataError(format!("cannot change the flow tables: {error}")))
+    }
+
+    fn explain(&self, packet: &PacketAt) -> Result<Explained, DataError> {
+        self.explainer.explain(&self.flows, packet, self.clock.tick()).map_err(DataError)
     }
 
     fn flow_tables(&self) -> Vec<FlowTable> {

@@ -6,6 +6,7 @@ mod attached;
 mod clock;
 mod data;
 mod deadlines;
+mod explainer;
 mod failure;
 mod flows;
 mod health;

@@ -15,6 +15,7 @@ use super::{
     Clock, Failure,
     attached::Attacher,
     data::Data,
+    explainer::Explainer,
     limits,
     network::Network,
     notify,
@@ -129,9 +130,9 @@ async fn daemon(
     limits::allow_route_lookups();
     let mut attacher = Attacher::new(load(options, &config, &directory, &network)?, &config, lock);
     let tables = directory.versioned();
-    let store = Box::new(store);
     let maps = Box::new(PinnedMaps::open(&tables)?);
-    let control = Control::start(store, maps, wanted, random()?, clock.moment())?;
+    let explainer = Explainer::new(directory, options.object.clone(), &maps, &attacher);
+    let control = Control::start(Box::new(store), maps, wanted, random()?, clock.moment())?;
     attacher.begin(&network.view)?;
 
     let events = Bus::new(clock.moment().wall);
@@ -142,7 +143,7 @@ async fn daemon(
     let (control, thread) = control::spawn(control, move || clock.moment(), publish)
         .map_err(Failure::system("start a thread"))?;
     let vrrp = vrrp::start(&config.vrrp, synced, &options.config, clock, events.clone(), privileges)?;
-    let data = Data::open(&tables, clock, started, vrrp.routers(), attacher.list())?;
+    let data = Data::open(&tables, clock, started, vrrp.routers(), explainer)?;
     let replication = replication::start(replicating, &data, &control, &mut attacher, clock, privileges)?;
     let config_file = options.config.display().to_string();
     let tasks = tasks::start(Parts {

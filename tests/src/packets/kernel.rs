@@ -14,7 +14,11 @@ use lb_common::{
     host::HostTables,
     maps as names,
 };
-use lb_userspace::sys::bpf::from_bytes;
+use lb_userspace::{
+    explain::{Extent, Fate, Live, Trace, Trial, explain_with},
+    plan::SlotTable,
+    sys::bpf::from_bytes,
+};
 use nix::time::{ClockId, clock_gettime};
 
 use super::{
@@ -23,6 +27,8 @@ use super::{
 };
 use crate::temporary::BpfFs;
 
+/// Of so many frames one is explained before it runs: to explain it takes as long as all else. `LB_EXPLAIN_ALL` explains all.
+const EXPLAINED: u64 = 8;
 /// Frames that are shorter are refused by `BPF_PROG_TEST_RUN`.
 pub const SHORTEST_FRAME: usize = 14;
 /// Room for what a frame may grow by.
@@ -33,6 +39,10 @@ pub struct Kernel {
     ebpf: Ebpf,
     maps: Maps,
     events: RingBuf<MapData>,
+    live: Live,
+    trial: Trial,
+    /// Frames that ran.
+    frames: u64,
     _pins: BpfFs,
 }
 
@@ -52,6 +62,8 @@ pub struct Ran {
     /// Tick of the kernel's clock at which it ran.
     tick: u32,
     events: Vec<Event>,
+    /// What was said before that it would do, if it was asked.
+    trace: Option<Trace>,
 }
 
 impl Kernel {
@@ -73,7 +85,9 @@ impl Kernel {
         let events = ebpf.take_map(names::EVENTS).context("the object has no ring buffer")?;
         let events = RingBuf::try_from(events)?;
         program(&mut ebpf)?.load().context("the kernel refuses the program")?;
-        Ok(Self { ebpf, maps: Maps::open(pins.path())?, events, _pins: pins })
+        let live = Live::open(pins.path())?;
+        let trial = Trial::load(lb_userspace::loader::OBJECT, &live, Extent::of(&live))?;
+        Ok(Self { ebpf, maps: Maps::open(pins.path())?, events, live, trial, frames: 0, _pins: pins })
     }
 
     /// Instructions that the verifier followed; it gives up at a million.
@@ -94,16 +108,26 @@ impl Kernel {
     /// If a system call fails.
     pub fn run(&mut self, tables: &HostTables, ingress: u32, frame: &[u8]) -> Result<Ran> {
         clear_counters(tables);
+        self.frames += 1;
+        let explain = self.frames % EXPLAINED == 1 || std::env::var_os("LB_EXPLAIN_ALL").is_some();
         loop {
             let tick = tick()?;
             self.maps.write(tables, tick).context("cannot write the maps")?;
             while self.events.next().is_some() {}
+            let trace = if explain { Some(self.explain(tables, ingress, frame, tick)?) } else { None };
             let (action, frame) = self.test_run(ingress, frame)?;
             // The clock may have moved meanwhile, about once a second.
             if self::tick()? == tick {
-                return Ok(Ran { action, frame, tick, events: self.events() });
+                return Ok(Ran { action, frame, tick, events: self.events(), trace });
             }
         }
+    }
+
+    /// What would become of a frame; whatever this changes of the maps is seen by the comparison.
+    fn explain(&mut self, tables: &HostTables, ingress: u32, frame: &[u8], tick: u32) -> Result<Trace> {
+        let slots = |service| slot_table(tables, service);
+        explain_with(&mut self.trial, &self.live, &slots, (ingress, frame), tick)
+            .context("cannot explain the frame")
     }
 
     fn test_run(&mut self, ingress: u32, frame: &[u8]) -> Result<(u32, Vec<u8>)> {
@@ -145,12 +169,42 @@ impl Kernel {
         if ran.frame != outcome.frame {
             return Err(difference(("kernel", &ran.frame), ("model", &outcome.frame)));
         }
+        if let Some(trace) = &ran.trace {
+            explained_alike(trace, ran, outcome)?;
+        }
         let events = tables.events.borrow();
         if ran.events != *events {
             return Err(format!("events differ: kernel {:?}, model {events:?}", ran.events));
         }
         self.maps.compare(tables, ran.tick)
     }
+}
+
+/// Whether it was said before what came to pass.
+fn explained_alike(trace: &Trace, ran: &Ran, outcome: &Outcome) -> Result<(), String> {
+    let action = match trace.fate {
+        Fate::Aborted => 0,
+        Fate::Drop => 1,
+        Fate::Pass => 2,
+        Fate::Transmit => 3,
+        Fate::Redirect => 4,
+    };
+    let egress = (outcome.verdict.action() == Action::Redirect).then(|| outcome.verdict.argument());
+    let told = trace.egress.filter(|_| trace.fate == Fate::Redirect);
+    if action != ran.action || trace.reason != outcome.drops.first().copied() || told != egress {
+        return Err(format!("explained as {:?} {:?}, egress {:?}", trace.fate, trace.reason, trace.egress));
+    }
+    if trace.frame != ran.frame {
+        return Err(difference(("explained", &trace.frame), ("kernel", &ran.frame)));
+    }
+    Ok(())
+}
+
+/// The slots of a service, as `lbd` knows them.
+fn slot_table(tables: &HostTables, service: u16) -> Option<SlotTable> {
+    let slots = tables.slots.borrow();
+    let (header, pairs) = slots.get(&service)?.split_first()?;
+    Some(pairs.iter().flatten().copied().take(header[0] as usize).collect())
 }
 
 fn program(ebpf: &mut Ebpf) -> Result<&mut Xdp> {

@@ -16,16 +16,16 @@ use hyper::{
     header::{ALLOW, HOST},
 };
 use hyper_util::rt::TokioIo;
-use lb_common::abi::DropReason;
+use lb_common::abi::{DropReason, Selector};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::{net::UnixStream, sync::oneshot, task::JoinHandle};
 
 use crate::{
     api::{
-        self, Api, Client, ClientError, Counters, DataError, DataSource, Ended, FlowCount, FlowFilter,
-        FlowGroupKey, FlowList, FlowRecord, FlowShare, FlowTable, FlowTally, GroupBy, Interface,
-        InterfaceTraffic, Local, Remote, Signals, Socket, Switch, Traffic, VirtualRouter, router,
+        self, Api, Client, ClientError, Counters, DataError, DataSource, Ended, Explained, FlowCount,
+        FlowFilter, FlowGroupKey, FlowList, FlowRecord, FlowShare, FlowTable, FlowTally, GroupBy, Interface,
+        InterfaceTraffic, Local, PacketAt, Remote, Signals, Socket, Switch, Traffic, VirtualRouter, router,
     },
     config::Document,
     control::{
@@ -33,6 +33,7 @@ use crate::{
         fixture::{self, MemoryStore},
     },
     events::{Bus, changes},
+    explain::{Direction, Fate, FlowUse, Headers, Trace},
     health::Suspects,
     history::Rate,
     model::{ApiListener, ServiceName, Timestamp},
@@ -238,6 +239,24 @@ impl DataSource for FakeData {
     fn kill_flows(&self, filter: &FlowFilter, _: bool) -> Result<Ended, DataError> {
         let FlowList { flows, .. } = self.flows(&FlowFilter { limit: 10, ..filter.clone() })?;
         Ok(Ended { reset: flows.len() as u64, forgotten: 0 })
+    }
+
+    fn explain(&self, packet: &PacketAt) -> Result<Explained, DataError> {
+        let trace = Trace {
+            fate: Fate::Redirect,
+            egress: Some(2),
+            reason: None,
+            service: Some(1),
+            selector: Some(Selector::Rotation as u8),
+            backend: Some(1),
+            direction: Some(Direction::ToBackend),
+            flow: FlowUse::None,
+            before: None,
+            after: None,
+            arrived: Headers::of(&packet.frame),
+            frame: packet.frame.clone(),
+        };
+        Ok(Explained { trace, same_code: true })
     }
 
     fn flow_tables(&self) -> Vec<FlowTable> {

@@ -2,6 +2,7 @@
 
 mod configuration;
 mod event;
+mod explanation;
 mod findings;
 mod flows;
 mod note;
@@ -13,12 +14,13 @@ mod vrrp;
 
 pub(super) use configuration::{applied, changes};
 pub(super) use event::event;
+pub(super) use explanation::explanation;
 pub(super) use findings::findings;
 pub(super) use flows::{flow_top, flow_totals, flows, killed};
 pub(super) use objects::{all_backends, backends, drain_end, repaired, service, services, status};
 pub(super) use replication::replication;
 pub(super) use table::Style;
-pub(super) use traffic::{Figures, drops, rates, stats};
+pub(super) use traffic::{Figures, drop_rates, drops, explained_drops, rates, stats};
 pub(super) use vrrp::{switched, virtual_routers};
 
 #[cfg(test)]

@@ -344,6 +344,9 @@ fn drops_say_what_they_mean() {
         reason: reason.to_owned(),
         packets,
         description: description.to_owned(),
+        causes: vec!["a scanner".to_owned(), "a device".to_owned()],
+        look: vec!["lbctl doctor".to_owned()],
+        usual: false,
     };
     let text = "\
 REASON     PACKETS  MEANING
@@ -354,7 +357,29 @@ no-route         0  No route to the destination.
         drop("truncated", 12, "The frame ends inside a header."),
         drop("no-route", 0, "No route to the destination."),
     ];
-    assert_eq!(drops(&rows, PLAIN), text);
+    assert_eq!(drops(&rows, None, PLAIN), text);
+    let before = [drop("truncated", 5, "")];
+    let rates = drop_rates(&before, &rows, Duration::from_secs(2));
+    let text = "\
+REASON     PACKETS  PACKETS/S  MEANING
+truncated       12        3.5  The frame ends inside a header.
+no-route         0        0.0  No route to the destination.
+";
+    assert_eq!(drops(&rows, Some(&rates), PLAIN), text);
+    let wide = drops(&rows, None, Style { wide: true, ..PLAIN });
+    assert!(wide.contains("LIKELY CAUSE") && wide.contains("a scanner     lbctl doctor"), "{wide}");
+    let text = "\
+truncated: 12 packets
+  The frame ends inside a header.
+  likely causes:
+    - a scanner
+    - a device
+  look further:
+    lbctl doctor
+";
+    assert_eq!(explained_drops(&rows, false), text);
+    assert_eq!(explained_drops(&rows[1..], false), "nothing was dropped\n");
+    assert!(explained_drops(&rows[1..], true).starts_with("no-route: 0 packets\n"));
 }
 
 #[test]

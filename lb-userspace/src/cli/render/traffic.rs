@@ -73,10 +73,56 @@ fn interface_row(row: &InterfaceTraffic) -> Vec<Value> {
     std::iter::once(text(&row.name)).chain(figures.map(number)).collect()
 }
 
-/// `lbctl drops`.
-pub(in crate::cli) fn drops(drops: &[Drop], style: Style) -> String {
-    let row = |drop: &Drop| vec![text(&drop.reason), number(drop.packets), text(&drop.description)];
-    table(style, &["REASON", "PACKETS", "MEANING"], drops.iter().map(row), "no reasons")
+/// `lbctl drops`; `rates` are per second, in tenths.
+pub(in crate::cli) fn drops(drops: &[Drop], rates: Option<&[u64]>, style: Style) -> String {
+    let mut header = vec!["REASON", "PACKETS"];
+    header.extend(rates.map(|_| "PACKETS/S"));
+    header.push("MEANING");
+    if style.wide {
+        header.push("LIKELY CAUSE");
+        header.push("LOOK FURTHER");
+    }
+    let row = |(index, drop): (usize, &Drop)| {
+        let mut row = vec![text(&drop.reason), number(drop.packets)];
+        let rate = rates.map(|rates| rates.get(index).copied().unwrap_or_default());
+        row.extend(rate.map(|rate| Value::right(format!("{}.{}", rate / 10, rate % 10))));
+        row.push(text(&drop.description));
+        if style.wide {
+            row.push(text(drop.causes.first().map_or("-", String::as_str)));
+            row.push(text(drop.look.first().map_or("-", String::as_str)));
+        }
+        row
+    };
+    table(style, &header, drops.iter().enumerate().map(row), "no reasons")
+}
+
+/// `lbctl drops --explain`, of all that are given (`all`) or of those that were counted.
+pub(in crate::cli) fn explained_drops(drops: &[Drop], all: bool) -> String {
+    let shown: Vec<String> =
+        drops.iter().filter(|drop| all || drop.packets > 0).map(|drop| explained_drop(drop, true)).collect();
+    if shown.is_empty() { "nothing was dropped\n".to_owned() } else { shown.join("\n") }
+}
+
+/// What is behind a reason.
+pub(super) fn explained_drop(drop: &Drop, counted: bool) -> String {
+    let Drop { reason, packets, description, usual, causes, look } = drop;
+    let mut out = if counted { format!("{reason}: {packets} packets\n") } else { format!("{reason}\n") };
+    let usual = if *usual { " Some of these are usual." } else { "" };
+    out.push_str(&format!("  {description}{usual}\n  likely causes:\n"));
+    causes.iter().for_each(|cause| out.push_str(&format!("    - {cause}\n")));
+    out.push_str("  look further:\n");
+    look.iter().for_each(|command| out.push_str(&format!("    {command}\n")));
+    out
+}
+
+/// Drops per second, in tenths, since others that are so much older; in the order of `after`.
+pub(in crate::cli) fn drop_rates(before: &[Drop], after: &[Drop], elapsed: Duration) -> Vec<u64> {
+    let rate = |drop: &Drop| {
+        let known = before.iter().find(|before| before.reason == drop.reason);
+        let more = drop.packets.saturating_sub(known.map_or(drop.packets, |before| before.packets));
+        more.saturating_mul(10_000) / u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX).max(1)
+    };
+    after.iter().map(rate).collect()
 }
 
 /// What was counted between two samples, per second, rounded to whole numbers. Rows that are only in one of them (added or

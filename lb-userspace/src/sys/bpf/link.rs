@@ -58,6 +58,8 @@ pub fn pinned_xdp_link(path: &Path) -> io::Result<XdpLinkInfo> {
 pub struct ProgramInfo {
     /// Its id, unique among the living programs.
     pub id: u32,
+    /// Tag of its instructions: the same for the same code.
+    pub tag: u64,
     /// Ids of the maps that it works on.
     pub maps: Vec<u32>,
 }
@@ -108,7 +110,7 @@ pub fn pinned_program(path: &Path) -> io::Result<ProgramInfo> {
     // which it has; lengths and addresses of all else are 0.
     unsafe { call::bpf(OBJ_GET_INFO, &mut attr)? };
     let count = MOST_MAPS.min(raw.map_count as usize);
-    Ok(ProgramInfo { id: raw.id, maps: maps[..count].to_vec() })
+    Ok(ProgramInfo { id: raw.id, tag: u64::from_be_bytes(raw.tag), maps: maps[..count].to_vec() })
 }
 
 /// Pins what is pinned at `from` at `to` as well, which may be on another BPF file system.

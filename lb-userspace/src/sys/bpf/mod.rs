@@ -17,5 +17,5 @@ pub use batch::{Chunk, Cut, Part, in_parts};
 pub use bytes::{bytes_of, bytes_of_slice, from_bytes};
 pub use link::{ProgramInfo, XdpLinkInfo, pin_again, pinned_program, pinned_xdp_link};
 pub use map::{Map, MapInfo, MapShape, possible_cpus};
-pub use program::{RawProgram, TestRun, test_run};
+pub use program::{RawProgram, TestRun, run_frame, test_run};
 pub use words::Words;

@@ -96,13 +96,28 @@ impl AsFd for RawProgram {
     }
 }
 
+/// Room for what a program may put in front of a frame.
+const GROWTH: usize = 256;
+
 /// Runs an XDP program on a frame that seems to have arrived at `ingress`, `repeat` times in one call. The kernel does not restore
 /// the frame between the repetitions.
 ///
 /// # Errors
 /// What `BPF_PROG_TEST_RUN` says; `ENOSPC` if the frame grew by more than 256 bytes.
 pub fn test_run(program: BorrowedFd<'_>, ingress: u32, frame: &[u8], repeat: u32) -> io::Result<TestRun> {
-    let mut out = vec![0_u8; frame.len() + 256];
+    run(program, ingress, frame, repeat).map(|(run, _)| run)
+}
+
+/// As [`test_run`], once; the XDP action, and the frame afterwards.
+///
+/// # Errors
+/// As [`test_run`]; `EINVAL` for frames of less than 14 bytes.
+pub fn run_frame(program: BorrowedFd<'_>, ingress: u32, frame: &[u8]) -> io::Result<(u32, Vec<u8>)> {
+    run(program, ingress, frame, 1).map(|(run, frame)| (run.action, frame))
+}
+
+fn run(program: BorrowedFd<'_>, ingress: u32, frame: &[u8], repeat: u32) -> io::Result<(TestRun, Vec<u8>)> {
+    let mut out = vec![0_u8; frame.len() + GROWTH];
     // struct xdp_md: data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex.
     let context: [u32; 6] = [0, frame.len() as u32, 0, ingress, 0, 0];
     let mut attr = TestRunAttr {
@@ -118,7 +133,8 @@ pub fn test_run(program: BorrowedFd<'_>, ingress: u32, frame: &[u8], repeat: u32
     };
     // SAFETY: every address is that of a live buffer of the size beside it.
     unsafe { call::bpf(PROG_TEST_RUN, &mut attr)? };
-    Ok(TestRun { action: attr.action, time: Duration::from_nanos(attr.nanos.into()) })
+    out.truncate(attr.data_size_out as usize);
+    Ok((TestRun { action: attr.action, time: Duration::from_nanos(attr.nanos.into()) }, out))
 }
 
 impl Map {

@@ -1,0 +1,165 @@
+//! `lbctl explain` says what becomes of packets, and changes nothing.
+
+#![allow(clippy::unwrap_used, reason = "what is shared by tests may panic as they do")]
+
+use std::{
+    net::{SocketAddr, TcpStream},
+    ops::ControlFlow,
+    path::Path,
+    time::Duration,
+};
+
+use lb_common::{
+    abi::{ABI_VERSION, Abi, Affinity, AffinityKey, Flow, FlowKey, NextHop, Places, TrafficCounters},
+    maps,
+};
+use lb_tests::{
+    clock,
+    config::Mode,
+    require_privileged,
+    servers::ECHO_PORT,
+    site::{Site, target},
+    topology::{Family, Plan, addresses},
+};
+use lb_userspace::sys::bpf::{Map, bytes_of};
+use serde_json::Value;
+
+/// How long lbd may take to find its neighbours.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// Every element of a map as bytes, in order: of a per-CPU map each CPU's.
+fn elements<K: Abi, V: Abi>(directory: &Path, name: &str) -> (String, Vec<Vec<u8>>) {
+    let map = Map::open(&directory.join(name)).unwrap();
+    let mut found = Vec::new();
+    map.scan::<K, V>(|chunk| {
+        chunk.each_value(|key: K, value: V| found.push([bytes_of(&key), bytes_of(&value)].concat()));
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    found.sort_unstable();
+    (name.to_owned(), found)
+}
+
+/// All that a packet may change, but for the counters of interfaces, where the host's own ARP counts.
+fn state(directory: &Path) -> Vec<(String, Vec<Vec<u8>>)> {
+    let all = directory.join(format!("v{ABI_VERSION}"));
+    let at = all.as_path();
+    vec![
+        elements::<FlowKey<u32>, Flow<u32>>(at, maps::FLOWS_V4),
+        elements::<FlowKey<[u32; 4]>, Flow<[u32; 4]>>(at, maps::FLOWS_V6),
+        elements::<FlowKey<u32>, Flow<u32>>(at, maps::EMBRYONIC_V4),
+        elements::<FlowKey<[u32; 4]>, Flow<[u32; 4]>>(at, maps::EMBRYONIC_V6),
+        elements::<AffinityKey, Affinity>(at, maps::AFFINITY),
+        elements::<u32, u64>(at, maps::ROTATION),
+        elements::<u32, u64>(at, maps::BACKEND_FLOWS),
+        elements::<u32, Places>(at, maps::BACKEND_PLACES),
+        elements::<u32, Places>(at, maps::SERVICE_PLACES),
+        elements::<u32, NextHop>(at, maps::BACKEND_HOPS),
+        elements::<u32, NextHop>(at, maps::CLIENT_HOPS),
+        elements::<u32, u64>(at, maps::PORTS),
+        elements::<u32, TrafficCounters>(at, maps::SERVICE_COUNTERS),
+        elements::<u32, TrafficCounters>(at, maps::BACKEND_COUNTERS),
+        elements::<u32, u64>(at, maps::DROPS),
+    ]
+}
+
+/// Names of the maps that are not what they were.
+fn changed(before: &[(String, Vec<Vec<u8>>)], after: &[(String, Vec<Vec<u8>>)]) -> Vec<String> {
+    let others = before.iter().zip(after).filter(|(one, other)| one != other);
+    others.map(|(one, _)| one.0.clone()).collect()
+}
+
+fn explained(site: &Site, line: &str) -> Value {
+    site.daemon.lbctl(&format!("explain {line}")).unwrap()
+}
+
+/// A connection that only stays open, from a port that is said before.
+fn connect(site: &Site, family: Family, port: u16) -> TcpStream {
+    let local = SocketAddr::new(addresses::clients(family)[0], port);
+    site.topology.client.run(|| {
+        let kind = socket2::Domain::for_address(local);
+        let socket = socket2::Socket::new(kind, socket2::Type::STREAM, None).unwrap();
+        socket.bind(&local.into()).unwrap();
+        socket.connect(&target(family, ECHO_PORT).into()).unwrap();
+        socket.into()
+    })
+}
+
+#[test]
+fn what_is_explained_comes_true_and_nothing_is_changed_by_it() {
+    require_privileged!();
+    for mode in Mode::ALL {
+        let site = Site::standard(Plan::default(), mode).unwrap();
+        // None of them ends meanwhile: its entries would change.
+        let mut open = Vec::new();
+        for (family, suffix) in [(Family::V4, "v4"), (Family::V6, "v6")] {
+            let client = |port| SocketAddr::new(addresses::clients(family)[0], port);
+            let echo = target(family, ECHO_PORT);
+            open.push(connect(&site, family, 40_001));
+            let syn = format!("{} {echo}", client(40_002));
+            let resolved = || explained(&site, &syn)["drop"].is_null().then_some(());
+            clock::wait_for("the neighbours", LIMIT, resolved).unwrap();
+            let before = state(&site.daemon.pin_directory());
+
+            let begun = explained(&site, &syn);
+            assert_eq!(
+                (&begun["verdict"], &begun["service"]),
+                (&"redirect".into(), &format!("echo-{suffix}").into()),
+                "{begun}"
+            );
+            assert_eq!(begun["direction"], "to-backend", "{begun}");
+            let goes_on = explained(&site, &format!("{} {echo} --flags ack --length 1000", client(40_001)));
+            assert_eq!(
+                (&goes_on["verdict"], &goes_on["flow"]),
+                (&"redirect".into(), &"hit".into()),
+                "{goes_on}"
+            );
+            assert_eq!(goes_on["entry_before"]["state"], "established", "{goes_on}");
+            assert_eq!(goes_on["leaves"]["ttl"], 63, "{goes_on}");
+            let dying = explained(&site, &format!("{} {echo} --ttl 1", client(40_002)));
+            assert_eq!(dying["drop"]["reason"], "ttl-exceeded", "{dying}");
+            assert!(dying["drop"]["look"][0].is_string(), "{dying}");
+            let foreign = explained(&site, &format!("{} {}", client(40_002), client(9)));
+            assert_eq!(
+                (&foreign["verdict"], &foreign["service"]),
+                (&"pass".into(), &Value::Null),
+                "{foreign}"
+            );
+            let datagram = explained(&site, &format!("{} {}/udp", client(40_002), target(family, ECHO_PORT)));
+            assert_eq!(datagram["flow"], "begun", "{datagram}");
+            assert!(
+                begun["notes"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .all(|note| !note.as_str().unwrap().contains("not that of the attached")),
+                "{begun}"
+            );
+
+            let after = state(&site.daemon.pin_directory());
+            let changed = changed(&before, &after);
+            assert!(changed.is_empty(), "{} {suffix}: {changed:?}", mode.name());
+
+            open.push(connect(&site, family, 40_002));
+            let list = site.daemon.lbctl(&format!("flow list --service echo-{suffix}")).unwrap();
+            let flows = list["flows"].as_array().unwrap();
+            let flow = flows.iter().find(|flow| flow["client"] == client(40_002).to_string());
+            assert_eq!(flow.unwrap()["backend"], begun["backend"], "{list} {begun}");
+        }
+    }
+}
+
+#[test]
+fn a_packet_that_cannot_be_explained_is_refused_with_what_was_expected() {
+    require_privileged!();
+    let site = Site::standard(Plan { servers: 1, ..Plan::default() }, Mode::Nat).unwrap();
+    for (line, expected) in [
+        ("198.51.100.7:1 203.0.113.100", "expected an address with a port"),
+        ("198.51.100.7:1 [2001:db8::1]:80", "another address family"),
+        ("198.51.100.7:1 203.0.113.100:80 --ingress eth9", "expected one of eth0, eth1"),
+        ("--hex 00", "expected 14 to 3000 bytes"),
+    ] {
+        let error = format!("{:#}", site.daemon.lbctl(&format!("explain {line}")).unwrap_err());
+        assert!(error.contains(expected), "{line}: {error}");
+    }
+}
