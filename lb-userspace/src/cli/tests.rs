@@ -535,3 +535,34 @@ async fn drops_are_explained_where_there_were_some_or_where_they_are_named() {
     let named = run(&daemon, "drops --explain truncated").await;
     assert!(named.contains("truncated: 0 packets"), "{named}");
 }
+
+/// Lines of `lbctl` in the fenced blocks of a page, with names in place of what stands for them.
+fn commands_of(page: &str) -> Vec<String> {
+    let path = format!("{}/../docs/{page}", env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(&path).unwrap();
+    let blocks = text.split("```").skip(1).step_by(2);
+    let lines = blocks.flat_map(str::lines).filter(|line| line.starts_with("lbctl "));
+    let names = [
+        ("<service>", "web"),
+        ("<backend>", "b1"),
+        ("<client>", "198.51.100.7"),
+        ("<VIP>", "203.0.113.10"),
+        ("<port>", "80"),
+        ("<address>", "10.0.0.2"),
+        ("<another>", "10.0.0.3"),
+    ];
+    let named = |line: &str| names.iter().fold(line.to_owned(), |line, (from, to)| line.replace(from, to));
+    lines.map(|line| named(line.split(" #").next().unwrap().split(" |").next().unwrap().trim())).collect()
+}
+
+#[test]
+fn every_command_of_the_runbook_and_of_the_drop_reasons_exists() {
+    for (page, least) in [("operations.md", 20), ("drops.md", 25), ("cli.md", 5)] {
+        let commands = commands_of(page);
+        assert!(commands.len() >= least, "{page}: {commands:?}");
+        for command in commands {
+            let parsed = Args::try_parse_from(command.split_whitespace());
+            assert!(parsed.is_ok(), "{page}: {command}: {}", parsed.unwrap_err());
+        }
+    }
+}
