@@ -74,5 +74,5 @@ pub use types::{
     Backend, BackendPatch, BackendTotals, Checked, Drain, DriftCount, Interface, NewBackend, NewDrain,
     NewService, Repaired, Service, ServicePatch, Status,
 };
-pub use vrrp::{Switch, VirtualRouter};
+pub use vrrp::{Switch, Tracked, VirtualRouter};
 pub use way::{Server, Url};

@@ -28,6 +28,10 @@ pub struct VirtualRouter {
     pub state: String,
     /// Its priority, with everything counted in.
     pub priority: u8,
+    /// Its priority as it is configured.
+    pub configured_priority: u8,
+    /// What it tracks, and what others of its sync group track and it goes by.
+    pub tracked: Vec<Tracked>,
     /// The VIPs with the lengths of their prefixes.
     pub virtual_addresses: Vec<String>,
     /// The address of the machine that is active, where that is another one that is heard.
@@ -45,8 +49,31 @@ pub struct VirtualRouter {
     pub switchover: Option<String>,
     /// Changes of state since `lbd` started.
     pub transitions: u64,
+    /// Runs of `notify` that failed, since `lbd` started.
+    pub notify_failures: u64,
     /// Packets that were rejected, by reason.
     pub rejected: BTreeMap<String, u64>,
+}
+
+/// Something that a virtual router tracks.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Tracked {
+    /// What it is, such as `interface eth0` or `service web (2 healthy)`.
+    pub name: String,
+    /// `up`, `down`, or `unknown` until it was looked at.
+    pub state: String,
+    /// Why it is down.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The number that a file holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<i32>,
+    /// Whether it is up again, and counts as down until it has been so for a while.
+    pub held: bool,
+    /// Whether it keeps the virtual router from taking part.
+    pub fault: bool,
+    /// What it adds to the priority at present.
+    pub priority: i64,
 }
 
 pub(super) async fn virtual_routers(State(api): State<Api>) -> Answer<Vec<VirtualRouter>> {

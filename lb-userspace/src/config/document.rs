@@ -9,7 +9,7 @@ use super::edit::update;
 use super::error::Finding;
 use super::node::{Node, line_of};
 use super::parse::parse;
-use crate::health::{Probes, Rights, UnusableProbe};
+use crate::health::{Probes, Rights, Unusable, unusable_programs};
 use crate::model::{Config, Draft, Path as Place};
 
 /// The text of a configuration file, as it was read.
@@ -75,23 +75,29 @@ impl Document {
             .map_err(|findings| ConfigError::Invalid { path: self.path.clone(), findings })
     }
 
-    /// Looks up what the health checks of a configuration of this text need: certificates, keys, programs, users.
+    /// Looks up what the health checks and the virtual routers of a configuration of this text need: certificates, keys, programs, users.
     ///
     /// # Errors
     /// [`ConfigError::Invalid`] with everything that cannot be used on this machine.
     pub fn usable(&self, config: &Config, rights: Rights) -> Result<Probes, ConfigError> {
+        let programs = unusable_programs(&config.vrrp, rights);
         let unusable = match Probes::prepare(&config.services, None, rights) {
-            Ok(probes) => return Ok(probes),
+            Ok(probes) if programs.is_empty() => return Ok(probes),
+            Ok(_) => Vec::new(),
             Err(unusable) => unusable,
         };
         let document = self.parsed()?;
         let root = Node::Table(document.as_table(), Some(0..0));
-        let finding = |found: UnusableProbe| {
-            let path = Place::root().key("services").index(found.index).key("health").key(found.what.key);
+        let finding = |path: Place, what: Unusable| {
             let line = line_of(&self.text, &root.locate(&path));
-            Finding { line, path, message: found.what.to_string().trim_start().to_owned() }
+            Finding { line, path, message: what.to_string().trim_start().to_owned() }
         };
-        let findings = unusable.into_iter().map(finding).collect();
+        let of_probes = unusable.into_iter().map(|found| {
+            let path = Place::root().key("services").index(found.index).key("health").key(found.what.key);
+            finding(path, found.what)
+        });
+        let of_programs = programs.into_iter().map(|found| finding(found.path, found.what));
+        let findings = of_probes.chain(of_programs).collect();
         Err(ConfigError::Invalid { path: self.path.clone(), findings })
     }
 

@@ -1,9 +1,10 @@
 //! Virtual routers.
 
 use super::parse::set;
+use super::parse_track;
 use super::reader::TableReader;
 use super::scalar;
-use crate::model::VirtualRouter;
+use crate::model::{Notify, Path, SCRIPT_USER, ScriptProbe, VirtualRouter};
 
 /// A virtual router; `None` if it has a mistake that leaves nothing to be checked.
 pub(super) fn virtual_router(table: TableReader<'_>) -> Option<VirtualRouter> {
@@ -21,7 +22,8 @@ pub(super) fn virtual_router(table: TableReader<'_>) -> Option<VirtualRouter> {
     let checksum = table.value("checksum", &scalar::keyword("a checksum"));
     let unicast_peers = table.list("unicast_peers", &scalar::address());
     let min_ttl = table.value("min_ttl", &byte);
-    let track_interfaces = table.list("track_interfaces", &scalar::interface());
+    let track = parse_track::track(&table);
+    let notify = notify(&table);
     let sync_group = table.value("sync_group", &scalar::router_name());
     table.end();
     let mut router = VirtualRouter::new(name?, interface?, number?);
@@ -35,7 +37,27 @@ pub(super) fn virtual_router(table: TableReader<'_>) -> Option<VirtualRouter> {
     set(&mut router.checksum, checksum);
     set(&mut router.unicast_peers, unicast_peers);
     set(&mut router.min_ttl, min_ttl);
-    set(&mut router.track_interfaces, track_interfaces);
+    router.track = track;
+    router.notify = notify;
     router.sync_group = sync_group;
     Some(router)
+}
+
+fn notify(table: &TableReader<'_>) -> Option<Notify> {
+    let command = table.list("notify", &scalar::text());
+    let user = table.value("notify_user", &scalar::text());
+    let timeout = table.value("notify_timeout", &scalar::duration());
+    let mut words = command.unwrap_or_default().into_iter();
+    let Some(path) = words.next() else {
+        for (key, is_given) in [("notify_user", user.is_some()), ("notify_timeout", timeout.is_some())] {
+            if is_given {
+                let message = "has no meaning without `notify`; expected it to be left out".to_owned();
+                table.wrong(&Path::root().key(key), message);
+            }
+        }
+        return None;
+    };
+    let user = user.unwrap_or_else(|| SCRIPT_USER.to_owned());
+    let program = ScriptProbe { path: path.into(), args: words.collect(), user };
+    Some(Notify { program, timeout: timeout.unwrap_or(Notify::TIMEOUT) })
 }

@@ -50,6 +50,12 @@ impl<'t> Report<'t> {
     }
 }
 
+/// An element of a list of both.
+pub(super) enum ValueOrTable<'a, T> {
+    Value(T),
+    Table(TableReader<'a>),
+}
+
 /// A table being read.
 pub(super) struct TableReader<'a> {
     pub(super) report: &'a Report<'a>,
@@ -155,6 +161,29 @@ impl<'a> TableReader<'a> {
                 Vec::new()
             }
         }
+    }
+
+    /// The elements of a list, each of which is a value or a table; those that are wrong are left out.
+    pub(super) fn values_or_tables<T>(&self, key: &'static str, kind: &Kind<T>) -> Vec<ValueOrTable<'a, T>> {
+        let path = self.path.key(key);
+        let elements = match self.node(key) {
+            None => return Vec::new(),
+            Some(Node::List(elements, _)) => elements,
+            Some(node) => {
+                let written = self.report.written(&node);
+                let message =
+                    format!("{written} is not a list; expected a list: each {}, or a table", kind.expected);
+                self.report.add(path, &node.span(), message);
+                return Vec::new();
+            }
+        };
+        let read = |(index, node)| match node {
+            Node::Table(table, span) => {
+                Some(ValueOrTable::Table(Self::new(self.report, table, span, path.index(index))))
+            }
+            node => self.convert(&node, kind, path.index(index)).map(ValueOrTable::Value),
+        };
+        elements.into_iter().enumerate().filter_map(read).collect()
     }
 
     /// Whether there is a key that does not belong here, and is reported by other means than [`Self::end`].

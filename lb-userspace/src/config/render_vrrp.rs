@@ -4,7 +4,8 @@ use toml_edit::{Array, InlineTable, Value};
 
 use super::duration::format_duration;
 use super::render::list;
-use crate::model::{Keyword as _, VirtualRouter};
+use super::render_track;
+use crate::model::{Keyword as _, Notify, SCRIPT_USER, VirtualRouter};
 
 /// The value of `vrrp`: tables in a list; `None` if there are no virtual routers.
 pub(super) fn virtual_routers(routers: &[VirtualRouter]) -> Option<Value> {
@@ -33,7 +34,7 @@ fn entries(router: &VirtualRouter) -> Vec<(&'static str, Option<Value>)> {
     let number = |number: u8| Some(Value::from(i64::from(number)));
     let some = |list: Value| Some(list).filter(|list| list.as_array().is_some_and(|array| !array.is_empty()));
     let versions = router.versions.iter().map(|version| i64::from(*version)).collect::<Array>();
-    vec![
+    let mut entries = vec![
         ("name", Some(router.name.as_str().into())),
         ("interface", Some(router.interface.as_str().into())),
         ("virtual_router_id", number(router.virtual_router_id)),
@@ -47,7 +48,30 @@ fn entries(router: &VirtualRouter) -> Vec<(&'static str, Option<Value>)> {
         ("checksum", Some(router.checksum.as_str().into())),
         ("unicast_peers", some(list(&router.unicast_peers))),
         ("min_ttl", number(router.min_ttl)),
-        ("track_interfaces", some(list(&router.track_interfaces))),
-        ("sync_group", router.sync_group.as_ref().map(|group| group.as_str().into())),
-    ]
+    ];
+    entries.extend(render_track::entries(&router.track));
+    let notify = router.notify.as_ref();
+    let command = |notify: &Notify| {
+        let words = std::iter::once(notify.program.path.to_string_lossy().into_owned());
+        words.chain(notify.program.args.iter().cloned()).collect::<Vec<_>>()
+    };
+    entries.extend([
+        ("notify", notify.map(|notify| list(&command(notify)))),
+        (
+            "notify_user",
+            notify
+                .map(|notify| notify.program.user.as_str())
+                .filter(|user| *user != SCRIPT_USER)
+                .map(Value::from),
+        ),
+        (
+            "notify_timeout",
+            notify
+                .map(|notify| notify.timeout)
+                .filter(|timeout| *timeout != Notify::TIMEOUT)
+                .map(|timeout| format_duration(timeout).into()),
+        ),
+    ]);
+    entries.push(("sync_group", router.sync_group.as_ref().map(|group| group.as_str().into())));
+    entries
 }

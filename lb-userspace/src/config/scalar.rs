@@ -75,6 +75,11 @@ pub(super) fn weight() -> Kind<u16> {
     kind("a weight", "0 to 65535", |value| u16::try_from(value.as_integer()?).ok())
 }
 
+/// What something tracked does to a priority.
+pub(super) fn priority_weight() -> Kind<i16> {
+    kind("a weight", "-253 to 253", |value| i16::try_from(value.as_integer()?).ok())
+}
+
 pub(super) fn prefix() -> Kind<u8> {
     let expected = "1 to 32 for IPv4, 1 to 128 for IPv6";
     kind("a prefix length", expected, |value| {

@@ -11,7 +11,7 @@ use super::{
     ramps::RampNotes, target::Target, view, view::Configs,
 };
 use crate::{
-    health::{Files, Pools, Probes, Rights},
+    health::{Files, Pools, Probes, Rights, unusable_programs},
     maps::LbMaps,
     model::{Backend, Config, Finding, HealthView, Service, Timestamp},
 };
@@ -328,6 +328,11 @@ impl Control {
 
 /// The probes of a configuration; those that are not new are taken from `before`.
 fn prepared(config: &Config, before: Option<(&Probes, Files)>) -> Result<Probes, Error> {
+    if before.is_none_or(|(_, files)| files == Files::Read)
+        && let Some(found) = unusable_programs(&config.vrrp, Rights::Needed).first()
+    {
+        return Err(Error::invalid(found.path.to_string(), found.what.to_string().trim_start()));
+    }
     Probes::prepare(&config.services, before, Rights::Needed).map_err(|found| invalid::unusable(&found))
 }
 

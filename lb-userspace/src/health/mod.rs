@@ -11,6 +11,7 @@ mod pool;
 mod prepared;
 mod probe;
 mod probes;
+mod programs;
 mod suspects;
 
 pub use checker::{Checker, Command, Policy, ProbeId, Target};
@@ -19,6 +20,7 @@ pub use outcome::Outcome;
 pub use pool::{Change, Pools, Ramps};
 pub use prepared::{Prepared, Preparer, Rights, Unusable};
 use prepared::{ScriptUser, TlsClient};
-pub use probe::{MAX_BODY, MAX_SCRIPTS, Prober, Subject, close};
+pub use probe::{MAX_BODY, MAX_SCRIPTS, Prober, Program, Subject, close};
 pub use probes::{Files, Probes, UnusableProbe};
+pub use programs::{UnusableProgram, unusable_programs};
 pub use suspects::{Suspect, Suspects};

@@ -18,6 +18,7 @@ use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use tokio_rustls::rustls::{self, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
+use super::Program;
 use crate::model::{Probe, ProbeKind, ScriptProbe, Shared, TlsSettings};
 
 /// Largest file of certificates or keys.
@@ -119,6 +120,14 @@ impl Preparer {
             _ => {}
         }
         Ok(Prepared { probe: probe.clone(), tls, user })
+    }
+
+    /// Looks up what a program of the operator needs that is not run for a backend.
+    ///
+    /// # Errors
+    /// [`Unusable`]: it is not executable, the user does not exist or cannot be changed to.
+    pub fn program(&self, program: &ScriptProbe) -> Result<Program, Unusable> {
+        Ok(Program { program: program.clone(), user: self.user(program)? })
     }
 
     fn client(

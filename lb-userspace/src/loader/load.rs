@@ -2,6 +2,7 @@
 
 use std::{
     fs, io,
+    os::fd::AsFd as _,
     path::{Path, PathBuf},
 };
 
@@ -14,7 +15,7 @@ use aya_log::EbpfLogger;
 use lb_common::maps;
 
 use super::{
-    LoaderError, PinDirectory,
+    LoaderError, PinDirectory, Trial,
     directory::{file_names, remove_file},
     kept::{self, OBJECT_PREFIX},
     migrate::{Target, Transfer},
@@ -206,6 +207,18 @@ impl Program {
     #[must_use]
     pub fn directory(&self) -> &PinDirectory {
         &self.directory
+    }
+
+    /// A handle on the program for trying it out.
+    ///
+    /// # Errors
+    /// [`LoaderError::BadObject`], [`LoaderError::Load`].
+    pub fn trial(&mut self) -> Result<Trial, LoaderError> {
+        let id = self.id;
+        let refused = |error: &dyn std::error::Error| LoaderError::Load { reason: chain(error) };
+        let descriptor = self.xdp()?.fd().map_err(|error| refused(&error))?;
+        let program = descriptor.as_fd().try_clone_to_owned().map_err(|error| refused(&error))?;
+        Ok(Trial::new(program, id))
     }
 
     /// What the data path tells: records of `EVENTS`. To be taken once.

@@ -16,6 +16,7 @@ mod migrate;
 mod shape;
 #[cfg(test)]
 mod tests;
+mod trial;
 mod versions;
 
 pub use attach::{AttachMode, Attachment};
@@ -25,3 +26,4 @@ pub use downgrade::prepare_downgrade;
 pub use error::LoaderError;
 pub use load::{LogLevel, OBJECT, Object, Options, Program, attached_tag, load};
 pub use shape::Sizes;
+pub use trial::Trial;

@@ -22,6 +22,7 @@ mod shared;
 mod suggest;
 mod timestamp;
 mod vrrp;
+mod vrrp_track;
 
 pub use address::{AddressKind, address_kind};
 pub use algorithm::Algorithm;
@@ -47,7 +48,8 @@ pub use service::{
 pub use shared::Shared;
 pub use suggest::nearest;
 pub use timestamp::{Timestamp, TimestampError};
-pub use vrrp::{VirtualRouter, VrrpChecksum};
+pub use vrrp::{Notify, VirtualRouter, VrrpChecksum};
+pub use vrrp_track::{Quorum, Track, TrackedFile, TrackedInterface, TrackedScript, TrackedService};
 
 #[cfg(test)]
 pub(crate) use probe::{examples as probe_examples, probe_of, settings_of, text_setting};

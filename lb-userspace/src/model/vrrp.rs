@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::{InterfaceName, RouterName, keyword::keyword};
+use super::{InterfaceName, RouterName, ScriptProbe, Track, keyword::keyword};
 
 /// Which checksum adverts of version 3 over IPv4 have; both are understood.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -20,6 +20,20 @@ pub enum VrrpChecksum {
 }
 
 keyword!(VrrpChecksum { Auto = "auto", Rfc9568 = "rfc9568", Rfc5798 = "rfc5798" });
+
+/// A program that is told of changes of state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notify {
+    /// What is run, and as whom.
+    pub program: ScriptProbe,
+    /// After which a run is ended.
+    pub timeout: Duration,
+}
+
+impl Notify {
+    /// How long a run may take where nothing else is said.
+    pub const TIMEOUT: Duration = Duration::from_secs(10);
+}
 
 /// One entry of `[[vrrp]]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,8 +64,10 @@ pub struct VirtualRouter {
     pub unicast_peers: Vec<IpAddr>,
     /// The least TTL or hop limit of adverts from unicast peers.
     pub min_ttl: u8,
-    /// Interfaces without which this machine does not take part, beside its own.
-    pub track_interfaces: Vec<InterfaceName>,
+    /// What it depends on, beside its own interface.
+    pub track: Track,
+    /// What is run when its state changes.
+    pub notify: Option<Notify>,
     /// The virtual routers of one group are active on the same machine.
     pub sync_group: Option<RouterName>,
 }
@@ -74,7 +90,8 @@ impl VirtualRouter {
             checksum: VrrpChecksum::default(),
             unicast_peers: Vec::new(),
             min_ttl: 255,
-            track_interfaces: Vec::new(),
+            track: Track::default(),
+            notify: None,
             sync_group: None,
         }
     }

@@ -71,6 +71,18 @@ fn decode_xdp(attribute: &LinkXdp) -> Option<AttachMode> {
     }
 }
 
+/// The id of the XDP program that a link runs, if it is one.
+pub(super) fn xdp_program(message: &LinkMessage) -> Option<u32> {
+    let of_xdp = message.attributes.iter().filter_map(|attribute| match attribute {
+        LinkAttribute::Xdp(xdp) => Some(xdp),
+        _ => None,
+    });
+    of_xdp.flatten().find_map(|attribute| match attribute {
+        LinkXdp::ProgId(id) if *id != 0 => Some(*id),
+        _ => None,
+    })
+}
+
 fn decode_address(message: &AddressMessage) -> Option<Address> {
     let (mut local, mut peer) = (None, None);
     let mut flags = AddressFlags::from_bits_retain(u32::from(message.header.flags.bits()));

@@ -182,6 +182,19 @@ impl Requests {
         Ok(request.execute().await?)
     }
 
+    /// The id of the XDP program that a link runs in driver or network stack; `None`: none, or there is no such link.
+    ///
+    /// # Errors
+    /// [`NetError::Request`].
+    pub async fn xdp_program(&self, link: &str) -> Result<Option<u32>, NetError> {
+        let mut links = Box::pin(self.handle.link().get().match_name(link).execute());
+        match links.next().await {
+            None | Some(Err(rtnetlink::Error::NetlinkError(_))) => Ok(None),
+            Some(Ok(link)) => Ok(decode::xdp_program(&link)),
+            Some(Err(error)) => Err(error.into()),
+        }
+    }
+
     /// Takes an address from a link; one that is not there is no error.
     ///
     /// # Errors

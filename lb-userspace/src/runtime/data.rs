@@ -17,7 +17,7 @@ use super::{
     history::LastHour,
     replication::ReplicationBoard,
     suspects::KnownSuspects,
-    vrrp::{RouterStatus, Routers},
+    vrrp::{RouterStatus, Routers, TrackedStatus},
 };
 use crate::{
     api::{
@@ -31,6 +31,7 @@ use crate::{
     maps::{Counters, Signals},
     model::ServiceName,
     plan::FlowGroup,
+    vrrp::{Impact, Reading},
 };
 
 /// Reads the maps when it is asked.
@@ -193,20 +194,46 @@ fn flow_count((service, backend): Owner, counts: &Counts) -> FlowCount {
 }
 
 fn virtual_router(status: RouterStatus) -> api::VirtualRouter {
-    let RouterStatus { router, state, priority, active, switchover, is_about_to_claim, .. } = status;
+    let RouterStatus { router, state, priority, tracked, active, switchover, is_about_to_claim, .. } = status;
     api::VirtualRouter {
         name: router.name.to_string(),
         interface: router.interface.to_string(),
         virtual_router_id: router.virtual_router_id,
         state: state.to_string(),
         priority,
+        configured_priority: router.priority,
+        tracked: tracked.into_iter().map(shown).collect(),
         virtual_addresses: router.virtual_addresses.iter().map(ToString::to_string).collect(),
         active_router: active.map(|peer| peer.address.to_string()),
         active_priority: active.map(|peer| peer.priority.number()),
         taking_over: is_about_to_claim,
         switchover: switchover.map(|switchover| switchover.to_string()),
         transitions: status.transitions,
+        notify_failures: status.hook_failures,
         rejected: status.rejected.into_iter().map(|(reason, count)| (reason.to_owned(), count)).collect(),
+    }
+}
+
+fn shown(tracked: TrackedStatus) -> api::Tracked {
+    let TrackedStatus { name, reading, held, impact } = tracked;
+    let (state, reason, value) = match reading {
+        None => ("unknown", None, None),
+        Some(Reading::There) => ("up", None, None),
+        Some(Reading::Missing(reason)) => ("down", Some(reason.into_owned()), None),
+        Some(Reading::Number(number)) => ("up", None, Some(number)),
+    };
+    let priority = match impact {
+        Impact::Fault => 0,
+        Impact::Priority(amount) => amount,
+    };
+    api::Tracked {
+        name,
+        state: state.to_owned(),
+        reason,
+        value,
+        held,
+        fault: impact == Impact::Fault,
+        priority,
     }
 }
 

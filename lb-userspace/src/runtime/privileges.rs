@@ -22,7 +22,7 @@ const NEEDED: [Need; 3] = [
 const WANTED: [Need; 1] =
     [Need { capability: Capability::CAP_NET_RAW, purpose: "send ICMP probes and resets" }];
 
-/// What checks by a script need that runs as another user: kept only where there are such checks.
+/// What scripts need that run as another user: kept only where there are any.
 const FOR_SCRIPTS: [Capability; 3] = [Capability::CAP_SETUID, Capability::CAP_SETGID, Capability::CAP_KILL];
 
 /// A capability, and what it is for.
@@ -103,6 +103,7 @@ impl Privileges {
 fn has_scripts(config: &Config) -> bool {
     let mut checks = config.services.iter().filter_map(|service| service.health.as_ref());
     checks.any(|check| matches!(check.probe.kind, ProbeKind::Script(_)))
+        || config.vrrp.iter().any(|router| router.notify.is_some() || !router.track.scripts.is_empty())
 }
 
 /// Capabilities that are missing.

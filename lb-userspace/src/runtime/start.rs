@@ -145,8 +145,8 @@ async fn daemon(
     let vrrp = vrrp::start(&config.vrrp, synced, &options.config, clock, events.clone(), privileges)?;
     let data = Data::open(&tables, clock, started, vrrp.routers(), explainer)?;
     let replication = replication::start(replicating, &data, &control, &mut attacher, clock, privileges)?;
-    let config_file = options.config.display().to_string();
     let tasks = tasks::start(Parts {
+        trackers: (vrrp.trackers(), sources(&control, &mut attacher, clock)?),
         clock,
         control: control.clone(),
         events,
@@ -157,7 +157,7 @@ async fn daemon(
         port,
         dashboard,
         metrics,
-        config_file,
+        config_file: options.config.display().to_string(),
     })?;
 
     let took = clock.now().saturating_sub(started).as_millis();
@@ -168,6 +168,12 @@ async fn daemon(
     replication.end().await;
     finish(control, thread).await;
     ended.map_or(Ok(()), |name| Err(Failure::Ended(name)))
+}
+
+/// Where it is found out how the things are that virtual routers track.
+fn sources(control: &Handle, attacher: &mut Attacher, clock: Clock) -> Result<vrrp::Sources, Failure> {
+    let (control, trial) = (control.clone(), attacher.program().trial()?.into());
+    Ok(vrrp::Sources { control, attached: attacher.list(), trial, clock })
 }
 
 fn load(

@@ -15,7 +15,7 @@ use super::{
     data::Data,
     deadlines, flows, health, history, neighbours,
     network::{self, Network, Peers},
-    notify, observe,
+    notify, observe, vrrp,
 };
 use crate::{
     api::{self, Api, Local, Port, Remote, Socket},
@@ -44,6 +44,7 @@ pub(super) struct Parts {
     pub(super) dashboard: Option<Port>,
     pub(super) metrics: Option<TcpListener>,
     pub(super) config_file: String,
+    pub(super) trackers: (vrrp::Trackers, vrrp::Sources),
 }
 
 /// Tasks that run.
@@ -71,6 +72,7 @@ pub(super) fn start(parts: Parts) -> Result<Tasks, Failure> {
         dashboard,
         metrics,
         config_file,
+        trackers,
     } = parts;
     let (stop, _) = watch::channel(false);
     let mut tasks = Tasks { stop, events: bus.clone(), servers: JoinSet::new(), workers: JoinSet::new() };
@@ -93,6 +95,8 @@ pub(super) fn start(parts: Parts) -> Result<Tasks, Failure> {
     tasks.work("the deadlines", deadlines::run(control.clone(), clock));
     let (signals, suspects) = (Arc::clone(&data.signals), data.suspects.clone());
     tasks.work("the health checks", health::run(control.clone(), bus.clone(), signals, suspects, clock));
+    let (trackers, sources) = trackers;
+    tasks.work("what VRRP tracks", trackers.run(sources));
     let last = data.last.clone();
     tasks.work("the flow scan", flows::run(control.clone(), Arc::clone(&data.flows), last.clone(), clock));
 

@@ -6,12 +6,35 @@ use super::{
     Addresses, Authentication, Checksum, Effect, Interval, Member, Peers, Preemption, Priority, Settings,
     Tracking, Versions, Vrid,
 };
-use crate::model::{InterfaceName, VirtualRouter, VrrpChecksum};
+use crate::model::{
+    InterfaceName, RouterName, Track, TrackedFile, TrackedService, VirtualRouter, VrrpChecksum,
+};
 
-/// What a router tracks of an interface, for [`Node::set_tracked`](super::Node::set_tracked).
+/// What the data path is called, for [`Node::take_reading`](super::Node::take_reading).
+pub const DATA_PATH: &str = "data path";
+
+/// What an interface is called.
 #[must_use]
 pub fn tracked_interface(name: &InterfaceName) -> String {
     format!("interface {name}")
+}
+
+/// What a service is called: another one for each number of backends.
+#[must_use]
+pub fn tracked_service(tracked: &TrackedService) -> String {
+    format!("service {} ({})", tracked.service, tracked.quorum)
+}
+
+/// What a script is called.
+#[must_use]
+pub fn tracked_script(name: &RouterName) -> String {
+    format!("script {name}")
+}
+
+/// What a file is called.
+#[must_use]
+pub fn tracked_file(tracked: &TrackedFile) -> String {
+    format!("file {}", tracked.path.display())
 }
 
 impl Member {
@@ -47,14 +70,26 @@ impl Member {
             },
             ..Settings::new(Vrid::new(router.virtual_router_id)?, addresses(&router.virtual_addresses))
         };
-        let interfaces = std::iter::once(&router.interface).chain(&router.track_interfaces);
         Some(Self {
             interface: router.interface.clone(),
             settings,
-            tracking: Tracking::new(interfaces.map(|name| (tracked_interface(name), Effect::Fault))),
+            tracking: tracking(router),
             group: router.sync_group.as_ref().map(ToString::to_string),
         })
     }
+}
+
+fn tracking(router: &VirtualRouter) -> Tracking {
+    let Track { interfaces, services, scripts, files, data_path } = &router.track;
+    let mut objects = vec![(tracked_interface(&router.interface), Effect::Fault)];
+    let of = Effect::of_weight;
+    objects
+        .extend(interfaces.iter().map(|tracked| (tracked_interface(&tracked.interface), of(tracked.weight))));
+    objects.extend(services.iter().map(|tracked| (tracked_service(tracked), of(tracked.weight))));
+    objects.extend(scripts.iter().map(|tracked| (tracked_script(&tracked.name), of(tracked.weight))));
+    objects.extend(files.iter().map(|tracked| (tracked_file(tracked), Effect::Times(tracked.weight))));
+    objects.extend(data_path.then(|| (DATA_PATH.to_owned(), Effect::Fault)));
+    Tracking::new(objects)
 }
 
 fn addresses(networks: &[IpNet]) -> Addresses {
@@ -94,7 +129,9 @@ mod tests {
         let member = Member::of(&router(51, "192.0.2.10/24")).unwrap();
         let v4 = Addresses::V4(vec!["192.0.2.10".parse().unwrap()]);
         assert_eq!(member.settings, Settings::new(Vrid::new(51).unwrap(), v4));
-        assert_eq!(member.tracking.missing().collect::<Vec<_>>(), ["interface eth0"]);
+        let tracked: Vec<_> =
+            member.tracking.iter().map(|(name, tracked, _)| (name, tracked.effect())).collect();
+        assert_eq!(tracked, [(DATA_PATH, Effect::Fault), ("interface eth0", Effect::Fault)]);
     }
 
     #[test]

@@ -8,6 +8,7 @@
 mod member;
 mod node;
 mod packet;
+mod rise_fall;
 mod roster;
 mod router;
 mod settings;
@@ -16,14 +17,15 @@ mod tests;
 mod tracking;
 mod values;
 
-pub use member::tracked_interface;
+pub use member::{DATA_PATH, tracked_file, tracked_interface, tracked_script, tracked_service};
 pub use node::{InvalidNode, Member, Node, RouterId};
 pub use packet::{
     Addresses, Advert, Authentication, ChecksumForm, Ends, Envelope, GROUP_V4, GROUP_V6, HOP_LIMIT, Mac,
     PROTOCOL, Parsed, Rejection, Unbuildable, announcement, open_v4,
 };
+pub use rise_fall::RiseFall;
 pub use roster::{Roster, Sighting};
 pub use router::{Accepted, Afterwards, Cause, Command, Peer, Router, Standby, Standing, State, Switchover};
 pub use settings::{Announcing, Checksum, InvalidSettings, Peers, Preemption, Settings, Versions};
-pub use tracking::{Effect, Tracking};
+pub use tracking::{Effect, Impact, Reading, Tracked, Tracking, number_in};
 pub use values::{Interval, Priority, Version, Vrid};

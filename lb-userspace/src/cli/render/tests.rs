@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::api::{
     Backend, BackendFlows, BackendStats, BackendTotals, Drop, Flow, FlowTotals, Flows, Health, Interface,
-    InterfaceTraffic, Service, ServiceStats, Signals, Stats, Status, Traffic, VirtualRouter,
+    InterfaceTraffic, Service, ServiceStats, Signals, Stats, Status, Tracked, Traffic, VirtualRouter,
 };
 
 const PLAIN: Style = Style { coloured: false, wide: false };
@@ -382,25 +382,54 @@ truncated: 12 packets
     assert!(explained_drops(&rows[1..], true).starts_with("no-route: 0 packets\n"));
 }
 
+fn tracked() -> Vec<Tracked> {
+    let one = |name: &str, state: &str| Tracked {
+        name: name.to_owned(),
+        state: state.to_owned(),
+        ..Tracked::default()
+    };
+    let reason = |reason: &str| Some(reason.to_owned());
+    vec![
+        Tracked {
+            reason: reason("1 of 3 backends are healthy"),
+            priority: -50,
+            ..one("service web (2 healthy)", "down")
+        },
+        Tracked { value: Some(-1), priority: -1, ..one("file /run/lb/weight", "up") },
+        Tracked { reason: reason("it is down"), held: true, fault: true, ..one("interface eth1", "down") },
+        Tracked { fault: true, ..one("script uplink", "unknown") },
+        one("interface eth0", "up"),
+    ]
+}
+
 #[test]
-fn virtual_routers_say_who_is_active() {
+fn virtual_routers_say_who_is_active_and_what_counts() {
     let backup = VirtualRouter {
         name: "outside".to_owned(),
         interface: "eth0".to_owned(),
         virtual_router_id: 51,
         state: "backup".to_owned(),
         priority: 100,
+        configured_priority: 150,
+        tracked: tracked(),
         virtual_addresses: vec!["203.0.113.10/24".to_owned()],
         active_router: Some("203.0.113.2".to_owned()),
         active_priority: Some(150),
         taking_over: false,
         switchover: Some("standby".to_owned()),
         transitions: 1,
+        notify_failures: 2,
         rejected: [("checksum".to_owned(), 2), ("vrid".to_owned(), 3)].into(),
     };
     let active = VirtualRouter {
         name: "inside".to_owned(),
         state: "active".to_owned(),
+        tracked: vec![Tracked {
+            name: "interface eth0".to_owned(),
+            state: "up".to_owned(),
+            ..Tracked::default()
+        }],
+        notify_failures: 0,
         active_router: None,
         active_priority: None,
         switchover: None,
@@ -410,6 +439,11 @@ fn virtual_routers_say_who_is_active() {
 NAME     INTERFACE  ID  STATE   PRIORITY  ACTIVE             SWITCHOVER  VIPS             CHANGES  REJECTED
 outside  eth0       51  backup       100  203.0.113.2 (150)  standby     203.0.113.10/24        1         5
 inside   eth0       51  active       100  this machine       -           203.0.113.10/24        1         5
+outside: service web (2 healthy) is down (1 of 3 backends are healthy): priority -50 (of 150)
+outside: file /run/lb/weight says -1: priority -1 (of 150)
+outside: interface eth1 is down (it is down), and was up too short: fault
+outside: script uplink is unknown: fault
+outside: notify failed 2 times
 ";
     assert_eq!(virtual_routers(&[backup, active], PLAIN), text);
     assert_eq!(virtual_routers(&[], PLAIN), "no virtual routers\n");

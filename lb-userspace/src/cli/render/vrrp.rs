@@ -4,7 +4,7 @@ use super::{
     Style,
     table::{number, state, table, text},
 };
-use crate::api::VirtualRouter;
+use crate::api::{Tracked, VirtualRouter};
 
 /// `lbctl vrrp status`.
 pub(in crate::cli) fn virtual_routers(routers: &[VirtualRouter], style: Style) -> String {
@@ -39,7 +39,45 @@ pub(in crate::cli) fn virtual_routers(routers: &[VirtualRouter], style: Style) -
             number(router.rejected.values().sum::<u64>()),
         ]
     };
-    table(style, &headers, routers.iter().map(row), "no virtual routers")
+    let mut shown = table(style, &headers, routers.iter().map(row), "no virtual routers");
+    for router in routers {
+        for tracked in router.tracked.iter().filter(|tracked| counts(tracked)) {
+            shown.push_str(&format!(
+                "{}: {}\n",
+                router.name,
+                explanation(tracked, router.configured_priority)
+            ));
+        }
+        if router.notify_failures > 0 {
+            shown.push_str(&format!("{}: notify failed {} times\n", router.name, router.notify_failures));
+        }
+    }
+    shown
+}
+
+fn counts(tracked: &Tracked) -> bool {
+    tracked.fault || tracked.priority != 0 || tracked.state != "up"
+}
+
+/// What something tracked is, and does.
+fn explanation(tracked: &Tracked, configured: u8) -> String {
+    let Tracked { name, state, reason, value, held, fault, priority } = tracked;
+    let mut text = format!("{name} is {state}");
+    if let Some(value) = value {
+        text = format!("{name} says {value}");
+    }
+    if let Some(reason) = reason {
+        text.push_str(&format!(" ({reason})"));
+    }
+    if *held {
+        text.push_str(", and was up too short");
+    }
+    match (fault, priority) {
+        (true, _) => text.push_str(": fault"),
+        (false, 0) => {}
+        (false, amount) => text.push_str(&format!(": priority {amount:+} (of {configured})")),
+    }
+    text
 }
 
 /// `lbctl vrrp failover` and `release`: a line for each.

@@ -28,6 +28,7 @@ use tokio::sync::Semaphore;
 
 pub use connect::close;
 use deadline::Deadline;
+pub use script::Program;
 
 use super::{Outcome, Prepared};
 use crate::model::ProbeKind;

@@ -22,7 +22,27 @@ use crate::sys::process::{self, ProcessEnd};
 const KEPT: usize = 1024;
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Waits for its turn, runs it, and ends its process group whatever happens.
+/// A program of the operator, with the user that it runs as.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program {
+    pub(in crate::health) program: ScriptProbe,
+    /// Whom it becomes; `None`: who we are.
+    pub(in crate::health) user: Option<ScriptUser>,
+}
+
+impl Program {
+    /// Runs it with `environment` and ends its process group whatever happens: [`Outcome::Healthy`] is exit status 0.
+    ///
+    /// Ends within `limit`. Dropping the future ends the process group, too.
+    pub async fn run(&self, environment: &[(&str, String)], limit: Duration) -> Outcome {
+        run(&self.program, self.user, environment, Deadline::after(limit))
+            .await
+            .err()
+            .unwrap_or(Outcome::Healthy)
+    }
+}
+
+/// Waits for its turn, and runs it.
 pub(super) async fn probe(
     probe: &ScriptProbe,
     user: Option<ScriptUser>,
@@ -36,10 +56,25 @@ pub(super) async fn probe(
             format!("{MAX_SCRIPTS} other scripts were running all the time").into(),
         ));
     };
-    let mut deadline = Deadline::after(limit);
-    let failed =
-        |error: io::Error| Outcome::NotTried(format!("cannot run {}: {error}", probe.path.display()).into());
-    let mut script = Script::start(probe, user, subject).await.map_err(failed)?;
+    let environment = [
+        ("LB_SERVICE", subject.service.clone()),
+        ("LB_BACKEND", subject.backend.clone()),
+        ("LB_ADDRESS", subject.address.ip().to_string()),
+        ("LB_PORT", subject.address.port().to_string()),
+    ];
+    run(probe, user, &environment, Deadline::after(limit)).await
+}
+
+async fn run(
+    program: &ScriptProbe,
+    user: Option<ScriptUser>,
+    environment: &[(&str, String)],
+    mut deadline: Deadline,
+) -> Step<()> {
+    let failed = |error: io::Error| {
+        Outcome::NotTried(format!("cannot run {}: {error}", program.path.display()).into())
+    };
+    let mut script = Script::start(program, user, environment).await.map_err(failed)?;
     let mut output = Output::default();
     let ended = deadline.within("running the script", script.end(&mut output)).await;
     // What it left behind goes too.
@@ -78,13 +113,15 @@ enum End {
 }
 
 impl Script {
-    async fn start(probe: &ScriptProbe, user: Option<ScriptUser>, subject: &Subject) -> io::Result<Self> {
+    async fn start(
+        program: &ScriptProbe,
+        user: Option<ScriptUser>,
+        environment: &[(&str, String)],
+    ) -> io::Result<Self> {
         let (reader, writer) = io::pipe()?;
-        let mut command = Command::new(&probe.path);
-        command.args(&probe.args).env_clear().current_dir("/").process_group(0);
-        command.env("PATH", PATH).env("LB_SERVICE", &subject.service).env("LB_BACKEND", &subject.backend);
-        command.env("LB_ADDRESS", subject.address.ip().to_string());
-        command.env("LB_PORT", subject.address.port().to_string());
+        let mut command = Command::new(&program.path);
+        command.args(&program.args).env_clear().current_dir("/").process_group(0);
+        command.env("PATH", PATH).envs(environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
         process::unprivileged(&mut command, user.map(|user| (user.uid, user.gid)));
         // A new process takes a copy of page tables, which takes a while where there are many: not on a thread of the runtime.

@@ -3,6 +3,7 @@
 mod checker;
 mod kinds;
 mod text;
+mod tracked;
 mod tree;
 mod virtual_server;
 mod vrrp;
@@ -10,6 +11,7 @@ mod vrrp;
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::tracked::{Definitions, is_definition};
 use self::tree::Node;
 use self::vrrp::Instances;
 use super::candidate::Found;
@@ -28,7 +30,7 @@ pub(super) fn read(
     let mut found = Found::default();
     let groups = virtual_server::groups(&nodes);
     let mut used_groups = Vec::new();
-    let mut instances = Instances::new(vrrp_version(&nodes));
+    let mut instances = Instances::new(vrrp_version(&nodes), Definitions::read(&nodes));
     for node in &nodes {
         match node.word(0) {
             "virtual_server" => {
@@ -50,10 +52,10 @@ pub(super) fn read(
             }
             // When all instances are known.
             "vrrp_sync_group" => {}
+            // With the instances that track it.
+            _ if is_definition(node) => {}
             word if word.starts_with("vrrp") || word.starts_with("static_") => vrrp(node, ledger),
             "bfd_instance"
-            | "track_file"
-            | "vrrp_track_file"
             | "track_process"
             | "track_bfd"
             | "linkbeat_interfaces"
@@ -83,7 +85,7 @@ fn global(node: &Node, found: &mut Found, ledger: &mut Ledger) {
     for child in node.children() {
         match child.word(0) {
             "lvs_timeouts" => timeouts(child, found, ledger),
-            "vrrp_version" => ledger.used(child.id),
+            "vrrp_version" | "script_user" => ledger.used(child.id),
             word if word.starts_with("vrrp") || word.starts_with("garp") => {
                 ledger.dropped_block(child.id, child.inside(), VRRP);
             }

@@ -3,17 +3,22 @@
 use std::time::Duration;
 
 use super::VRRP;
+use super::tracked::{self, Definitions};
 use super::tree::Node;
 use crate::import::names::Names;
 use crate::import::report::{Id, Ledger};
-use crate::model::{Draft, InterfaceName, RouterName, Segment, VirtualRouter};
+use crate::model::{
+    Draft, InterfaceName, Notify, RouterName, SCRIPT_USER, ScriptProbe, Segment, VirtualRouter,
+};
 
 /// What the instances are made with.
 #[derive(Debug, Default)]
-pub(super) struct Instances {
+pub(super) struct Instances<'a> {
     /// `vrrp_version` of `global_defs`.
     version: Option<u8>,
     names: Names,
+    /// What can be tracked.
+    definitions: Definitions<'a>,
     /// Each with the statements it comes from.
     made: Vec<(Made, VirtualRouter)>,
 }
@@ -26,10 +31,10 @@ struct Made {
     name: String,
 }
 
-impl Instances {
+impl<'a> Instances<'a> {
     /// None yet. `version` is that of instances that name none.
-    pub(super) fn new(version: Option<u8>) -> Self {
-        Self { version, ..Self::default() }
+    pub(super) fn new(version: Option<u8>, definitions: Definitions<'a>) -> Self {
+        Self { version, definitions, ..Self::default() }
     }
 
     /// Reads a `vrrp_instance`.
@@ -53,7 +58,9 @@ impl Instances {
         let version = if has_v6 { 3 } else { number("version").or(self.version).unwrap_or(2) };
         router.versions = vec![version];
         for child in node.children() {
-            statement(child, &mut router, ledger);
+            if !self.definitions.track(child, &mut router.track, ledger) {
+                statement(child, &mut router, ledger);
+            }
         }
         self.made.push((Made { statement: node.id, name: node.word(1).to_owned() }, router));
     }
@@ -62,16 +69,26 @@ impl Instances {
     pub(super) fn read_group(&mut self, node: &Node, ledger: &mut Ledger) {
         ledger.used(node.id);
         let group = RouterName::new(Names::default().take(node.word(1))).ok();
-        for child in node.children() {
-            if child.word(0) != "group" {
+        self.join_group(node, &group, ledger);
+        for child in node.children().iter().filter(|child| child.word(0) != "group") {
+            // What one member tracks counts for all.
+            let first =
+                self.made.iter_mut().map(|(_, router)| router).find(|router| router.sync_group == group);
+            let is_tracked =
+                first.is_some_and(|first| self.definitions.track(child, &mut first.track, ledger));
+            if !is_tracked {
                 ledger.dropped_block(child.id, child.inside(), VRRP);
-                continue;
             }
+        }
+    }
+
+    fn join_group(&mut self, node: &Node, group: &Option<RouterName>, ledger: &mut Ledger) {
+        for child in node.children().iter().filter(|child| child.word(0) == "group") {
             ledger.used(child.id);
             for member in child.children() {
                 match self.made.iter_mut().find(|(made, _)| made.name == member.word(0)) {
                     Some((_, router)) => {
-                        router.sync_group.clone_from(&group);
+                        router.sync_group.clone_from(group);
                         ledger.used(member.id);
                     }
                     None => ledger.dropped(member.id, "there is no such instance"),
@@ -82,6 +99,7 @@ impl Instances {
 
     /// Those that are valid; the others are reported.
     pub(super) fn finish(self, ledger: &mut Ledger) -> Vec<VirtualRouter> {
+        self.definitions.finish(ledger);
         let mut made = self.made;
         loop {
             let vrrp: Vec<VirtualRouter> = made.iter().map(|(_, router)| router.clone()).collect();
@@ -113,14 +131,25 @@ fn statement(node: &Node, router: &mut VirtualRouter, ledger: &mut Ledger) {
         "authentication" => authentication(node, router, ledger),
         "virtual_ipaddress" => addresses(node, router, ledger),
         "unicast_peer" => peers(node, router, ledger),
-        "track_interface" => interfaces(node, router, ledger),
         "unicast_src_ip" | "mcast_src_ip" => {
             ledger.dropped(node.id, "adverts come from the first address of the interface that is no VIP");
         }
+        "notify" => notify(node, router, ledger),
+        "notify_master"
+        | "notify_backup"
+        | "notify_fault"
+        | "notify_stop"
+        | "notify_deleted"
+        | "notify_master_rx_lower_pri" => {
+            let message =
+                "one program is run for every change of state: see `notify`; LB_STATE tells it which";
+            ledger.dropped(node.id, message);
+        }
         "higher_prio_send_advert" => ledger.used(node.id),
         "no_accept" => ledger.dropped(node.id, "a balancer takes packets for its VIPs"),
-        "track_script" | "track_file" | "track_process" | "track_bfd" => {
-            ledger.dropped_block(node.id, node.inside(), "only interfaces are tracked");
+        "track_process" | "track_bfd" => {
+            let message = "interfaces, scripts and files are tracked: make a script of it";
+            ledger.dropped_block(node.id, node.inside(), message);
         }
         word if word.starts_with("garp_") => {
             ledger.dropped(
@@ -143,7 +172,7 @@ fn set<T>(node: &Node, place: &mut T, value: Option<T>, ledger: &mut Ledger) {
 }
 
 /// Seconds with or without a fraction.
-fn seconds(text: &str) -> Option<Duration> {
+pub(super) fn seconds(text: &str) -> Option<Duration> {
     let seconds: f64 = text.parse().ok()?;
     let milliseconds = (seconds * 1000.0).round();
     (0.0..=1e9).contains(&milliseconds).then(|| Duration::from_millis(milliseconds as u64))
@@ -202,6 +231,19 @@ fn addresses(node: &Node, router: &mut VirtualRouter, ledger: &mut Ledger) {
     }
 }
 
+fn notify(node: &Node, router: &mut VirtualRouter, ledger: &mut Ledger) {
+    let Ok((path, args)) = tracked::command(node.word(1).split_whitespace().map(str::to_owned)) else {
+        let message = "only the absolute path of a program with plain arguments is run: write a script of it";
+        return ledger.dropped(node.id, message);
+    };
+    let user = Some(node.word(2)).filter(|user| !user.is_empty() && *user != "root");
+    let program = ScriptProbe { path, args, user: user.unwrap_or(SCRIPT_USER).to_owned() };
+    router.notify = Some(Notify { program, timeout: Notify::TIMEOUT });
+    let message = "what changed is in its environment (LB_STATE and others), not in its arguments; states are called active, backup and fault; it \
+                   never runs as root";
+    ledger.changed(node.id, message);
+}
+
 fn peers(node: &Node, router: &mut VirtualRouter, ledger: &mut Ledger) {
     ledger.used(node.id);
     for child in node.children() {
@@ -215,24 +257,6 @@ fn peers(node: &Node, router: &mut VirtualRouter, ledger: &mut Ledger) {
                 }
             }
             Err(_) => ledger.dropped(child.id, "it is not an address"),
-        }
-    }
-}
-
-fn interfaces(node: &Node, router: &mut VirtualRouter, ledger: &mut Ledger) {
-    ledger.used(node.id);
-    for child in node.children() {
-        let options: Vec<&str> = child.words[1..].iter().map(String::as_str).collect();
-        match InterfaceName::new(child.word(0)) {
-            Ok(_) if !matches!(options[..], [] | ["weight", "0"]) => {
-                let message = "there are no weights: an interface is needed, or it is not tracked";
-                ledger.dropped(child.id, message);
-            }
-            Ok(name) => {
-                router.track_interfaces.push(name);
-                ledger.used(child.id);
-            }
-            Err(error) => ledger.dropped(child.id, error.to_string()),
         }
     }
 }

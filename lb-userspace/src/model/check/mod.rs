@@ -5,6 +5,7 @@ mod backends;
 mod replication;
 mod services;
 mod vrrp;
+mod vrrp_track;
 
 use std::fmt::Display;
 use std::os::unix::ffi::OsStrExt as _;
@@ -31,7 +32,8 @@ pub(super) fn check(draft: &Draft, before: Option<&Draft>) -> Vec<Invalid> {
     limits(&draft.limits, &mut found);
     timeouts(&draft.timeouts, &mut found);
     snat_ports(draft, &mut found);
-    vrrp::check(&draft.vrrp, &mut found);
+    let names: Vec<_> = draft.services.iter().map(|service| &service.name).collect();
+    vrrp::check(&draft.vrrp, &names, &mut found);
     if let Some(replication) = &draft.replication {
         replication::check(replication, &mut found);
     }

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::{Found, within};
-use crate::model::{AddressKind, Path, Problem, VirtualRouter, address_kind};
+use super::{Found, absolute, vrrp_track, within};
+use crate::model::{AddressKind, Notify, Path, Problem, ServiceName, VirtualRouter, address_kind};
 
 /// Most addresses of an advert.
 const MAX_ADDRESSES: u64 = 255;
@@ -15,7 +15,7 @@ const INTERVALS_V2: (u64, u64) = (1_000, 255_000);
 const INTERVALS_V3: (u64, u64) = (10, 40_950);
 
 /// All that is wrong.
-pub(super) fn check(routers: &[VirtualRouter], found: &mut Found) {
+pub(super) fn check(routers: &[VirtualRouter], services: &[&ServiceName], found: &mut Found) {
     let root = Path::root().key("vrrp");
     for (index, router) in routers.iter().enumerate() {
         let path = root.index(index);
@@ -39,6 +39,8 @@ pub(super) fn check(routers: &[VirtualRouter], found: &mut Found) {
         protocol(router, &path, found);
         addresses(router, others, &path, found);
         peers(router, &path, found);
+        vrrp_track::check(routers, index, services, found);
+        notify(router, &path, found);
     }
 }
 
@@ -157,6 +159,15 @@ fn peers(router: &VirtualRouter, path: &Path, found: &mut Found) {
         found.add(path.key("min_ttl"), router.min_ttl, Problem::Meaningless { when });
     }
     found.range(path.key("min_ttl"), router.min_ttl, (1, 255), "a TTL");
+}
+
+fn notify(router: &VirtualRouter, path: &Path, found: &mut Found) {
+    let Some(Notify { program, timeout }) = &router.notify else { return };
+    let of_program = path.key("notify");
+    absolute(&program.path, of_program.index(0), found);
+    vrrp_track::arguments(&program.args, &of_program, found);
+    vrrp_track::user(&program.user, path.key("notify_user"), found);
+    within(*timeout, (100, 60_000), "\"100ms\" to \"60s\"", path.key("notify_timeout"), found);
 }
 
 fn is_link_local(address: IpAddr) -> bool {

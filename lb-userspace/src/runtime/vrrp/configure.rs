@@ -28,6 +28,9 @@ impl Machine {
         let stale = self.renumber(routers, &origins);
         self.follow_network();
         self.follow_sync();
+        for (name, reading) in &self.known {
+            self.node.take_reading(self.clock.now(), name, reading);
+        }
         self.node.start(self.clock.now(), |_| false);
         self.obey().await;
         for (index, addresses) in stale {

@@ -7,10 +7,12 @@ use ipnet::IpNet;
 use tokio::sync::{mpsc, watch};
 
 use super::{
-    RouterStatus, Status, StatusBoard, Teller,
+    RouterStatus, Status, StatusBoard, Teller, TrackedStatus,
     chronicle::Chronicle,
+    hooks::{Bells, Change},
     orders::{Message, Order, Switch},
     remembered::Remembered,
+    trackers::Inbox,
 };
 use crate::{
     control::Error,
@@ -19,8 +21,8 @@ use crate::{
     runtime::{Clock, Failure, replication::Synced},
     sys::packet::FrameSender,
     vrrp::{
-        Afterwards, Command, Ends, Envelope, Member, Node, Rejection, Router, RouterId, State, announcement,
-        tracked_interface,
+        Afterwards, Cause, Command, Ends, Envelope, Impact, Member, Node, Reading, Rejection, Router,
+        RouterId, State, Tracked, announcement, tracked_interface,
     },
 };
 
@@ -44,6 +46,8 @@ enum Wake {
     Message(Message),
     /// This machine has the flows of the others, or has them no more.
     Synced,
+    /// Something that is tracked.
+    Reading(String, Reading),
     /// It is to end.
     Stop,
 }
@@ -72,6 +76,10 @@ pub(super) struct Machine {
     /// Until when packets are left to wait, but for a timer.
     nap: Option<Duration>,
     synced: Option<Synced>,
+    readings: Inbox,
+    /// What was found last of everything that was tracked once.
+    pub(super) known: BTreeMap<String, Reading>,
+    bells: Bells,
 }
 
 impl Machine {
@@ -82,7 +90,7 @@ impl Machine {
         clock: Clock,
         board: StatusBoard,
         remembered: Remembered,
-        teller: Teller,
+        (teller, readings, bells): (Teller, Inbox, Bells),
     ) -> Result<Self, Failure> {
         let wrong = || Failure::system("use [[vrrp]]")(io::ErrorKind::InvalidInput.into());
         let members: Option<Vec<Member>> = routers.iter().map(Member::of).collect();
@@ -114,6 +122,9 @@ impl Machine {
             logged: BTreeMap::new(),
             nap: None,
             synced,
+            readings,
+            known: BTreeMap::new(),
+            bells,
         })
     }
 
@@ -142,6 +153,10 @@ impl Machine {
                 Wake::Message(Message::Order(order)) => self.carry_out(order).await,
                 Wake::Message(Message::Configure(routers)) => self.configure(routers).await,
                 Wake::Synced => self.follow_sync(),
+                Wake::Reading(name, reading) => {
+                    self.node.take_reading(self.clock.now(), &name, &reading);
+                    self.known.insert(name, reading);
+                }
                 Wake::Stop => {
                     is_stopping = true;
                     self.hand_over();
@@ -186,6 +201,7 @@ impl Machine {
             notice = self.notices.next() => Wake::Notice(notice),
             Some(message) = messages.recv(), if !is_stopping => Wake::Message(message),
             () = changed(&mut self.synced) => Wake::Synced,
+            Some((name, reading)) = self.readings.recv() => Wake::Reading(name, reading),
             // An error means that who would say it is gone.
             _ = stop.wait_for(|stop| *stop), if !is_stopping => Wake::Stop,
         }
@@ -292,7 +308,7 @@ impl Machine {
         let mut names: Vec<InterfaceName> = Vec::new();
         for router in &self.routers {
             names.push(router.interface.clone());
-            names.extend(router.track_interfaces.iter().cloned());
+            names.extend(router.track.interfaces.iter().map(|tracked| tracked.interface.clone()));
         }
         names.sort_unstable();
         names.dedup();
@@ -305,8 +321,12 @@ impl Machine {
             self.node.set_source(now, RouterId(index), source.filter(|_| can_send));
         }
         for name in names {
-            let is_running = self.view.link_named(name.as_str()).is_some_and(|link| link.running);
-            self.node.set_tracked(now, &tracked_interface(&name), is_running);
+            let reading = match self.view.link_named(name.as_str()) {
+                None => Reading::Missing("there is no such interface".into()),
+                Some(link) if !link.running => Reading::Missing("it is down".into()),
+                Some(_) => Reading::There,
+            };
+            self.node.take_reading(now, &tracked_interface(&name), &reading);
         }
     }
 
@@ -386,9 +406,16 @@ impl Machine {
                 Command::Changed { state, cause } => {
                     self.teller.tell(self.chronicles[index].changed(state, cause));
                     tracing::info!(router = %router.name, %state, %cause, "VRRP");
+                    self.ring(index, state, &cause);
                 }
             }
         }
+    }
+
+    /// Tells the hook.
+    fn ring(&self, index: usize, state: State, cause: &Cause) {
+        let priority = self.node.routers().nth(index).map_or(0, |(_, router)| router.priority().number());
+        self.bells.ring(&self.routers[index], Change { state, cause: cause.to_string(), priority });
     }
 
     fn send(&self, router: &VirtualRouter, ends: &Ends, message: &[u8]) {
@@ -451,12 +478,14 @@ impl Machine {
                 router: wanted.clone(),
                 state: router.state(),
                 priority: router.priority().number(),
+                tracked: self.node.tracked(id).map(tracked_status).collect(),
                 active: router.active_router(),
                 switchover: router.switchover(),
                 is_about_to_claim: self.node.is_about_to_claim(id),
                 transitions: self.chronicles[index].transitions(),
                 figures: self.chronicles[index].figures.clone(),
                 rejected: own.map(|((_, label), count)| (*label, *count)).collect(),
+                hook_failures: self.bells.failures(wanted.name.as_str()),
             }
         };
         let configured = || self.node.routers().zip(&self.routers).take(self.configured);
@@ -484,6 +513,11 @@ async fn changed(synced: &mut Option<Synced>) {
     if !is_known {
         std::future::pending::<()>().await;
     }
+}
+
+fn tracked_status((name, tracked, impact): (&str, &Tracked, Impact)) -> TrackedStatus {
+    let (reading, held) = (tracked.reading().cloned(), tracked.is_held());
+    TrackedStatus { name: name.to_owned(), reading, held, impact }
 }
 
 pub(super) fn place(router: &VirtualRouter) -> Place {

@@ -2,9 +2,11 @@
 
 mod chronicle;
 mod configure;
+mod hooks;
 mod machine;
 mod orders;
 mod remembered;
+mod trackers;
 
 use std::{
     path::Path,
@@ -15,7 +17,9 @@ use std::{
 
 use tokio::sync::{mpsc, watch};
 
-use self::{chronicle::Figures, machine::Machine, orders::Orders, remembered::Remembered};
+use self::trackers::Outbox;
+pub(super) use self::trackers::{Sources, Trackers};
+use self::{chronicle::Figures, hooks::Hooks, machine::Machine, orders::Orders, remembered::Remembered};
 use super::{Clock, Failure, privileges::Privileges, replication::Synced};
 use crate::{
     api::Switch,
@@ -24,7 +28,7 @@ use crate::{
     events::{Bus, Notice},
     model::{Timestamp, VirtualRouter},
     sys::process::prefer_this_thread,
-    vrrp::{Peer, State, Switchover},
+    vrrp::{Impact, Peer, Reading, State, Switchover},
 };
 
 /// How long the end may take beyond what handing over takes.
@@ -36,6 +40,8 @@ pub(super) struct RouterStatus {
     pub(super) router: VirtualRouter,
     pub(super) state: State,
     pub(super) priority: u8,
+    /// What it tracks, and what comes of it.
+    pub(super) tracked: Vec<TrackedStatus>,
     pub(super) active: Option<Peer>,
     pub(super) switchover: Option<Switchover>,
     /// It waits only for its time to become active.
@@ -45,6 +51,18 @@ pub(super) struct RouterStatus {
     pub(super) figures: Figures,
     /// Rejected packets by reason.
     pub(super) rejected: Vec<(&'static str, u64)>,
+    /// Runs of its hook that failed.
+    pub(super) hook_failures: u64,
+}
+
+/// Something tracked.
+#[derive(Clone, Debug)]
+pub(super) struct TrackedStatus {
+    pub(super) name: String,
+    pub(super) reading: Option<Reading>,
+    /// It is there again, and has to prove itself.
+    pub(super) held: bool,
+    pub(super) impact: Impact,
 }
 
 /// What all of them are doing.
@@ -141,6 +159,8 @@ impl Routers {
 #[derive(Debug)]
 pub(super) struct Vrrp {
     routers: Routers,
+    readings: Outbox,
+    hooks: Hooks,
     thread: thread::JoinHandle<()>,
     stop: watch::Sender<bool>,
 }
@@ -160,10 +180,12 @@ pub(super) fn start(
         .build()
         .map_err(Failure::system("start a thread for VRRP"))?;
     let teller = Teller::start(clock, events);
+    let (outbox, readings) = mpsc::unbounded_channel();
+    let (hooks, bells) = Hooks::start(clock);
     let machine = {
         let _entered = runtime.enter();
         let remembered = Remembered::read(StandbyFile::beside(config));
-        Machine::new(routers, synced, clock, board.clone(), remembered, teller)?
+        Machine::new(routers, synced, clock, board.clone(), remembered, (teller, readings, bells))?
     };
     let (stop, stopped) = watch::channel(false);
     let (orders, inbox) = mpsc::unbounded_channel();
@@ -179,7 +201,8 @@ pub(super) fn start(
         .name("vrrp".to_owned())
         .spawn(work)
         .map_err(Failure::system("start a thread for VRRP"))?;
-    Ok(Vrrp { routers: Routers { board, orders: Orders(orders) }, thread, stop })
+    let routers = Routers { board, orders: Orders(orders) };
+    Ok(Vrrp { routers, thread, stop, readings: outbox, hooks })
 }
 
 impl Vrrp {
@@ -188,9 +211,14 @@ impl Vrrp {
         self.routers.clone()
     }
 
+    /// What looks at what the virtual routers track.
+    pub(super) fn trackers(&self) -> Trackers {
+        Trackers::new(self.readings.clone())
+    }
+
     /// Hands over what is active here, waits until it is taken over, and ends.
     pub(super) async fn end(self) {
-        let Self { routers, thread, stop } = self;
+        let Self { routers, thread, stop, hooks, .. } = self;
         let intervals = routers.snapshot().routers.into_iter().map(|status| status.router.advert_interval);
         // The longest that handing over may take.
         let patience = intervals.max().unwrap_or_default() * 5 + GRACE;
@@ -201,5 +229,6 @@ impl Vrrp {
             Ok(_) => tracing::error!("VRRP ended with a defect"),
             Err(_) => tracing::error!("VRRP did not end in time"),
         }
+        hooks.end().await;
     }
 }

@@ -4,13 +4,17 @@ mod reconfigure;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    time::Duration,
+};
 
 use thiserror::Error;
 
 use super::{
-    Accepted, Addresses, Afterwards, Command, Ends, Envelope, InvalidSettings, Rejection, Router, Settings,
-    Standby, State, Tracking, Vrid,
+    Accepted, Addresses, Afterwards, Command, Ends, Envelope, Impact, InvalidSettings, Reading, Rejection,
+    Router, Settings, Standby, Standing, State, Tracked, Tracking, Vrid, tracking::standing,
 };
 use crate::model::InterfaceName;
 
@@ -48,7 +52,12 @@ struct Entry {
     router: Router,
     /// It is not configured any more: it is forgotten when it has handed over.
     leaves: bool,
+    /// It starts when what it tracks is known, or at this moment.
+    start_by: Option<Duration>,
 }
+
+/// How long the start waits for what is tracked to be known.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What tells the adverts of virtual routers apart: interface, whether it is IPv4, VRID.
 type Place = (InterfaceName, bool, Vrid);
@@ -88,25 +97,38 @@ impl Node {
                 router.join_group();
                 groups.entry(group.clone()).or_default().push(index);
             }
-            node.entries.push(Entry { member, router, leaves: false });
+            node.entries.push(Entry { member, router, leaves: false, start_by: None });
         }
         node.groups = groups.into_values().collect();
         Ok(node)
     }
 
-    /// Starts all that do not run. `holds` says which of them have their addresses already, from before a restart.
+    /// Starts all that do not run. `holds` says which of them have their addresses already, from before a restart. Those start at once, and
+    /// so do others whose groups run; the rest when it is known what they track, or soon.
     pub fn start(&mut self, now: Duration, holds: impl Fn(RouterId) -> bool) {
-        for (index, entry) in self.entries.iter_mut().enumerate().filter(|(_, entry)| !entry.leaves) {
-            let standing = entry.member.tracking.standing(entry.member.settings.priority);
-            entry.router.set_standing(now, standing);
-            entry.router.start(now, holds(RouterId(index)));
+        let runs = |entry: &Entry| entry.router.state() != State::Initialize;
+        let were_running: Vec<bool> = self.entries.iter().map(runs).collect();
+        for index in 0..self.entries.len() {
+            if self.entries[index].leaves || were_running[index] {
+                continue;
+            }
+            let companions = self.companions(RouterId(index));
+            if companions.into_iter().any(|other| holds(RouterId(other)) || were_running[other]) {
+                self.entries[index].member.tracking.assume();
+                self.begin(now, index, holds(RouterId(index)));
+            } else {
+                self.entries[index].start_by = Some(now + PATIENCE);
+            }
         }
-        self.settle(now);
+        self.follow_tracking(now);
     }
 
     /// Stops them all at once.
     pub fn stop(&mut self) {
-        self.entries.iter_mut().for_each(|entry| entry.router.stop());
+        for entry in &mut self.entries {
+            entry.start_by = None;
+            entry.router.stop();
+        }
     }
 
     /// A packet arrived at an interface.
@@ -145,18 +167,17 @@ impl Node {
 
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Duration) {
+        self.entries.iter_mut().for_each(|entry| entry.member.tracking.handle_timeout(now));
         self.entries.iter_mut().for_each(|entry| entry.router.handle_timeout(now));
-        self.settle(now);
+        self.follow_tracking(now);
     }
 
-    /// Something that routers may track is there, or missing.
-    pub fn set_tracked(&mut self, now: Duration, name: &str, is_there: bool) {
-        for Entry { member, router, .. } in &mut self.entries {
-            if member.tracking.set(name, is_there) {
-                router.set_standing(now, member.tracking.standing(member.settings.priority));
-            }
+    /// What was found of something that routers may track.
+    pub fn take_reading(&mut self, now: Duration, name: &str, reading: &Reading) {
+        for entry in &mut self.entries {
+            entry.member.tracking.take(now, name, reading.clone());
         }
-        self.settle(now);
+        self.follow_tracking(now);
     }
 
     /// The address that adverts of a router come from ([`Router::set_source`]).
@@ -176,6 +197,9 @@ impl Node {
     pub fn hand_over(&mut self, now: Duration, id: RouterId, then: Afterwards) -> bool {
         let mut is_under_way = false;
         for index in self.companions(id) {
+            if then == Afterwards::Stop {
+                self.entries[index].start_by = None;
+            }
             is_under_way |= self.entries[index].router.hand_over(now, then);
         }
         self.settle(now);
@@ -222,7 +246,11 @@ impl Node {
     /// When [`Self::handle_timeout`] is to be called next.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Duration> {
-        self.entries.iter().filter_map(|entry| entry.router.poll_timeout()).min()
+        let due = |entry: &Entry| {
+            let tracking = &entry.member.tracking;
+            [entry.start_by, entry.router.poll_timeout(), tracking.poll_timeout()].into_iter().flatten().min()
+        };
+        self.entries.iter().filter_map(due).min()
     }
 
     /// The next thing to do, and for which router. All addresses are taken before any is announced, and then those of all networks at
@@ -242,6 +270,18 @@ impl Node {
     /// The routers, in the order they were given.
     pub fn routers(&self) -> impl ExactSizeIterator<Item = (&Member, &Router)> {
         self.entries.iter().map(|entry| (&entry.member, &entry.router))
+    }
+
+    /// All that a router tracks, and then what others of its group track and it has to go by.
+    pub fn tracked(&self, id: RouterId) -> impl Iterator<Item = (&str, &Tracked, Impact)> {
+        let own = self.entries.get(id.0).map(|entry| &entry.member.tracking);
+        let others = self.companions(id).into_iter().filter(move |other| *other != id.0);
+        let mut seen: BTreeSet<&str> =
+            own.into_iter().flat_map(Tracking::iter).map(|(name, ..)| name).collect();
+        let of_others = others.flat_map(|other| self.entries[other].member.tracking.iter());
+        let counting = of_others
+            .filter(move |(name, _, impact)| !matches!(impact, Impact::Priority(0)) && seen.insert(name));
+        own.into_iter().flat_map(Tracking::iter).chain(counting)
     }
 
     /// How many packets were rejected, by router and [label](Rejection::label); `None`: for no router that there is.
@@ -272,6 +312,53 @@ impl Node {
         let group = self.groups.iter().find(|group| group.contains(&id.0));
         let alone = || self.entries.get(id.0).map(|_| id.0).into_iter().collect();
         group.cloned().unwrap_or_else(alone)
+    }
+
+    /// Tells the routers what comes of what they track, and starts those that waited for it.
+    fn follow_tracking(&mut self, now: Duration) {
+        self.follow_standings(now);
+        for index in 0..self.entries.len() {
+            let companions = self.companions(RouterId(index));
+            let knows = |other: &usize| !self.entries[*other].member.tracking.is_incomplete();
+            let is_time = |start_by| start_by <= now || companions.iter().all(knows);
+            if self.entries[index].start_by.is_some_and(is_time) {
+                self.begin(now, index, false);
+            }
+        }
+        self.settle(now);
+    }
+
+    fn follow_standings(&mut self, now: Duration) {
+        for index in 0..self.entries.len() {
+            let standing = self.standing(index);
+            self.entries[index].router.set_standing(now, standing);
+        }
+    }
+
+    fn begin(&mut self, now: Duration, index: usize, holds: bool) {
+        let standing = self.standing(index);
+        let entry = &mut self.entries[index];
+        entry.start_by = None;
+        entry.router.set_standing(now, standing);
+        entry.router.start(now, holds);
+    }
+
+    /// What comes of what a router tracks. In a group, weights that one member has count for all, each thing once: priorities that differ
+    /// by network would have one machine win on one and the other on the other, and neither would be active.
+    fn standing(&self, index: usize) -> Standing {
+        let Member { settings, tracking, .. } = &self.entries[index].member;
+        let mut impacts: BTreeMap<&str, Impact> = BTreeMap::new();
+        for other in self.companions(RouterId(index)) {
+            let of_other = self.entries[other].member.tracking.iter();
+            let weights =
+                of_other.filter(|(_, _, impact)| matches!(impact, Impact::Priority(amount) if *amount != 0));
+            for (name, _, impact) in weights {
+                impacts.entry(name).or_insert(impact);
+            }
+        }
+        let own_fault =
+            tracking.iter().map(|(_, _, impact)| impact).filter(|impact| *impact == Impact::Fault);
+        standing(settings.priority, impacts.into_values().chain(own_fault))
     }
 
     /// Brings the members of each group together: a fault of one is a fault of all, they claim when all may, and give up when one

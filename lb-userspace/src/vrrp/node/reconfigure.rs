@@ -32,11 +32,12 @@ impl Node {
             match origin.and_then(|origin| Some((origin, before[origin].take()?))) {
                 Some((origin, old)) => {
                     entry.member.tracking.adopt(&old.member.tracking);
+                    if old.router.state() != State::Initialize {
+                        entry.member.tracking.assume();
+                    }
                     let (settings, in_group) = (entry.member.settings.clone(), entry.member.group.is_some());
-                    let standing = entry.member.tracking.standing(settings.priority);
                     entry.router = old.router;
                     entry.router.reconfigure(now, settings, in_group);
-                    entry.router.set_standing(now, standing);
                     let of_old = self.rejected.iter().filter(|((id, _), _)| *id == Some(RouterId(origin)));
                     fresh
                         .rejected
@@ -48,6 +49,7 @@ impl Node {
         }
         for (origin, mut old) in before.into_iter().enumerate().filter_map(|(at, old)| Some((at, old?))) {
             old.leaves = true;
+            old.start_by = None;
             old.router.leave_group();
             old.router.hand_over(now, Afterwards::Stop);
             fresh.places.insert(place(&old.member), RouterId(fresh.entries.len()));
@@ -55,6 +57,7 @@ impl Node {
             origins.push(Some(RouterId(origin)));
         }
         *self = fresh;
+        self.follow_standings(now);
         Ok(origins)
     }
 

@@ -8,6 +8,8 @@ use crate::vrrp::{Cause, ChecksumForm, Effect, GROUP_V4, HOP_LIMIT, Interval, Pr
 const OWN: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);
 const PEER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 9);
 const DOWN: Duration = Duration::from_millis(361);
+/// Until something that is there again counts.
+const HOLD: Duration = Duration::from_millis(500);
 
 fn interface(name: &str) -> InterfaceName {
     InterfaceName::new(name).unwrap()
@@ -36,7 +38,7 @@ impl Fixture {
             fixture.node.set_source(fixture.now, RouterId(index), Some(OWN.into()));
         }
         for object in ["inside", "outside", "pool"] {
-            fixture.node.set_tracked(fixture.now, object, true);
+            fixture.set_tracked(object, true);
         }
         fixture.node.start(fixture.now, |_| false);
         fixture.take();
@@ -48,6 +50,12 @@ impl Fixture {
         fixture.run_for(DOWN);
         assert_eq!(fixture.states(), [State::Active; 2]);
         fixture
+    }
+
+    fn set_tracked(&mut self, name: &str, is_there: bool) {
+        let missing = Reading::Missing("gone".into());
+        self.node.take_reading(self.now, name, if is_there { &Reading::There } else { &missing });
+        self.take();
     }
 
     fn take(&mut self) {
@@ -157,14 +165,16 @@ fn a_group_gives_up_together_and_says_so_to_the_other_networks() {
 #[test]
 fn a_fault_of_one_member_is_a_fault_of_all_and_ends_with_it() {
     let mut fixture = Fixture::active(Some("nat"));
-    fixture.node.set_tracked(fixture.now, "inside", false);
-    fixture.take();
+    fixture.set_tracked("inside", false);
     assert_eq!(fixture.states(), [State::Fault; 2]);
     assert_eq!(fixture.causes(), [(0, State::Fault, Cause::Fault), (1, State::Fault, Cause::Group)]);
-    fixture.node.set_tracked(fixture.now, "outside", false);
-    fixture.node.set_tracked(fixture.now, "inside", true);
+    fixture.set_tracked("outside", false);
+    fixture.set_tracked("inside", true);
+    fixture.run_for(HOLD);
     assert_eq!(fixture.states(), [State::Fault; 2]);
-    fixture.node.set_tracked(fixture.now, "outside", true);
+    fixture.set_tracked("outside", true);
+    assert_eq!(fixture.states(), [State::Fault; 2], "it has to prove itself");
+    fixture.run_for(HOLD);
     assert_eq!(fixture.states(), [State::Backup; 2]);
     fixture.run_for(DOWN);
     assert_eq!(fixture.states(), [State::Active; 2]);
@@ -275,7 +285,7 @@ impl Fixture {
             self.node.set_source(self.now, RouterId(index), Some(OWN.into()));
         }
         for object in ["inside", "outside", "third", "pool"] {
-            self.node.set_tracked(self.now, object, true);
+            self.node.take_reading(self.now, object, &Reading::There);
         }
         self.node.start(self.now, |_| false);
         self.take();
@@ -389,10 +399,75 @@ fn a_configuration_that_is_wrong_changes_nothing() {
 #[test]
 fn a_weight_changes_the_priority() {
     let mut fixture = Fixture::active(Some("nat"));
-    fixture.node.set_tracked(fixture.now, "pool", false);
-    fixture.take();
+    fixture.set_tracked("pool", false);
     assert!(fixture.node.routers().all(|(_, router)| router.priority() == Priority::new(50)));
     assert_eq!(fixture.done.len(), 2, "each says so at once: {:?}", fixture.done);
+}
+
+#[test]
+fn a_weight_of_one_member_counts_once_for_all_of_its_group() {
+    let with = |vrid, objects: &[(&str, i16)]| {
+        let mut member = member("inside", vrid, Some("nat"));
+        let effect = |(name, weight): &(&str, i16)| ((*name).to_owned(), Effect::of_weight(*weight));
+        member.tracking = Tracking::new(objects.iter().map(effect));
+        member
+    };
+    let members = [with(1, &[("pool", -50), ("uplink", 10)]), with(2, &[("pool", -50)]), with(3, &[])];
+    let mut node = Node::new(members).unwrap();
+    let priorities =
+        |node: &Node| node.routers().map(|(_, router)| router.priority().number()).collect::<Vec<_>>();
+    node.start(Duration::ZERO, |_| false);
+    node.take_reading(Duration::ZERO, "uplink", &Reading::There);
+    node.take_reading(Duration::ZERO, "pool", &Reading::Missing("gone".into()));
+    assert_eq!(priorities(&node), [60; 3]);
+    let shown: Vec<_> = node.tracked(RouterId(2)).map(|(name, _, impact)| (name, impact)).collect();
+    assert_eq!(shown, [("pool", Impact::Priority(-50)), ("uplink", Impact::Priority(10))]);
+    node.take_reading(Duration::ZERO, "pool", &Reading::There);
+    assert_eq!(node.poll_timeout(), Some(HOLD));
+    node.handle_timeout(HOLD);
+    assert_eq!(priorities(&node), [110; 3]);
+}
+
+#[test]
+fn the_start_waits_for_what_is_tracked_and_not_for_ever() {
+    let start = || {
+        let mut node = Node::new([member("inside", 1, None)]).unwrap();
+        node.set_source(Duration::ZERO, RouterId(0), Some(OWN.into()));
+        node.start(Duration::ZERO, |_| false);
+        node
+    };
+    let state = |node: &Node| node.routers().next().unwrap().1.state();
+    let mut node = start();
+    node.take_reading(Duration::ZERO, "inside", &Reading::There);
+    assert_eq!(state(&node), State::Initialize, "the pool is not known");
+    node.take_reading(Duration::ZERO, "pool", &Reading::There);
+    assert_eq!(state(&node), State::Backup);
+    let mut node = start();
+    let due = node.poll_timeout().unwrap();
+    assert!(due <= Duration::from_secs(2));
+    node.handle_timeout(due);
+    assert_eq!(state(&node), State::Fault, "what is not known is missing");
+    let mut node = start();
+    assert!(!node.hand_over(Duration::ZERO, RouterId(0), Afterwards::Stop));
+    node.handle_timeout(due);
+    assert_eq!(state(&node), State::Initialize, "it was stopped before it began");
+}
+
+#[test]
+fn a_restarted_router_keeps_its_addresses_until_what_it_tracks_is_known_to_be_missing() {
+    let mut node = Node::new([member("inside", 1, None)]).unwrap();
+    node.set_source(Duration::ZERO, RouterId(0), Some(OWN.into()));
+    node.start(Duration::ZERO, |_| true);
+    let mut done = Vec::new();
+    for _ in 0..5 {
+        let due = node.poll_timeout().unwrap();
+        node.handle_timeout(due);
+        done.extend(std::iter::from_fn(|| node.poll_command()).map(|(_, command)| command));
+    }
+    assert_eq!(node.routers().next().unwrap().1.state(), State::Active);
+    assert!(!done.contains(&Command::Release), "{done:?}");
+    node.take_reading(Duration::from_secs(9), "inside", &Reading::Missing("gone".into()));
+    assert_eq!(node.routers().next().unwrap().1.state(), State::Fault);
 }
 
 #[test]

@@ -138,6 +138,9 @@ impl Router {
 
     /// What tracking makes of it from now on.
     pub fn set_standing(&mut self, now: Duration, standing: Standing) {
+        if self.standing == standing {
+            return;
+        }
         let (before, was_faulty) = (self.standing.priority, self.is_faulty());
         self.standing = standing;
         self.follow_fault(now, was_faulty, Cause::Fault);

@@ -4,3 +4,4 @@ mod invariants;
 mod requirements;
 mod scenarios;
 mod simulator;
+mod tracking;
