@@ -52,6 +52,9 @@ pub const SNAT_ADDRESSES: &str = "SNAT_ADDRESSES";
 pub const PORTS: &str = "PORTS";
 /// `ARRAY` of [`crate::abi::Interface`] by ifindex.
 pub const INTERFACES: &str = "INTERFACES";
+/// `HASH` of an address (as [`crate::abi::Address::words`] gives it) to [`crate::abi::Floating`]: VIPs that are held by VRRP. Written by its
+/// thread, not by reconciliation.
+pub const FLOATING: &str = "FLOATING";
 /// `ARRAY` with one [`crate::abi::Settings`].
 pub const SETTINGS: &str = "SETTINGS";
 /// `PERCPU_ARRAY` of [`crate::abi::TrafficCounters`] by service id.
@@ -96,6 +99,7 @@ pub const ALL: &[&str] = &[
     SNAT_ADDRESSES,
     PORTS,
     INTERFACES,
+    FLOATING,
     SETTINGS,
     SERVICE_COUNTERS,
     BACKEND_COUNTERS,
@@ -128,6 +132,8 @@ pub const DEFAULT_PORT_POOLS: u32 = 256;
 pub const DEFAULT_SNAT_ADDRESSES: u32 = 256;
 /// Default size of `INTERFACES`: the highest ifindex that can be attached, plus 1.
 pub const DEFAULT_INTERFACES: u32 = 1024;
+/// Most addresses that are held by VRRP.
+pub const MAX_FLOATING: u32 = 1024;
 /// Size of `EVENTS` in bytes.
 pub const EVENTS_BYTES: u32 = 1 << 16;
 /// Size of `FLOW_EVENTS` in bytes where nothing is written to it: the least there is.

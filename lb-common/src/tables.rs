@@ -3,7 +3,7 @@
 use crate::{
     Action,
     abi::{
-        Address, Affinity, AffinityKey, Backend, BackendLimits, Event, Flow, FlowKey, FragmentKey,
+        Address, Affinity, AffinityKey, Backend, BackendLimits, Event, Floating, Flow, FlowKey, FragmentKey,
         FragmentPorts, Interface, NextHop, Origin, Places, Service, ServiceKey, Signal,
     },
 };
@@ -193,6 +193,13 @@ pub trait Tables: AddressTables<u32> + AddressTables<[u32; 4]> {
 
     /// An interface; `None` beyond the table.
     fn interface(&self, ifindex: u32) -> Option<Interface>;
+
+    /// The present time, `CLOCK_MONOTONIC` in nanoseconds.
+    fn nanos(&self) -> u64;
+    /// An address that VRRP holds.
+    fn floating(&self, address: &[u32; 4]) -> Option<Floating>;
+    /// Notes of such an address that another machine has it ([`Floating::claimed`]).
+    fn claim(&self, address: &[u32; 4]);
 
     /// Counts a packet of a flow.
     fn count_traffic(&self, traffic: &Traffic);

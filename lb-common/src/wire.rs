@@ -4,6 +4,7 @@
 //! read without unsafe code, as they have no zerocopy derives, and byte-array fields cost a load per byte in BPF; hence ours.
 
 use network_types::{
+    arp::ArpHdr,
     eth::{EthHdr, EtherType},
     icmp::Icmpv4Hdr,
     ip::{IpProto, Ipv4Hdr, Ipv6Hdr},
@@ -16,6 +17,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 const _: () = {
     assert!(size_of::<Ethernet>() == EthHdr::LEN);
     assert!(size_of::<Vlan>() == VlanHdr::LEN);
+    assert!(size_of::<Arp>() == ArpHdr::LEN);
     assert!(size_of::<Ipv4>() == Ipv4Hdr::LEN);
     assert!(size_of::<Ipv6>() == Ipv6Hdr::LEN);
     assert!(size_of::<Tcp>() == TcpHdr::LEN);
@@ -25,6 +27,8 @@ const _: () = {
 
 /// EtherType of IPv4, wire order.
 pub const ETHERTYPE_IPV4: u16 = EtherType::Ipv4 as u16;
+/// EtherType of ARP, wire order.
+pub const ETHERTYPE_ARP: u16 = EtherType::Arp as u16;
 /// EtherType of IPv6, wire order.
 pub const ETHERTYPE_IPV6: u16 = EtherType::Ipv6 as u16;
 /// EtherType of an IEEE 802.1Q tag, wire order.
@@ -236,4 +240,66 @@ pub struct Icmp {
 impl Icmp {
     /// Offset of `check`.
     pub const CHECK: usize = 2;
+}
+
+/// ARP for IPv4 over Ethernet (RFC 826). Addresses in halves, as they have no alignment.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable)]
+pub struct Arp {
+    /// Hardware type.
+    pub hardware: u16,
+    /// Protocol type.
+    pub protocol: u16,
+    /// Lengths of both kinds of addresses.
+    pub lengths: u16,
+    /// Operation.
+    pub operation: u16,
+    /// Sender's MAC address.
+    pub sender_mac: [u16; 3],
+    /// Sender's address.
+    pub sender: [u16; 2],
+    /// Target's MAC address.
+    pub target_mac: [u16; 3],
+    /// Target's address.
+    pub target: [u16; 2],
+}
+
+impl Arp {
+    /// Ethernet and IPv4 with addresses of 6 and 4 bytes: `hardware`, `protocol` and `lengths`, wire order.
+    pub const ETHERNET_IPV4: [u16; 3] = [1_u16.to_be(), 0x0800_u16.to_be(), 0x0604_u16.to_be()];
+
+    /// An address as a word in wire order.
+    #[inline(always)]
+    #[must_use]
+    pub fn word([start, end]: [u16; 2]) -> u32 {
+        // What is first in memory is the lower half where the lower byte is first.
+        if cfg!(target_endian = "little") {
+            u32::from(start) | u32::from(end) << 16
+        } else {
+            u32::from(end) | u32::from(start) << 16
+        }
+    }
+}
+
+/// Neighbor Solicitation and Advertisement (RFC 4861 §4.3, §4.4), without options.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable)]
+pub struct Neighbour {
+    /// Type.
+    pub kind: u8,
+    /// Code.
+    pub code: u8,
+    /// Checksum.
+    pub check: u16,
+    /// Flags of an advertisement.
+    pub flags: u32,
+    /// Whose link-layer address it is about.
+    pub target: [u32; 4],
+}
+
+impl Neighbour {
+    /// `kind` of a solicitation.
+    pub const SOLICITATION: u8 = 135;
+    /// `kind` of an advertisement.
+    pub const ADVERTISEMENT: u8 = 136;
 }

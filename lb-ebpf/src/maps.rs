@@ -14,16 +14,16 @@ use aya_ebpf::{
     bindings::{BPF_ANY, BPF_FIB_LKUP_RET_NO_NEIGH, BPF_FIB_LKUP_RET_SUCCESS, BPF_NOEXIST, bpf_fib_lookup},
     helpers::{
         bpf_get_prandom_u32,
-        generated::{bpf_fib_lookup as fib_lookup, bpf_jiffies64, bpf_ktime_get_coarse_ns},
+        generated::{bpf_fib_lookup as fib_lookup, bpf_jiffies64, bpf_ktime_get_coarse_ns, bpf_ktime_get_ns},
     },
     programs::XdpContext,
 };
 use lb_common::{
     Action, AddressTables, Tables, Workspace,
     abi::{
-        Address, Affinity, AffinityKey, Backend, BackendLimits, Event, Flow, FlowFlags, FlowKey, FragmentKey,
-        FragmentPorts, Interface, InterfaceCounters, NextHop, Origin, Places, Service, ServiceKey, Settings,
-        SettingsFlags, Signal, TrafficCounters, ticks_from_nanos,
+        Address, Affinity, AffinityKey, Backend, BackendLimits, Event, Floating, Flow, FlowFlags, FlowKey,
+        FragmentKey, FragmentPorts, Interface, InterfaceCounters, NextHop, Origin, Places, Service,
+        ServiceKey, Settings, SettingsFlags, Signal, TrafficCounters, ticks_from_nanos,
     },
     maps as sizes,
     tables::{FibQuery, FibResult, FlowEntry, Holder, Insert, Tier, Traffic},
@@ -292,6 +292,29 @@ impl Tables for Maps {
         unsafe {
             ptr::write_volatile(self.word, value as u64);
             ptr::read_volatile(self.word) as usize
+        }
+    }
+
+    #[inline(always)]
+    fn nanos(&self) -> u64 {
+        // SAFETY: the helper takes nothing.
+        unsafe { bpf_ktime_get_ns() }
+    }
+
+    #[inline(always)]
+    fn floating(&self, address: &[u32; 4]) -> Option<Floating> {
+        // SAFETY: copied at once; `lbd` replaces elements as a whole.
+        unsafe { FLOATING.get(address).copied() }
+    }
+
+    #[inline(always)]
+    fn claim(&self, address: &[u32; 4]) {
+        let Some(floating) = FLOATING.get_ptr_mut(address) else { return };
+        // SAFETY: the pointer comes from a lookup, and elements are never unmapped while the program runs; aligned stores are not torn.
+        unsafe {
+            let claimed = ptr::read(floating).claimed(self.nanos(), self.now);
+            ptr::write_volatile(&raw mut (*floating).fenced_at, claimed.fenced_at);
+            ptr::write_volatile(&raw mut (*floating).claims, claimed.claims);
         }
     }
 

@@ -30,7 +30,7 @@ use crate::daemon::Daemon;
 const FLOWS_V4: [&str; 2] = [maps::FLOWS_V4, maps::EMBRYONIC_V4];
 const FLOWS_V6: [&str; 2] = [maps::FLOWS_V6, maps::EMBRYONIC_V6];
 /// Maps that layout 1 does not have, or has in another layout, or that hold nothing that lasts.
-const OWN: [&str; 14] = [
+const OWN: [&str; 15] = [
     maps::ORIGINS_V4,
     maps::ORIGINS_V6,
     maps::OWN_ADDRESSES,
@@ -41,6 +41,7 @@ const OWN: [&str; 14] = [
     maps::BACKEND_HOPS,
     maps::BACKEND_SIGNALS,
     maps::CLIENT_HOPS,
+    maps::FLOATING,
     maps::INTERFACES,
     maps::SCRATCH,
     maps::EVENTS,

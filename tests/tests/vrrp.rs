@@ -283,3 +283,47 @@ fn a_reload_adds_removes_and_changes_virtual_routers_and_leaves_the_others_alone
     assert_eq!(routers(&first).len(), 1);
     assert!(first.lbctl("status").unwrap()["restart_needed"].is_null());
 }
+
+/// The link-layer address of a machine.
+fn mac(netns: &Netns) -> String {
+    let link = netns.ip("-o link show dev eth0").unwrap();
+    link.split("link/ether ").nth(1).unwrap().split_whitespace().next().unwrap().to_owned()
+}
+
+#[test]
+fn a_machine_whose_daemon_was_killed_does_not_answer_for_vips_that_another_one_has() {
+    require_privileged!();
+    let network = Network::build();
+    let both = |priority| {
+        let tables = [0, 1].map(|index| table(index, priority, "")).concat();
+        Config::new(&["eth0"], []).tables(&tables)
+    };
+    let mut first = Daemon::start(&network.ours, &both(150)).unwrap();
+    let second = Daemon::start(&network.theirs, &both(100)).unwrap();
+    let vips = &VIPS[..3];
+    network.wait_owner_of(vips, &network.ours, || first.log());
+    let answers = |owner: &Netns| {
+        for vip in [VIPS[0], VIPS[2]].repeat(5) {
+            network.client.ip("neigh flush dev eth0").unwrap();
+            network.client.wait_reachable(vip.parse().unwrap()).unwrap();
+            let known = network.client.ip(&format!("neigh show to {vip} dev eth0")).unwrap();
+            assert!(known.contains(&mac(owner)), "{vip}: {known}, expected {}", mac(owner));
+        }
+    };
+    answers(&network.ours);
+
+    first.kill().unwrap();
+    clock::wait_until("the other machine to take over", PATIENCE, || {
+        vips.iter().all(|vip| has(&network.theirs, vip))
+    })
+    .unwrap_or_else(|error| panic!("{error:#}: {}", second.log()));
+    assert!(vips.iter().all(|vip| has(&network.ours, vip)), "nobody is there to take them away");
+    answers(&network.theirs);
+
+    first.start_again().unwrap();
+    network.wait_owner_of(vips, &network.ours, || first.log());
+    answers(&network.ours);
+    let drops = first.lbctl("drops").unwrap();
+    let fenced = drops.as_array().unwrap().iter().find(|drop| drop["reason"] == "fenced").unwrap();
+    assert!(fenced["packets"].as_u64().unwrap() >= 2, "{fenced}");
+}

@@ -77,4 +77,6 @@ drop_reasons! {
     BackendFull = "backend-full",
     /// The service has as many connections as it may have (max_connections).
     ServiceFull = "service-full",
+    /// An ARP request or Neighbor Solicitation for a VIP that another machine has taken while `lbd` of this one is gone (VRRP).
+    Fenced = "fenced",
 }

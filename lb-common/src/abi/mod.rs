@@ -10,6 +10,7 @@ mod backend;
 mod counters;
 mod drop_reason;
 mod event;
+mod floating;
 mod flow;
 pub mod former;
 mod interface;
@@ -23,6 +24,7 @@ pub use backend::{Backend, BackendFlags, BackendState};
 pub use counters::{BackendSignals, InterfaceCounters, Signal, TrafficCounters};
 pub use drop_reason::DropReason;
 pub use event::{Event, EventKind, FlowEvent};
+pub use floating::Floating;
 pub use flow::{Flow, FlowFlags, FlowKey, FlowState, FragmentKey, FragmentPorts, NextHop};
 pub use interface::{Interface, InterfaceFlags, Mac};
 pub use limit::{BackendLimits, Places};
@@ -70,6 +72,7 @@ abi! {
     Affinity = 16,
     NextHop = 12,
     Interface = 48,
+    Floating = 16,
     Settings = 96,
     TrafficCounters = 40,
     BackendSignals = 64,

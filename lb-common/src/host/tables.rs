@@ -9,9 +9,9 @@ use std::{
 use crate::{
     Action, AddressTables, Tables,
     abi::{
-        Address, Affinity, AffinityKey, Backend, BackendLimits, BackendSignals, Event, Flow, FlowEvent,
-        FlowFlags, FlowKey, FragmentKey, FragmentPorts, Interface, InterfaceCounters, NextHop, Origin,
-        Places, Service, ServiceKey, Settings, SettingsFlags, Signal, TrafficCounters,
+        Address, Affinity, AffinityKey, Backend, BackendLimits, BackendSignals, Event, Floating, Flow,
+        FlowEvent, FlowFlags, FlowKey, FragmentKey, FragmentPorts, Interface, InterfaceCounters, NextHop,
+        Origin, Places, Service, ServiceKey, Settings, SettingsFlags, Signal, TrafficCounters,
     },
     maps::address_bit,
     tables::{FibQuery, FibResult, FlowEntry, Holder, Insert, Tier, Traffic},
@@ -94,6 +94,10 @@ pub struct HostTables {
     pub ports: RefCell<HashMap<u32, u64>>,
     /// Number of words of `PORTS`.
     pub port_words: Cell<u32>,
+    /// `FLOATING`.
+    pub floating: RefCell<HashMap<[u32; 4], Floating>>,
+    /// The present time in nanoseconds.
+    pub nanos: Cell<u64>,
     /// `INTERFACES`.
     pub interfaces: RefCell<HashMap<u32, Interface>>,
     /// `SERVICE_COUNTERS`.
@@ -323,6 +327,20 @@ impl Tables for HostTables {
 
     fn set_backend_hop(&self, id: u32, next_hop: NextHop) {
         self.backend_hops.borrow_mut().insert(id, next_hop);
+    }
+
+    fn nanos(&self) -> u64 {
+        self.nanos.get()
+    }
+
+    fn floating(&self, address: &[u32; 4]) -> Option<Floating> {
+        self.floating.borrow().get(address).copied()
+    }
+
+    fn claim(&self, address: &[u32; 4]) {
+        if let Some(floating) = self.floating.borrow_mut().get_mut(address) {
+            *floating = floating.claimed(self.nanos.get(), self.now.get());
+        }
     }
 
     fn client_hop(&self, ifindex: u32) -> Option<NextHop> {

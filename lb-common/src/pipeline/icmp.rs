@@ -4,7 +4,7 @@
 //! travels in, and that entry's translation is what both the outer header and (source and destination exchanged) the quote need.
 
 use super::{
-    Verdict, Work, drop, establish,
+    Verdict, Work, claim, drop, establish,
     family::{Family, Header},
     flow::{address_delta, is_reset, takes_packets},
     forward::{self, Refused},
@@ -17,7 +17,7 @@ use crate::{
     checksum,
     tables::{AddressTables, FlowEntry, Tier, Traffic},
     verdict::Step,
-    wire::{Icmp, Ports, TCP, Tcp, UDP, Udp},
+    wire::{ICMPV6, Icmp, Neighbour, Ports, TCP, Tcp, UDP, Udp},
 };
 
 /// The verdict about an ICMP message. Its stages are functions of their own because of the stack.
@@ -53,6 +53,9 @@ where
         };
         if icmp.kind == A::ECHO.0 && service::is_vip(tables, headers.key.dst) {
             return Err(reply::echo(packet, headers, &icmp));
+        }
+        if A::ICMP == ICMPV6 && matches!(icmp.kind, Neighbour::SOLICITATION | Neighbour::ADVERTISEMENT) {
+            return Err(claim::neighbour(packet, tables, headers.offset));
         }
         if !A::is_error(icmp.kind) {
             return pass();

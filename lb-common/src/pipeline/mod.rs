@@ -7,6 +7,7 @@
 
 mod admit;
 mod affinity;
+mod claim;
 mod establish;
 mod established;
 mod family;

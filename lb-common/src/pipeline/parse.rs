@@ -1,12 +1,13 @@
 //! Stage 1, parse: from bytes to headers, with every length checked.
 
-use super::{Verdict, drop, family::Family, fragment, pass};
+use super::{Verdict, claim, drop, family::Family, fragment, pass};
 use crate::{
     Packet, Tables,
     abi::{DropReason, FlowKey, InterfaceFlags, Mac},
     tables::AddressTables,
     wire::{
-        ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_QINQ, ETHERTYPE_VLAN, Ethernet, TCP, Tcp, UDP, Udp, Vlan,
+        ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_QINQ, ETHERTYPE_VLAN, Ethernet, TCP, Tcp,
+        UDP, Udp, Vlan,
     },
 };
 
@@ -79,6 +80,9 @@ pub(super) fn ethernet<P: Packet, T: Tables>(packet: &P, tables: &T) -> Result<F
         network += size_of::<Vlan>();
         tags += 1;
     }
+    if ether_type == ETHERTYPE_ARP {
+        return Err(claim::arp(packet, tables, tables.opaque(network)));
+    }
     let is_v6 = ether_type == ETHERTYPE_IPV6;
     if !is_v6 && ether_type != ETHERTYPE_IPV4 {
         return pass();
@@ -86,6 +90,9 @@ pub(super) fn ethernet<P: Packet, T: Tables>(packet: &P, tables: &T) -> Result<F
     let Some(interface) = tables.interface(packet.ingress()) else { return pass() };
     let dmac = Mac::new(ethernet.dmac);
     let ours = dmac == interface.mac || (dmac == interface.virtual_mac && dmac.is_some());
+    if is_v6 && !ours {
+        return Err(claim::neighbour(packet, tables, tables.opaque(network)));
+    }
     if interface.flags & InterfaceFlags::ATTACHED == 0 || !ours {
         return pass();
     }

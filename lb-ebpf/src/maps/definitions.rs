@@ -6,9 +6,9 @@ use aya_ebpf::{
 };
 use lb_common::{
     abi::{
-        Affinity, AffinityKey, Backend, BackendLimits, BackendSignals, DropReason, Event, Flow, FlowEvent,
-        FlowKey, FragmentKey, FragmentPorts, Interface, InterfaceCounters, NextHop, Origin, Places, Service,
-        ServiceKey, Settings, TrafficCounters,
+        Affinity, AffinityKey, Backend, BackendLimits, BackendSignals, DropReason, Event, Floating, Flow,
+        FlowEvent, FlowKey, FragmentKey, FragmentPorts, Interface, InterfaceCounters, NextHop, Origin,
+        Places, Service, ServiceKey, Settings, TrafficCounters,
     },
     maps as sizes,
 };
@@ -90,6 +90,8 @@ pub(super) static SNAT_ADDRESSES: Array<[u32; 4], { sizes::DEFAULT_SNAT_ADDRESSE
 pub(super) static PORTS: Ports = Ports::new();
 #[btf_map]
 pub(super) static INTERFACES: Array<Interface, { sizes::DEFAULT_INTERFACES as usize }> = Array::new();
+#[btf_map]
+pub(super) static FLOATING: HashMap<V6, Floating, { sizes::MAX_FLOATING as usize }> = HashMap::new();
 #[btf_map]
 pub(super) static SETTINGS: Array<Settings, 1> = Array::new();
 #[btf_map]

@@ -100,6 +100,8 @@ kinds! {
     VrrpPeerActive = "vrrp-peer-active", Vrrp, "Another machine is heard that says it is active.", [Router, Address, Priority];
     VrrpPeerSilent = "vrrp-peer-silent", Vrrp,
         "It is not heard any more, or says that it stops; a backup says nothing.", [Router, Address, Priority];
+    VrrpConflict = "vrrp-conflict", Vrrp,
+        "Another machine announced a VIP (`address`) that is active here; it is announced again.", [Router, Address];
 }
 
 /// A property of an event.

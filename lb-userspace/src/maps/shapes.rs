@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use lb_common::abi::{
-    Abi, Affinity, AffinityKey, Backend, BackendLimits, BackendSignals, Interface, InterfaceCounters, Origin,
-    Places, Service, ServiceKey, Settings, TrafficCounters,
+    Abi, Affinity, AffinityKey, Backend, BackendLimits, BackendSignals, Floating, Interface,
+    InterfaceCounters, Origin, Places, Service, ServiceKey, Settings, TrafficCounters,
 };
 use lb_common::maps;
 
@@ -47,6 +47,7 @@ pub(super) fn expected(name: &str) -> Option<MapShape> {
         maps::AFFINITY => shape::<AffinityKey, Affinity>(LRU_HASH),
         maps::SNAT_ADDRESSES => shape::<u32, [u32; 4]>(ARRAY),
         maps::INTERFACES => shape::<u32, Interface>(ARRAY),
+        maps::FLOATING => shape::<[u32; 4], Floating>(HASH),
         maps::SETTINGS => shape::<u32, Settings>(ARRAY),
         maps::SERVICE_COUNTERS | maps::BACKEND_COUNTERS => shape::<u32, TrafficCounters>(PER_CPU_ARRAY),
         maps::INTERFACE_COUNTERS => shape::<u32, InterfaceCounters>(PER_CPU_ARRAY),

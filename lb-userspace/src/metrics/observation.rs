@@ -62,6 +62,8 @@ pub struct RouterSample {
     pub rejected: Vec<(&'static str, u64)>,
     /// How often the network was told where the VIPs are.
     pub announcements: u64,
+    /// How often other machines claimed VIPs that were active here.
+    pub claims: u64,
 }
 
 /// A service.

@@ -31,7 +31,7 @@ pub(super) fn write(page: &mut Page, observation: &Observation) -> Result<()> {
 
 fn plain(page: &mut Page, routers: &[RouterSample]) -> Result<()> {
     type Figure = (&'static str, &'static str, fn(&&RouterSample) -> u64);
-    let figures: [Figure; 5] = [
+    let figures: [Figure; 6] = [
         ("lb_vrrp_priority", "Priority of a virtual router, with all it tracks counted in.", |router| {
             router.priority.into()
         }),
@@ -52,6 +52,11 @@ fn plain(page: &mut Page, routers: &[RouterSample]) -> Result<()> {
             "lb_vrrp_announcements_total",
             "How often the network was told where the VIPs are: gratuitous ARP or unsolicited Neighbor Advertisements for all of them.",
             |router| router.announcements,
+        ),
+        (
+            "lb_vrrp_claims_total",
+            "How often other machines announced VIPs that were active here.",
+            |router| router.claims,
         ),
     ];
     let samples = Samples::new(routers.iter().map(|router| (router, [("router", &*router.name)])));

@@ -29,6 +29,7 @@ fn router() -> RouterSample {
         received: 32,
         rejected: vec![("checksum", 33), ("vrid", 0)],
         announcements: 34,
+        claims: 36,
     }
 }
 
@@ -144,6 +145,7 @@ fn every_figure_is_printed_with_its_labels() {
         r#"lb_vrrp_adverts_sent_total{router="outside"} 31"#,
         r#"lb_vrrp_adverts_received_total{router="outside"} 32"#,
         r#"lb_vrrp_announcements_total{router="outside"} 34"#,
+        r#"lb_vrrp_claims_total{router="outside"} 36"#,
         r#"lb_vrrp_rejected_total{reason="checksum",router="outside"} 33"#,
         r#"lb_vrrp_rejected_total{reason="vrid",router=""} 35"#,
     ] {

@@ -85,6 +85,7 @@ fn router_sample(status: &RouterStatus) -> RouterSample {
         received: status.figures.received,
         rejected: Rejection::LABELS.iter().map(count).collect(),
         announcements: status.figures.announcements,
+        claims: status.figures.claims,
     }
 }
 

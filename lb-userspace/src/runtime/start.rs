@@ -113,14 +113,7 @@ async fn daemon(
     let lock = directory.lock()?;
     // All that can be refused comes before anything is changed.
     let socket = Socket::bind(&config.api_socket, config.api_group.as_deref())?;
-    let port = match config.api_tcp.listener() {
-        Some(wanted) => Some(Port::bind(&wanted).await?),
-        None => None,
-    };
-    let dashboard = match config.dashboard_listen {
-        Some(address) => Some(Port::bind_plain("dashboard.listen", address).await?),
-        None => None,
-    };
+    let (port, dashboard) = ports(&config).await?;
     let metrics = listen(config.metrics_listen).await?;
     let (replicating, synced) = replication::prepare(&config)?;
     privileges.limit()?;
@@ -142,7 +135,8 @@ async fn daemon(
     };
     let (control, thread) = control::spawn(control, move || clock.moment(), publish)
         .map_err(Failure::system("start a thread"))?;
-    let vrrp = vrrp::start(&config.vrrp, synced, &options.config, clock, events.clone(), privileges)?;
+    let vrrp =
+        vrrp::start(&config.vrrp, synced, &options.config, &tables, clock, events.clone(), privileges)?;
     let data = Data::open(&tables, clock, started, vrrp.routers(), explainer)?;
     let replication = replication::start(replicating, &data, &control, &mut attacher, clock, privileges)?;
     let tasks = tasks::start(Parts {
@@ -190,6 +184,19 @@ fn load(
         discard_flows: options.discard_flows,
     };
     Ok(loader::load(&options)?)
+}
+
+/// Those of the API and of the dashboard.
+async fn ports(config: &Config) -> Result<(Option<Port>, Option<Port>), Failure> {
+    let port = match config.api_tcp.listener() {
+        Some(wanted) => Some(Port::bind(&wanted).await?),
+        None => None,
+    };
+    let dashboard = match config.dashboard_listen {
+        Some(address) => Some(Port::bind_plain("dashboard.listen", address).await?),
+        None => None,
+    };
+    Ok((port, dashboard))
 }
 
 async fn listen(address: Option<SocketAddr>) -> Result<Option<TcpListener>, Failure> {

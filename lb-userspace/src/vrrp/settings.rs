@@ -115,7 +115,7 @@ impl Default for Announcing {
             first_gap: Duration::from_millis(100),
             longest_gap: Duration::from_secs(5),
             limit: Duration::from_secs(60),
-            refresh: None,
+            refresh: Some(Duration::from_secs(10)),
         }
     }
 }

@@ -5,8 +5,9 @@ use std::{collections::HashMap, fmt::Debug, hash::Hash, io, path::Path};
 use anyhow::{Context, Result};
 use lb_common::{
     abi::{
-        Abi, Affinity, AffinityKey, Backend, BackendSignals, Flow, FlowKey, FragmentKey, FragmentPorts,
-        Interface, InterfaceCounters, Mode, NextHop, Origin, Places, Service, ServiceKey, TrafficCounters,
+        Abi, Affinity, AffinityKey, Backend, BackendSignals, Floating, Flow, FlowKey, FragmentKey,
+        FragmentPorts, Interface, InterfaceCounters, Mode, NextHop, Origin, Places, Service, ServiceKey,
+        TrafficCounters,
     },
     host::{self, HostEntry, HostTables},
     maps as names,
@@ -22,7 +23,7 @@ const SNAT_ADDRESSES: u32 = 8;
 const FLOWS: u32 = 512;
 
 /// Sizes of the maps: small, as all of them are written for every frame.
-pub(super) const SIZES: [(&str, u32); 27] = [
+pub(super) const SIZES: [(&str, u32); 28] = [
     (names::SERVICES_V4, 2 * SERVICES),
     (names::SERVICES_V6, 2 * SERVICES),
     (names::ORIGINS_V4, BACKENDS),
@@ -44,6 +45,7 @@ pub(super) const SIZES: [(&str, u32); 27] = [
     (names::INTERFACE_COUNTERS, INTERFACES),
     (names::SNAT_ADDRESSES, SNAT_ADDRESSES),
     (names::PORTS, PORT_WORDS),
+    (names::FLOATING, BACKENDS),
     (names::FLOWS_V4, FLOWS),
     (names::FLOWS_V6, FLOWS),
     (names::EMBRYONIC_V4, FLOWS),
@@ -115,6 +117,15 @@ fn affinity(tables: &HostTables, shift: u32) -> HashMap<AffinityKey, Affinity> {
     tables.affinity.borrow().iter().map(|(key, affinity)| (*key, later(affinity))).collect()
 }
 
+/// Floating addresses as they are when the clock is `shift` ticks ahead.
+fn floating(tables: &HostTables, shift: u32) -> HashMap<[u32; 4], Floating> {
+    let later = |floating: &Floating| match floating.fenced_at {
+        0 => *floating,
+        tick => Floating { fenced_at: tick.wrapping_add(shift), ..*floating },
+    };
+    tables.floating.borrow().iter().map(|(address, floating)| (*address, later(floating))).collect()
+}
+
 /// A flow as it is when the clock is `shift` ticks ahead.
 fn later<A: Copy>(flow: Flow<A>, shift: u32) -> Flow<A> {
     Flow { last_seen: flow.last_seen.wrapping_add(shift), ..flow }
@@ -177,6 +188,7 @@ impl Maps {
         self.array(names::CLIENT_HOPS, INTERFACES, |ifindex| {
             hops.get(&ifindex).copied().unwrap_or_default()
         })?;
+        replace(&self.others[names::FLOATING], &floating(tables, shift))?;
         let own = tables.own_addresses();
         self.array(names::OWN_ADDRESSES, names::OWN_ADDRESS_WORDS, |word| {
             own.get(&word).copied().unwrap_or(0)
@@ -269,6 +281,7 @@ impl Maps {
         self.same_array(names::SERVICE_PLACES, |id| -> Places {
             tables.service_places.borrow().get(&id).copied().unwrap_or_default()
         })?;
+        same("FLOATING", &self.others[names::FLOATING], &floating(tables, shift))?;
         same("AFFINITY", &self.others[names::AFFINITY], &affinity(tables, shift))?;
         self.same_array(names::BACKEND_HOPS, |id| -> NextHop {
             tables.backend_hops.borrow().get(&id).copied().unwrap_or_default()

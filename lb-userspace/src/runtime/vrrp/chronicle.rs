@@ -8,6 +8,9 @@ use crate::{
     vrrp::{Accepted, Cause, Roster, Sighting, State, Switchover},
 };
 
+/// Between two events about claims of a router's VIPs.
+const TELL_AGAIN: Duration = Duration::from_secs(1);
+
 /// What is counted, since the start.
 #[derive(Clone, Debug, Default)]
 pub(in crate::runtime) struct Figures {
@@ -19,6 +22,8 @@ pub(in crate::runtime) struct Figures {
     pub(in crate::runtime) received: u64,
     /// How often the network was told where the addresses are.
     pub(in crate::runtime) announcements: u64,
+    /// How often other machines claimed VIPs that were active here.
+    pub(in crate::runtime) claims: u64,
 }
 
 /// The past of one virtual router.
@@ -28,13 +33,16 @@ pub(super) struct Chronicle {
     state: State,
     switchover: Option<Switchover>,
     roster: Roster,
+    /// When a conflict was told last.
+    conflict_told: Option<Duration>,
     pub(super) figures: Figures,
 }
 
 impl Chronicle {
     pub(super) fn new(name: RouterName) -> Self {
         let (state, switchover) = (State::Initialize, None);
-        Self { name, state, switchover, roster: Roster::default(), figures: Figures::default() }
+        let (roster, conflict_told) = (Roster::default(), None);
+        Self { name, state, switchover, roster, conflict_told, figures: Figures::default() }
     }
 
     /// The same under another name.
@@ -77,6 +85,17 @@ impl Chronicle {
         self.figures.received += 1;
         let sighting = self.roster.hear(now, router, accepted.priority, accepted.interval)?;
         Some(self.sighted(sighting))
+    }
+
+    /// Another machine claimed a VIP: told once a second.
+    pub(super) fn claimed(&mut self, now: Duration, vip: IpAddr) -> Option<Notice> {
+        self.figures.claims += 1;
+        let is_told = self.conflict_told.is_none_or(|told| now >= told + TELL_AGAIN);
+        is_told.then(|| {
+            self.conflict_told = Some(now);
+            tracing::warn!(router = %self.name, %vip, "VRRP: another machine claims a VIP that is active here");
+            self.notice(Kind::VrrpConflict).with(Attribute::Address, vip)
+        })
     }
 
     /// Those that are not heard any more.
@@ -152,6 +171,13 @@ mod tests {
         assert_eq!(chronicle.switched(Some(Switchover::HandingOver)), None);
         let ended = told(chronicle.switched(Some(Switchover::Standby(Standby::Yielding))));
         assert_eq!(ended, "vrrp-switchover outside handing-over standby");
+    }
+
+    #[test]
+    fn claims_are_counted_and_told_once_a_second() {
+        let mut chronicle = chronicle();
+        let told = [0, 500, 999, 1000].map(|at| chronicle.claimed(Duration::from_millis(at), PEER).is_some());
+        assert_eq!((told, chronicle.figures.claims), ([true, false, false, true], 4));
     }
 
     #[test]

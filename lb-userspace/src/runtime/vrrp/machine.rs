@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, watch};
 use super::{
     RouterStatus, Status, StatusBoard, Teller, TrackedStatus,
     chronicle::Chronicle,
+    fence::Fence,
     hooks::{Bells, Change},
     orders::{Message, Order, Switch},
     remembered::Remembered,
@@ -63,7 +64,8 @@ pub(super) struct Machine {
     pub(super) configured: usize,
     pub(super) node: Node,
     pub(super) chronicles: Vec<Chronicle>,
-    teller: Teller,
+    pub(super) teller: Teller,
+    pub(super) fence: Fence,
     pub(super) requests: Requests,
     notices: Notices,
     pub(super) view: View,
@@ -91,6 +93,7 @@ impl Machine {
         board: StatusBoard,
         remembered: Remembered,
         (teller, readings, bells): (Teller, Inbox, Bells),
+        fence: Fence,
     ) -> Result<Self, Failure> {
         let wrong = || Failure::system("use [[vrrp]]")(io::ErrorKind::InvalidInput.into());
         let members: Option<Vec<Member>> = routers.iter().map(Member::of).collect();
@@ -110,6 +113,7 @@ impl Machine {
             node,
             chronicles: routers.iter().map(|router| Chronicle::new(router.name.clone())).collect(),
             teller,
+            fence,
             requests: Requests::open()?,
             notices: Notices::open()?,
             view: View::default(),
@@ -141,6 +145,8 @@ impl Machine {
         self.node.start(self.clock.now(), |RouterId(index)| held[index]);
         let mut is_stopping = false;
         loop {
+            self.obey().await;
+            self.vouch();
             self.obey().await;
             self.forget_stopped();
             self.publish();

@@ -2,6 +2,7 @@
 
 mod chronicle;
 mod configure;
+mod fence;
 mod hooks;
 mod machine;
 mod orders;
@@ -19,7 +20,9 @@ use tokio::sync::{mpsc, watch};
 
 use self::trackers::Outbox;
 pub(super) use self::trackers::{Sources, Trackers};
-use self::{chronicle::Figures, hooks::Hooks, machine::Machine, orders::Orders, remembered::Remembered};
+use self::{
+    chronicle::Figures, fence::Fence, hooks::Hooks, machine::Machine, orders::Orders, remembered::Remembered,
+};
 use super::{Clock, Failure, privileges::Privileges, replication::Synced};
 use crate::{
     api::Switch,
@@ -165,11 +168,12 @@ pub(super) struct Vrrp {
     stop: watch::Sender<bool>,
 }
 
-/// Starts the thread. `config` is the configuration file.
+/// Starts the thread. `config` is the configuration file, `tables` where the maps are pinned.
 pub(super) fn start(
     routers: &[VirtualRouter],
     synced: Option<Synced>,
     config: &Path,
+    tables: &Path,
     clock: Clock,
     events: Bus,
     privileges: &Privileges,
@@ -185,7 +189,15 @@ pub(super) fn start(
     let machine = {
         let _entered = runtime.enter();
         let remembered = Remembered::read(StandbyFile::beside(config));
-        Machine::new(routers, synced, clock, board.clone(), remembered, (teller, readings, bells))?
+        Machine::new(
+            routers,
+            synced,
+            clock,
+            board.clone(),
+            remembered,
+            (teller, readings, bells),
+            Fence::open(tables)?,
+        )?
     };
     let (stop, stopped) = watch::channel(false);
     let (orders, inbox) = mpsc::unbounded_channel();

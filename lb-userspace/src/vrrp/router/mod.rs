@@ -228,7 +228,10 @@ impl Router {
 
     /// Another machine said that one of the addresses is there.
     pub fn address_claimed(&mut self, now: Duration) {
-        self.announce_again(now);
+        // Its successor is to have them.
+        if self.switchover() != Some(Switchover::HandingOver) {
+            self.announce_again(now);
+        }
         self.sleep();
     }
 

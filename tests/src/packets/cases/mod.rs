@@ -1,6 +1,7 @@
 //! The table: one file per subject.
 
 mod affinity;
+mod floating;
 mod flows;
 mod foreign;
 mod forwarding;
@@ -41,6 +42,7 @@ pub fn all() -> Vec<Case> {
         selection::cases(),
         limits::cases(),
         affinity::cases(),
+        floating::cases(),
     ]
     .into_iter()
     .flatten()

@@ -80,11 +80,11 @@ fn a_foreign_announcement_of_an_address_is_answered() {
 #[test]
 fn announcements_are_repeated_until_traffic_arrives() {
     let mut fixture = Fixture::active(settings());
-    assert_eq!(announcements(&fixture.run_for(ms(100_000))), 16, "of a minute");
+    assert_eq!(announcements(&fixture.run_for(ms(100_000))), 20, "16 of a minute, then one each 10 s");
     let mut fixture = Fixture::active(settings());
     fixture.run_for(ms(250));
     fixture.step(Router::traffic_seen);
-    assert_eq!(announcements(&fixture.run_for(ms(100_000))), 0);
+    assert_eq!(announcements(&fixture.run_for(ms(100_000))), 10, "one each 10 s");
 }
 
 #[test]

@@ -114,6 +114,16 @@ fn a_switchover_can_be_taken_back_while_it_is_under_way() {
 }
 
 #[test]
+fn what_the_successor_announces_is_not_contradicted() {
+    let mut fixture = handing(Afterwards::Stay);
+    fixture.step(Router::address_claimed);
+    assert!(fixture.done.is_empty());
+    fixture.step(Router::resume);
+    fixture.step(Router::address_claimed);
+    assert!(fixture.done.contains(&Command::Announce));
+}
+
+#[test]
 fn a_daemon_that_ends_is_not_kept_by_resume() {
     let mut fixture = handing(Afterwards::Stop);
     fixture.step(Router::resume);
