@@ -35,7 +35,7 @@ impl Floating {
     #[inline(always)]
     #[must_use]
     pub fn is_fenced(self, tick: u32) -> bool {
-        self.fenced_at != 0 && tick.wrapping_sub(self.fenced_at) < FENCE_TICKS
+        self.fenced_at != 0 && tick.saturating_sub(self.fenced_at) < FENCE_TICKS
     }
 }
 

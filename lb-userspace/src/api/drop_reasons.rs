@@ -200,6 +200,13 @@ fn ways(reason: DropReason) -> DropAdvice {
             ],
             &["ip -o link", "ethtool -k <interface>", "lbctl doctor"],
         ),
+        DropReason::Fenced => unusual(
+            &[
+                "lbd is gone or stopped on this machine, and another one has taken its VIPs over",
+                "another machine announces a VIP of this one without VRRP: an address that is used twice",
+            ],
+            &["systemctl status lbd", "lbctl vrrp status", "tcpdump -eni <interface> 'arp or icmp6'"],
+        ),
         _ => unusual(&[], &[]),
     }
 }
