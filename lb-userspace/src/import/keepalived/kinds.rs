@@ -78,7 +78,7 @@ pub(super) fn http(node: &Node, host: Option<(Id, &str)>, rest: &[&Node], ledger
 fn url(node: &Node, wanted: &mut Wanted, host: &mut Option<(Id, String)>, ledger: &mut Ledger) {
     let mut flags = String::new();
     for child in node.children().iter().filter(|child| child.word(0) == "regex_options") {
-        for option in &child.words[1..] {
+        for option in child.arguments() {
             match option.as_str() {
                 "caseless" => flags.push('i'),
                 "multiline" => flags.push('m'),
@@ -98,7 +98,7 @@ fn url(node: &Node, wanted: &mut Wanted, host: &mut Option<(Id, String)>, ledger
             }
             "status_code" => {
                 let ranges: Option<Vec<(u16, u16)>> =
-                    child.words[1..].iter().map(|word| range(word)).collect();
+                    child.arguments().iter().map(|word| range(word)).collect();
                 let is_in =
                     |code| ranges.iter().flatten().any(|(first, last)| (*first..=*last).contains(&code));
                 match status_set(is_in) {
@@ -176,7 +176,7 @@ pub(super) fn misc(
                 Token::Close => "}".to_owned(),
             })
             .collect(),
-        _ => command.words[1..].to_vec(),
+        _ => command.arguments().to_vec(),
     };
     if !words.first().is_some_and(|path| path.starts_with('/')) {
         ledger.dropped(command.id, "expected the absolute path of a program: its servers are not checked");
@@ -208,11 +208,11 @@ pub(super) fn udp(node: &Node, rest: &[&Node], ledger: &mut Ledger) -> Wanted {
         match (child.word(0), number) {
             ("payload", _) => {
                 ledger.used(child.id);
-                wanted.set(child.id, "send_hex", child.words[1..].concat());
+                wanted.set(child.id, "send_hex", child.arguments().concat());
             }
             ("require_reply", _) => {
                 ledger.used(child.id);
-                reply = Some((child.id, child.words[1..].concat().replace(char::is_whitespace, "")));
+                reply = Some((child.id, child.arguments().concat().replace(char::is_whitespace, "")));
             }
             ("min_reply_length", Some(number)) => {
                 ledger.used(child.id);

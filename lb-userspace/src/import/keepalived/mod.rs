@@ -101,7 +101,7 @@ fn global(node: &Node, found: &mut Found, ledger: &mut Ledger) {
 fn timeouts(node: &Node, found: &mut Found, ledger: &mut Ledger) {
     ledger.used(node.id);
     let (shortest, longest) = (Duration::from_secs(1), Duration::from_secs(7 * 86_400));
-    for pair in node.words[1..].chunks(2) {
+    for pair in node.arguments().chunks(2) {
         let seconds = pair.get(1).and_then(|word| word.parse().ok()).map(Duration::from_secs);
         let seconds = seconds.filter(|seconds| (shortest..=longest).contains(seconds));
         match (pair[0].as_str(), seconds) {

@@ -82,7 +82,7 @@ impl<'a> Definitions<'a> {
 
     /// One that is named.
     fn named(&mut self, node: &Node, track: &mut Track, ledger: &mut Ledger) -> Result<(), String> {
-        let (name, weight) = (node.word(0), weight(&node.words[1..])?);
+        let (name, weight) = (node.word(0), weight(node.arguments())?);
         let is_it = |definition: &&mut Definition<'_>| definition.node.word(1) == name;
         let definition = self.0.iter_mut().find(is_it).ok_or("there is no such definition")?;
         definition.account(ledger);
@@ -134,7 +134,7 @@ impl Definition<'_> {
 
 fn interface(node: &Node, track: &mut Track) -> Result<(), String> {
     let interface = InterfaceName::new(node.word(0)).map_err(|error| error.to_string())?;
-    let weight = weight(&node.words[1..])?.unwrap_or_default();
+    let weight = weight(node.arguments())?.unwrap_or_default();
     if !track.interfaces.iter().any(|other| other.interface == interface) {
         track.interfaces.push(TrackedInterface { interface, weight });
     }
@@ -173,7 +173,8 @@ fn script<'a>(
         let value = child.word(1);
         match child.word(0) {
             "script" => {
-                words = child.words[1..]
+                words = child
+                    .arguments()
                     .iter()
                     .flat_map(|word| word.split_whitespace())
                     .map(str::to_owned)

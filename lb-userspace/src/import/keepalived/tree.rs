@@ -28,6 +28,11 @@ impl Node {
         self.words.get(index).map_or("", String::as_str)
     }
 
+    /// The words after the first; a block need not have a word at all.
+    pub(super) fn arguments(&self) -> &[String] {
+        self.words.get(1..).unwrap_or_default()
+    }
+
     /// The statements in its block.
     pub(super) fn children(&self) -> &[Self] {
         self.block.as_deref().unwrap_or_default()

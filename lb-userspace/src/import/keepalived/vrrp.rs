@@ -210,7 +210,7 @@ fn addresses(node: &Node, router: &mut VirtualRouter, ledger: &mut Ledger) {
             ledger.dropped(child.id, "it is not an address");
             continue;
         };
-        let others: Vec<&[String]> = child.words[1..].chunks(2).collect();
+        let others: Vec<&[String]> = child.arguments().chunks(2).collect();
         let is_elsewhere = |option: &&[String]| {
             option[0] == "dev" && option.get(1).is_none_or(|dev| dev != router.interface.as_str())
         };
