@@ -18,7 +18,7 @@ pub(super) fn measure(depth: Depth) -> Result<Vec<Row>> {
     let count = depth.of(1000);
     let mut rows = Vec::new();
     for mode in Mode::ALL {
-        let mut duo = Duo::start(Setup { mode, ..Setup::default() })?;
+        let mut duo = Duo::start(Setup { mode, replicated: true, ..Setup::default() })?;
         let long = Long {
             target: target(Family::V4, ECHO_PORT),
             sources: addresses::clients(Family::V4),
