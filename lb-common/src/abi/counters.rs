@@ -16,6 +16,16 @@ pub struct TrafficCounters {
     pub flows: u64,
 }
 
+impl core::ops::AddAssign for TrafficCounters {
+    fn add_assign(&mut self, more: Self) {
+        self.packets_in += more.packets_in;
+        self.bytes_in += more.bytes_in;
+        self.packets_out += more.packets_out;
+        self.bytes_out += more.bytes_out;
+        self.flows += more.flows;
+    }
+}
+
 /// What the data path saw of a backend's health: one cache line, counted by all CPUs, so that it is read at once and its size does not
 /// depend on their number. Only the first packets of a connection and ICMP errors count here.
 #[repr(C)]

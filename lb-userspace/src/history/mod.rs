@@ -6,6 +6,8 @@ mod tests;
 
 use std::{collections::VecDeque, time::Duration};
 
+use lb_common::abi::TrafficCounters;
+
 use crate::model::{ServiceName, Timestamp};
 
 /// Time between two points.
@@ -19,16 +21,8 @@ pub const SERVICES: usize = 100;
 /// Counters since the maps were made, and the flows at a moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Figures {
-    /// Packets from clients.
-    pub packets_in: u64,
-    /// Bytes of these, from the network header on.
-    pub bytes_in: u64,
-    /// Packets to clients.
-    pub packets_out: u64,
-    /// Bytes of these.
-    pub bytes_out: u64,
-    /// Flows that began.
-    pub flows: u64,
+    /// What was forwarded, and the flows that began.
+    pub traffic: TrafficCounters,
     /// Flows that live.
     pub active_flows: u64,
     /// Dropped packets; 0 for a service.
@@ -108,16 +102,16 @@ fn between(before: &Point, after: &Point, service: Option<&ServiceName>) -> Opti
         return None;
     }
     // Counters begin anew with the maps, and with the id of a service that was removed.
-    let rate = |old: u64, new: u64| per_second(new.saturating_sub(old), seconds);
+    let rate = |count: fn(&Figures) -> u64| per_second(count(new).saturating_sub(count(old)), seconds);
     Some(Rate {
         at: after.at,
-        packets_in: rate(old.packets_in, new.packets_in),
-        bytes_in: rate(old.bytes_in, new.bytes_in),
-        packets_out: rate(old.packets_out, new.packets_out),
-        bytes_out: rate(old.bytes_out, new.bytes_out),
-        flows: rate(old.flows, new.flows),
+        packets_in: rate(|figures| figures.traffic.packets_in),
+        bytes_in: rate(|figures| figures.traffic.bytes_in),
+        packets_out: rate(|figures| figures.traffic.packets_out),
+        bytes_out: rate(|figures| figures.traffic.bytes_out),
+        flows: rate(|figures| figures.traffic.flows),
         active_flows: new.active_flows,
-        drops: rate(old.drops, new.drops),
+        drops: rate(|figures| figures.drops),
     })
 }
 

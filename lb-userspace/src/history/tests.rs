@@ -8,7 +8,11 @@ fn name(text: &str) -> ServiceName {
 
 /// A point at a second, with so many packets from clients of all services and of each of some.
 fn point(second: u64, packets: u64, services: &[(&str, u64)]) -> Point {
-    let figures = |packets_in| Figures { packets_in, active_flows: second, ..Figures::default() };
+    let figures = |packets_in| Figures {
+        traffic: TrafficCounters { packets_in, ..TrafficCounters::default() },
+        active_flows: second,
+        drops: 0,
+    };
     Point {
         now: Duration::from_secs(second),
         at: Timestamp::since_epoch(Duration::from_secs(1_700_000_000 + second)),

@@ -93,7 +93,7 @@ impl Counters {
     /// [`MapError::Access`].
     pub fn read_services(&self) -> Result<Totals, MapError> {
         Ok(Totals {
-            services: sums(&self.services, maps::SERVICE_COUNTERS, add_traffic)?,
+            services: sums(&self.services, maps::SERVICE_COUNTERS, TrafficCounters::add_assign)?,
             drops: sums(&self.drops, maps::DROPS, u64::add_assign)?,
             ..Totals::default()
         })
@@ -105,8 +105,8 @@ impl Counters {
     /// [`MapError::Access`].
     pub fn read(&self) -> Result<Totals, MapError> {
         Ok(Totals {
-            services: sums(&self.services, maps::SERVICE_COUNTERS, add_traffic)?,
-            backends: sums(&self.backends, maps::BACKEND_COUNTERS, add_traffic)?,
+            services: sums(&self.services, maps::SERVICE_COUNTERS, TrafficCounters::add_assign)?,
+            backends: sums(&self.backends, maps::BACKEND_COUNTERS, TrafficCounters::add_assign)?,
             backend_flows: sums(&self.backend_flows, maps::BACKEND_FLOWS, u64::add_assign)?,
             interfaces: sums(&self.interfaces, maps::INTERFACE_COUNTERS, add_interface)?,
             drops: sums(&self.drops, maps::DROPS, u64::add_assign)?,
@@ -130,14 +130,6 @@ fn sums<V: Abi + Default>(
     })
     .map_err(access(name, "read it"))?;
     Ok(sums)
-}
-
-fn add_traffic(sum: &mut TrafficCounters, more: TrafficCounters) {
-    sum.packets_in += more.packets_in;
-    sum.bytes_in += more.bytes_in;
-    sum.packets_out += more.packets_out;
-    sum.bytes_out += more.bytes_out;
-    sum.flows += more.flows;
 }
 
 fn add_interface(sum: &mut InterfaceCounters, more: InterfaceCounters) {

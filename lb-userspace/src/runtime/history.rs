@@ -56,11 +56,7 @@ fn point(control: &Handle, totals: &Totals, report: &Report, clock: Clock) -> Po
     let mut services = Vec::new();
     for service in &snapshot.services {
         let figures = figures(service.id, totals, report);
-        all.packets_in += figures.packets_in;
-        all.bytes_in += figures.bytes_in;
-        all.packets_out += figures.packets_out;
-        all.bytes_out += figures.bytes_out;
-        all.flows += figures.flows;
+        all.traffic += figures.traffic;
         all.active_flows += figures.active_flows;
         if services.len() < SERVICES {
             services.push((service.desired.name.clone(), figures));
@@ -71,14 +67,9 @@ fn point(control: &Handle, totals: &Totals, report: &Report, clock: Clock) -> Po
 }
 
 fn figures(service: u16, totals: &Totals, report: &Report) -> Figures {
-    let traffic = totals.service(service);
     let flows = report.flows.range((service, 0)..=(service, u32::MAX));
     Figures {
-        packets_in: traffic.packets_in,
-        bytes_in: traffic.bytes_in,
-        packets_out: traffic.packets_out,
-        bytes_out: traffic.bytes_out,
-        flows: traffic.flows,
+        traffic: totals.service(service),
         active_flows: flows.map(|(_, counts)| counts.established + counts.embryonic).sum(),
         drops: 0,
     }

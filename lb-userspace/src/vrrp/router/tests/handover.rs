@@ -20,10 +20,9 @@ fn the_addresses_are_held_until_the_successor_is_heard() {
     assert_eq!(fixture.changes(), [(State::Backup, Cause::HandedOver { router: LOWER.into() })]);
 }
 
-#[test]
-fn after_a_switchover_the_successor_is_left_active_until_resume() {
-    let mut fixture = handing(Afterwards::Stay);
-    for _ in 0..100 {
+/// The other one is left active for so many tenths of a second, and no longer once this one takes part again.
+fn yields_until_it_is_resumed(fixture: &mut Fixture, times: usize) {
+    for _ in 0..times {
         fixture.hear(LOWER, 50);
         assert_eq!(changes(&fixture.run_for(ms(100))).len(), 0);
     }
@@ -33,6 +32,12 @@ fn after_a_switchover_the_successor_is_left_active_until_resume() {
         fixture.run_for(ms(100));
     }
     assert_eq!(fixture.router.state(), State::Active);
+}
+
+#[test]
+fn after_a_switchover_the_successor_is_left_active_until_resume() {
+    let mut fixture = handing(Afterwards::Stay);
+    yields_until_it_is_resumed(&mut fixture, 100);
 }
 
 #[test]
@@ -246,14 +251,5 @@ fn an_owner_that_is_standby_waits_as_others_do() {
     let mut fixture = Fixture::new(owner);
     fixture.router.restore(Standby::Yielding);
     fixture.step(|router, now| router.start(now, false));
-    for _ in 0..10 {
-        fixture.hear(LOWER, 50);
-        assert_eq!(changes(&fixture.run_for(ms(100))).len(), 0);
-    }
-    fixture.step(Router::resume);
-    for _ in 0..4 {
-        fixture.hear(LOWER, 50);
-        fixture.run_for(ms(100));
-    }
-    assert_eq!(fixture.router.state(), State::Active);
+    yields_until_it_is_resumed(&mut fixture, 10);
 }
