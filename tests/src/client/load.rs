@@ -6,15 +6,17 @@ use std::{
     net::IpAddr,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
-    thread::JoinHandle,
     time::Duration,
 };
 
 use tokio::{runtime::Builder, task::JoinSet, time::sleep};
 
-use super::Report;
+use super::{
+    Report,
+    background::{Background, Enough},
+};
 use crate::{clock, netns::Netns};
 
 /// A kind of request.
@@ -67,14 +69,14 @@ pub fn run(netns: &Netns, request: &impl Request, load: &Load, count: u64) -> Re
 pub fn start(netns: &Netns, request: &impl Request, load: &Load) -> Running {
     let shared = Arc::new(Shared::new(u64::MAX, u64::MAX));
     let (worker, request, load) = (Arc::clone(&shared), request.clone(), load.clone());
-    let thread = netns.spawn_thread(move || worker.work(&request, &load));
-    Running { shared, thread: Some(thread) }
+    let thread = Background::start(netns, shared.enough.clone(), move || worker.work(&request, &load));
+    Running { shared, thread }
 }
 
 /// A load under way. Stops on drop.
 pub struct Running {
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    thread: Background<()>,
 }
 
 impl Running {
@@ -98,21 +100,8 @@ impl Running {
     /// Lets the requests under way finish, and gives the final counts.
     #[must_use]
     pub fn stop(mut self) -> Report {
-        self.end();
+        self.thread.stop();
         self.report()
-    }
-
-    fn end(&mut self) {
-        self.shared.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.end();
     }
 }
 
@@ -130,7 +119,7 @@ struct Shared {
     count: u64,
     most_failures: u64,
     next: AtomicU64,
-    stop: AtomicBool,
+    enough: Enough,
     report: Mutex<Report>,
 }
 
@@ -140,7 +129,7 @@ impl Shared {
             count,
             most_failures,
             next: AtomicU64::new(0),
-            stop: AtomicBool::new(false),
+            enough: Enough::default(),
             report: Mutex::default(),
         }
     }
@@ -164,7 +153,7 @@ impl Shared {
     }
 
     async fn repeat(self: Arc<Self>, request: impl Request, load: Load) {
-        while !self.stop.load(Ordering::Relaxed) {
+        while !self.enough.is_said() {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
             if number >= self.count {
                 break;

@@ -4,11 +4,7 @@ use std::{
     collections::BTreeMap,
     io,
     net::{IpAddr, SocketAddr},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::JoinHandle,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -21,7 +17,10 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::http::connect;
+use super::{
+    background::{Background, Enough},
+    http::connect,
+};
 use crate::{clock, netns::Netns};
 
 /// Which connections.
@@ -56,7 +55,7 @@ pub struct LongReport {
 #[derive(Debug)]
 pub struct LongConnections {
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    thread: Background<()>,
 }
 
 impl LongConnections {
@@ -66,10 +65,10 @@ impl LongConnections {
     ///
     /// If one cannot be opened.
     pub fn open(netns: &Netns, long: &Long) -> Result<Self> {
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::<Shared>::default();
         let (worker, plan) = (Arc::clone(&shared), long.clone());
-        let thread = netns.spawn_thread(move || work(&worker, &plan));
-        let connections = Self { shared, thread: Some(thread) };
+        let thread = Background::start(netns, shared.enough.clone(), move || work(&worker, &plan));
+        let connections = Self { shared, thread };
         clock::wait_until("long connections", LIMIT, || {
             let report = connections.report();
             report.connected == long.count || !report.broken.is_empty()
@@ -100,21 +99,8 @@ impl LongConnections {
     /// Closes the connections and gives the final counts.
     #[must_use]
     pub fn close(mut self) -> LongReport {
-        self.end();
+        self.thread.stop();
         self.report()
-    }
-
-    fn end(&mut self) {
-        self.shared.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
-impl Drop for LongConnections {
-    fn drop(&mut self) {
-        self.end();
     }
 }
 
@@ -123,7 +109,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Default)]
 struct Shared {
-    stop: AtomicBool,
+    enough: Enough,
     report: Mutex<LongReport>,
 }
 
@@ -172,7 +158,7 @@ async fn converse(shared: &Shared, target: SocketAddr, source: IpAddr, pause: Du
 
 async fn talk(shared: &Shared, stream: &mut BufReader<TcpStream>, pause: Duration) -> io::Result<()> {
     for number in 0_u64.. {
-        if shared.stop.load(Ordering::Relaxed) {
+        if shared.enough.is_said() {
             break;
         }
         let start = clock::now();

@@ -1,5 +1,6 @@
 //! Clients: they produce load from the client's namespace, check every answer, and count.
 
+mod background;
 mod echo;
 mod http;
 mod load;

@@ -8,15 +8,16 @@ use std::{
     net::{Ipv4Addr, SocketAddr, UdpSocket},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
-    thread::{self, JoinHandle},
+    thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result};
 use lb_userspace::sys::process::prefer_this_thread;
 
+use super::background::{Background, Enough};
 use crate::{clock, netns::Netns};
 
 /// Time between two questions.
@@ -69,9 +70,8 @@ impl Seen {
 /// A prober under way. It stops on drop.
 #[derive(Debug)]
 pub struct Prober {
-    stop: Arc<AtomicBool>,
     counts: Arc<Counts>,
-    thread: Option<JoinHandle<Result<Seen>>>,
+    thread: Background<Result<Seen>>,
 }
 
 #[derive(Debug, Default)]
@@ -84,16 +84,16 @@ impl Prober {
     /// Asks a UDP echo server from a namespace, before all threads without real-time priority where that is allowed.
     #[must_use]
     pub fn start(netns: &Netns, target: SocketAddr, flows: Flows) -> Self {
-        let (stop, counts) = (Arc::new(AtomicBool::new(false)), Arc::new(Counts::default()));
-        let thread = netns.spawn_thread({
-            let (stop, counts) = (Arc::clone(&stop), Arc::clone(&counts));
+        let (enough, counts) = (Enough::default(), Arc::new(Counts::default()));
+        let thread = Background::start(netns, enough.clone(), {
+            let counts = Arc::clone(&counts);
             move || {
                 // Without it the prober is late more often, which it notices.
                 let _ = prefer_this_thread();
-                probe(target, flows, &stop, &counts)
+                probe(target, flows, &enough, &counts)
             }
         });
-        Self { stop, counts, thread: Some(thread) }
+        Self { counts, thread }
     }
 
     /// Waits until so many more questions have been asked.
@@ -124,18 +124,7 @@ impl Prober {
     ///
     /// If it had no socket.
     pub fn stop(mut self) -> Result<Seen> {
-        self.stop.store(true, Ordering::Relaxed);
-        let thread = self.thread.take().context("the prober has been stopped")?;
-        thread.join().unwrap_or_else(|payload| std::panic::resume_unwind(payload))
-    }
-}
-
-impl Drop for Prober {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+        self.thread.stop().context("the prober has been stopped")?
     }
 }
 
@@ -190,14 +179,14 @@ impl Tally {
     }
 }
 
-fn probe(target: SocketAddr, flows: Flows, stop: &AtomicBool, counts: &Counts) -> Result<Seen> {
+fn probe(target: SocketAddr, flows: Flows, enough: &Enough, counts: &Counts) -> Result<Seen> {
     let one = Arc::new(open(target)?);
     let mut waiting: VecDeque<Question> = VecDeque::new();
     let mut tally = Tally::default();
     let mut number = 0;
     let mut next = clock::now();
     loop {
-        let stopped = stop.load(Ordering::Relaxed);
+        let stopped = enough.is_said();
         if !stopped {
             let socket = if flows == Flows::One { Arc::clone(&one) } else { Arc::new(open(target)?) };
             // What cannot be sent is not answered.
