@@ -10,8 +10,9 @@ use crate::setup::{Downloads, Level, ensure};
 pub(crate) const VERB: Verb = Verb {
     name: "build",
     summary: "Build the BPF object, lbd and lbctl",
-    synopsis: "[--debug]",
-    details: "  --debug  build lbd and lbctl without optimisation; the BPF object is always optimised
+    synopsis: "[--debug | --object]",
+    details: "  --debug   build lbd and lbctl without optimisation; the BPF object is always optimised
+  --object  build only the BPF object
 
 `cargo build --release` does the same, but never installs anything.",
     run,
@@ -19,10 +20,15 @@ pub(crate) const VERB: Verb = Verb {
 
 fn run(mut args: Args) -> Result<()> {
     let profile = if args.flag("--debug") { Profile::Debug } else { Profile::Release };
+    let object_only = args.flag("--object");
     args.flag("--release");
     args.finish()?;
     ensure(Level::Build, Downloads::Refused)?;
     let object = build_ebpf(Output::Terminal)?.path().to_path_buf();
+    if object_only {
+        println!("{}", object.display());
+        return Ok(());
+    }
     let binaries = [LBD, LBCTL];
     host::build(profile, &binaries)?;
     println!("{}", object.display());
