@@ -1,6 +1,8 @@
-//! The tables: BPF maps, and what else the kernel gives (clock, chance, routing).
+//! The tables: BPF maps, and what else the kernel gives (clock, chance, routing). All that is unsafe about them is in this file.
 
 mod definitions;
+mod families;
+mod tables;
 
 use core::{
     ffi::c_void,
@@ -11,25 +13,24 @@ use core::{
 
 use aya_ebpf::{
     EbpfContext as _,
-    bindings::{BPF_ANY, BPF_FIB_LKUP_RET_NO_NEIGH, BPF_FIB_LKUP_RET_SUCCESS, BPF_NOEXIST, bpf_fib_lookup},
+    bindings::{BPF_FIB_LKUP_RET_NO_NEIGH, BPF_FIB_LKUP_RET_SUCCESS, bpf_fib_lookup},
     helpers::{
         bpf_get_prandom_u32,
         generated::{bpf_fib_lookup as fib_lookup, bpf_jiffies64, bpf_ktime_get_coarse_ns, bpf_ktime_get_ns},
     },
+    maps::ring_buf::RingBufEntry,
     programs::XdpContext,
 };
 use lb_common::{
-    Action, AddressTables, Tables, Workspace,
+    Workspace,
     abi::{
-        Address, Affinity, AffinityKey, Backend, BackendLimits, Event, Floating, Flow, FlowFlags, FlowKey,
-        FragmentKey, FragmentPorts, Interface, InterfaceCounters, NextHop, Origin, Places, Service,
-        ServiceKey, Settings, SettingsFlags, Signal, TrafficCounters, ticks_from_nanos,
+        Address, Affinity, BackendSignals, Floating, Flow, FlowFlags, NextHop, Places, Settings, Signal,
+        ticks_from_nanos,
     },
-    maps as sizes,
-    tables::{FibQuery, FibResult, FlowEntry, Holder, Insert, Tier, Traffic},
+    tables::{FibQuery, FibResult, FlowEntry},
 };
 
-use definitions::*;
+use definitions::{SCRATCH, SETTINGS};
 
 /// Interface from whose view routes are looked up: the loopback device, as for packets of the host's own. Its forwarding sysctl
 /// must be on (`lbd` sees to it); those of the attached interfaces need not.
@@ -56,6 +57,16 @@ impl Maps {
         let scratch = unsafe { &mut *SCRATCH.get_ptr_mut(0)? };
         let now = scratch.clock.tick();
         Some((Self { ctx: ctx.as_ptr(), settings, word: &raw mut scratch.word, now }, &mut scratch.workspace))
+    }
+
+    /// A value that the verifier knows nothing of: what is loaded from a map can be anything.
+    #[inline(always)]
+    fn by_way_of_a_map(&self, value: u64) -> u64 {
+        // SAFETY: this CPU's element, never unmapped.
+        unsafe {
+            ptr::write_volatile(self.word, value);
+            ptr::read_volatile(self.word)
+        }
     }
 }
 
@@ -93,6 +104,14 @@ struct Scratch {
 /// The LRU may give the element to another flow meanwhile; the packet then goes a wrong way, as it could in any NAT without locks,
 /// but no memory outside the map is touched.
 pub(crate) struct Entry<A>(NonNull<Flow<A>>);
+
+impl<A> Entry<A> {
+    /// The entry that a look-up found.
+    #[inline(always)]
+    fn found(element: *mut Flow<A>) -> Option<Self> {
+        NonNull::new(element).map(Self)
+    }
+}
 
 impl<A: Copy> FlowEntry<A> for Entry<A> {
     #[inline(always)]
@@ -156,94 +175,127 @@ unsafe fn store_next_hop(kept: *mut NextHop, next_hop: NextHop) {
     }
 }
 
-macro_rules! address_tables {
-    ($address:ty, $flows:ident, $embryonic:ident, $services:ident, $origins:ident, $fragments:ident, $family:ident) => {
-        impl AddressTables<$address> for Maps {
-            type Entry = Entry<$address>;
+// The functions below take what a look-up returned: elements of arrays and of preallocated maps, never unmapped while the program runs.
 
-            #[inline(always)]
-            fn flow(&self, tier: Tier, key: &FlowKey<$address>) -> Option<Entry<$address>> {
-                match tier {
-                    Tier::Established => $flows.get_ptr_mut(key),
-                    Tier::Embryonic => $embryonic.get_ptr_mut(key),
-                }
-                .and_then(NonNull::new)
-                .map(Entry)
-            }
-
-            #[inline(always)]
-            fn insert_flow(
-                &self,
-                tier: Tier,
-                key: &FlowKey<$address>,
-                flow: &Flow<$address>,
-                how: Insert,
-            ) -> bool {
-                let flags = match how {
-                    Insert::Any => BPF_ANY,
-                    Insert::IfAbsent => BPF_NOEXIST,
-                };
-                match tier {
-                    Tier::Established => $flows.insert(key, flow, flags.into()),
-                    Tier::Embryonic => $embryonic.insert(key, flow, flags.into()),
-                }
-                .is_ok()
-            }
-
-            #[inline(always)]
-            fn remove_flow(&self, tier: Tier, key: &FlowKey<$address>) {
-                // A missing entry is what is wanted.
-                let _ = match tier {
-                    Tier::Established => $flows.remove(key),
-                    Tier::Embryonic => $embryonic.remove(key),
-                };
-            }
-
-            #[inline(always)]
-            fn service(&self, key: &ServiceKey<$address>) -> Option<Service> {
-                // SAFETY: copied at once; `lbd` replaces elements as a whole.
-                unsafe { $services.get(key).copied() }
-            }
-
-            #[inline(always)]
-            fn origin(&self, key: &ServiceKey<$address>) -> Option<Origin<$address>> {
-                // SAFETY: copied at once; `lbd` replaces elements as a whole.
-                unsafe { $origins.get(key).copied() }
-            }
-
-            #[inline(always)]
-            fn fragment(&self, key: &FragmentKey<$address>) -> Option<FragmentPorts> {
-                // SAFETY: copied at once.
-                unsafe { $fragments.get(key).copied() }
-            }
-
-            #[inline(always)]
-            fn insert_fragment(&self, key: &FragmentKey<$address>, ports: &FragmentPorts) {
-                // Without room the later fragments are dropped, and counted then.
-                let _ = $fragments.insert(key, ports, BPF_ANY.into());
-            }
-
-            #[inline(always)]
-            fn tell_flow(&self, key: &FlowKey<$address>, flow: &Flow<$address>, state: u8) {
-                // What a full ring loses, the next sweep of all flows brings.
-                if let Some(mut record) = FLOW_EVENTS.reserve(0) {
-                    // SAFETY: memory of the ring, this record's alone until it is submitted; integers only, and all of them are written.
-                    let event = unsafe { &mut *record.as_mut_ptr() };
-                    event.fill(key, flow, state, self.now);
-                    record.submit(0);
-                }
-            }
-
-            #[inline(always)]
-            fn fib_lookup(&self, query: &FibQuery<$address>) -> FibResult {
-                fib::<$address>(self.ctx, query, $family)
-            }
-        }
-    };
+/// A copy of an element, as it is at this moment: `lbd` replaces elements as a whole.
+#[inline(always)]
+fn copy<T: Copy>(element: Option<*const T>) -> Option<T> {
+    // SAFETY: a look-up returned it.
+    element.map(|element| unsafe { ptr::read(element) })
 }
 
-address_tables!(u32, FLOWS_V4, EMBRYONIC_V4, SERVICES_V4, ORIGINS_V4, FRAGMENTS_V4, AF_INET);
-address_tables!(V6, FLOWS_V6, EMBRYONIC_V6, SERVICES_V6, ORIGINS_V6, FRAGMENTS_V6, AF_INET6);
+/// Changes this CPU's element of a per-CPU array.
+#[inline(always)]
+fn update<C>(counters: *mut C, change: impl FnOnce(&mut C)) {
+    // SAFETY: a look-up returned it; no other code of this CPU runs meanwhile.
+    change(unsafe { &mut *counters });
+}
+
+/// Adds 1 to a count that all CPUs share.
+#[inline(always)]
+fn increment(count: *mut u64) {
+    // SAFETY: a look-up returned it.
+    unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(count, 1) };
+}
+
+/// Adds 1 to a counter that all CPUs share; what it was. Not relaxed: LLVM then leaves the old value out, and its place holds the 1 that
+/// is added.
+#[inline(always)]
+fn next(counter: *mut u64) -> u64 {
+    // SAFETY: a look-up returned it.
+    unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::AcqRel }>(counter, 1) }
+}
+
+/// Sets bits; the word as it was.
+#[inline(always)]
+fn set_bits(word: *mut u64, bits: u64) -> u64 {
+    // SAFETY: a look-up returned it.
+    unsafe { atomic_or::<u64, u64, { AtomicOrdering::Relaxed }>(word, bits) }
+}
+
+/// Counts a signal.
+#[inline(always)]
+fn increment_signal(signals: *mut BackendSignals, signal: Signal) {
+    // SAFETY: a look-up returned it; the number of a signal is within its counts.
+    increment(unsafe { (&raw mut (*signals).counts).cast::<u64>().add(signal as usize) });
+}
+
+#[inline(always)]
+fn read_places(places: *mut Places) -> Places {
+    // SAFETY: a look-up returned it; aligned 8-byte loads are not torn.
+    unsafe {
+        Places {
+            taken: ptr::read_volatile(&raw const (*places).taken),
+            returned: ptr::read_volatile(&raw const (*places).returned),
+        }
+    }
+}
+
+/// Takes a place; those before. What is returned meanwhile is seen, so that no place is thought taken for too long.
+#[inline(always)]
+fn take_place(places: *mut Places) -> Places {
+    // SAFETY: a look-up returned it.
+    unsafe {
+        let taken = next(&raw mut (*places).taken);
+        Places { taken, returned: ptr::read_volatile(&raw const (*places).returned) }
+    }
+}
+
+#[inline(always)]
+fn untake_place(places: *mut Places) {
+    // SAFETY: a look-up returned it.
+    unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(&raw mut (*places).taken, u64::MAX) };
+}
+
+#[inline(always)]
+fn return_place(places: *mut Places) {
+    // SAFETY: a look-up returned it.
+    increment(unsafe { &raw mut (*places).returned });
+}
+
+/// Sets when a client was seen.
+#[inline(always)]
+fn touch(affinity: *mut Affinity, tick: u32) {
+    // SAFETY: a look-up returned it; an aligned 4-byte store is not torn.
+    unsafe { ptr::write_volatile(&raw mut (*affinity).seen, tick) }
+}
+
+/// Notes that another machine has the address.
+#[inline(always)]
+fn claim(floating: *mut Floating, nanos: u64, tick: u32) {
+    // SAFETY: a look-up returned it; aligned stores are not torn.
+    unsafe {
+        let claimed = ptr::read(floating).claimed(nanos, tick);
+        ptr::write_volatile(&raw mut (*floating).fenced_at, claimed.fenced_at);
+        ptr::write_volatile(&raw mut (*floating).claims, claimed.claims);
+    }
+}
+
+#[inline(always)]
+fn set_hop(kept: *mut NextHop, next_hop: NextHop) {
+    // SAFETY: a look-up returned it.
+    unsafe { store_next_hop(kept, next_hop) }
+}
+
+/// Fills in a record of a ring; all of it.
+#[inline(always)]
+fn fill<T: 'static>(record: &mut RingBufEntry<T>, change: impl FnOnce(&mut T)) {
+    // SAFETY: memory of the ring, this record's alone until it is submitted; records are integers only.
+    change(unsafe { &mut *record.as_mut_ptr() });
+}
+
+#[inline(always)]
+fn random() -> u32 {
+    // SAFETY: the helper takes nothing.
+    unsafe { bpf_get_prandom_u32() as u32 }
+}
+
+/// `CLOCK_MONOTONIC` in nanoseconds.
+#[inline(always)]
+fn nanos() -> u64 {
+    // SAFETY: the helper takes nothing.
+    unsafe { bpf_ktime_get_ns() }
+}
 
 #[inline(always)]
 fn fib<A: Address>(ctx: *mut c_void, query: &FibQuery<A>, family: u8) -> FibResult {
@@ -272,317 +324,4 @@ fn fib<A: Address>(ctx: *mut c_void, query: &FibQuery<A>, family: u8) -> FibResu
         }
         _ => FibResult::NoRoute,
     }
-}
-
-impl Tables for Maps {
-    #[inline(always)]
-    fn now(&self) -> u32 {
-        self.now
-    }
-
-    #[inline(always)]
-    fn random(&self) -> u32 {
-        // SAFETY: the helper takes nothing.
-        unsafe { bpf_get_prandom_u32() as u32 }
-    }
-
-    #[inline(always)]
-    fn opaque(&self, value: usize) -> usize {
-        // SAFETY: this CPU's element, never unmapped. What is loaded from a map is unknown to the verifier.
-        unsafe {
-            ptr::write_volatile(self.word, value as u64);
-            ptr::read_volatile(self.word) as usize
-        }
-    }
-
-    #[inline(always)]
-    fn nanos(&self) -> u64 {
-        // SAFETY: the helper takes nothing.
-        unsafe { bpf_ktime_get_ns() }
-    }
-
-    #[inline(always)]
-    fn floating(&self, address: &[u32; 4]) -> Option<Floating> {
-        // SAFETY: copied at once; `lbd` replaces elements as a whole.
-        unsafe { FLOATING.get(address).copied() }
-    }
-
-    #[inline(always)]
-    fn claim(&self, address: &[u32; 4]) {
-        let Some(floating) = FLOATING.get_ptr_mut(address) else { return };
-        // SAFETY: the pointer comes from a lookup, and elements are never unmapped while the program runs; aligned stores are not torn.
-        unsafe {
-            let claimed = ptr::read(floating).claimed(self.nanos(), self.now);
-            ptr::write_volatile(&raw mut (*floating).fenced_at, claimed.fenced_at);
-            ptr::write_volatile(&raw mut (*floating).claims, claimed.claims);
-        }
-    }
-
-    #[inline(always)]
-    fn fib_generation(&self) -> u32 {
-        self.settings.fib_generation
-    }
-
-    #[inline(always)]
-    fn seed(&self) -> [u32; 2] {
-        self.settings.seed
-    }
-
-    #[inline(always)]
-    fn timeout(&self, state: u8) -> u32 {
-        self.settings.timeouts[usize::from(state & 15)]
-    }
-
-    #[inline(always)]
-    fn tells_flows(&self) -> bool {
-        self.settings.flags & SettingsFlags::TELL_FLOWS != 0
-    }
-
-    #[inline(always)]
-    fn backend(&self, id: u32) -> Option<Backend> {
-        BACKENDS.get(id).copied()
-    }
-
-    #[inline(always)]
-    fn backend_flows(&self, id: u32) -> u64 {
-        BACKEND_FLOWS.get(id).copied().unwrap_or(0)
-    }
-
-    #[inline(always)]
-    fn backend_hop(&self, id: u32) -> Option<NextHop> {
-        BACKEND_HOPS.get(id).copied()
-    }
-
-    #[inline(always)]
-    fn set_backend_hop(&self, id: u32, next_hop: NextHop) {
-        if let Some(kept) = BACKEND_HOPS.get_ptr_mut(id) {
-            // SAFETY: an element of an array map, never unmapped.
-            unsafe { store_next_hop(kept, next_hop) }
-        }
-    }
-
-    #[inline(always)]
-    fn client_hop(&self, ifindex: u32) -> Option<NextHop> {
-        CLIENT_HOPS.get(ifindex).copied()
-    }
-
-    #[inline(always)]
-    fn set_client_hop(&self, ifindex: u32, next_hop: NextHop) {
-        if let Some(kept) = CLIENT_HOPS.get_ptr_mut(ifindex) {
-            // SAFETY: an element of an array map, never unmapped.
-            unsafe { store_next_hop(kept, next_hop) }
-        }
-    }
-
-    #[inline(always)]
-    fn limits(&self, backend: u32) -> Option<BackendLimits> {
-        BACKEND_LIMITS.get(backend).copied()
-    }
-
-    #[inline(always)]
-    fn places(&self, holder: Holder) -> Option<Places> {
-        let places = element(holder)?;
-        // SAFETY: an element of an array map, never unmapped; aligned 8-byte loads are not torn.
-        unsafe {
-            Some(Places {
-                taken: ptr::read_volatile(&raw const (*places).taken),
-                returned: ptr::read_volatile(&raw const (*places).returned),
-            })
-        }
-    }
-
-    #[inline(always)]
-    fn take_place(&self, holder: Holder) -> Option<Places> {
-        let places = element(holder)?;
-        // Not relaxed: the value it had is used. What is returned meanwhile is seen, so that no place is thought taken for too long.
-        // SAFETY: an element of an array map, never unmapped.
-        unsafe {
-            let taken = atomic_xadd::<u64, u64, { AtomicOrdering::AcqRel }>(&raw mut (*places).taken, 1);
-            Some(Places { taken, returned: ptr::read_volatile(&raw const (*places).returned) })
-        }
-    }
-
-    #[inline(always)]
-    fn untake_place(&self, holder: Holder) {
-        if let Some(places) = element(holder) {
-            // SAFETY: as above.
-            unsafe {
-                atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(&raw mut (*places).taken, u64::MAX)
-            };
-        }
-    }
-
-    #[inline(always)]
-    fn return_place(&self, holder: Holder) {
-        if let Some(places) = element(holder) {
-            // SAFETY: as above.
-            unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(&raw mut (*places).returned, 1) };
-        }
-    }
-
-    #[inline(always)]
-    fn affinity(&self, key: &AffinityKey) -> Option<Affinity> {
-        // SAFETY: copied at once; a torn copy names a backend that is not at its place.
-        unsafe { AFFINITY.get(key).copied() }
-    }
-
-    #[inline(always)]
-    fn touch_affinity(&self, key: &AffinityKey, tick: u32) {
-        if let Some(affinity) = AFFINITY.get_ptr_mut(key) {
-            // SAFETY: a preallocated element, never unmapped; an aligned 4-byte store is not torn.
-            unsafe { ptr::write_volatile(&raw mut (*affinity).seen, tick) }
-        }
-    }
-
-    #[inline(always)]
-    fn set_affinity(&self, key: &AffinityKey, affinity: &Affinity) {
-        // Without it the client's next flow is one of a client that is not known.
-        let _ = AFFINITY.insert(key, affinity, BPF_ANY.into());
-    }
-
-    #[inline(always)]
-    fn count_flow(&self, service: u16, backend: u32) {
-        if let Some(flows) = BACKEND_FLOWS.get_ptr_mut(backend) {
-            // SAFETY: an element of an array map, never unmapped.
-            unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(flows, 1) };
-        }
-        let add = |counters: &mut TrafficCounters| counters.flows += 1;
-        if let Some(counters) = SERVICE_COUNTERS.get_ptr_mut(service.into()) {
-            update(counters, add);
-        }
-        if let Some(counters) = BACKEND_COUNTERS.get_ptr_mut(backend) {
-            update(counters, add);
-        }
-    }
-
-    #[inline(always)]
-    fn count_signal(&self, backend: u32, signal: Signal) {
-        if let Some(signals) = BACKEND_SIGNALS.get_ptr_mut(backend) {
-            // SAFETY: an element of an array map, never unmapped; the number of a signal is within its counts.
-            unsafe {
-                let count = (&raw mut (*signals).counts).cast::<u64>().add(signal as usize);
-                atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(count, 1);
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn slot_element(&self, service: u16, index: u32) -> Option<[u32; 2]> {
-        SLOTS.get_value(service.into(), &index).copied()
-    }
-
-    #[inline(always)]
-    fn rotate(&self, service: u16) -> u32 {
-        match ROTATION.get_ptr_mut(service.into()) {
-            // Not relaxed: LLVM then leaves the old value out, and its place holds the 1 that is added.
-            // SAFETY: an element of an array map, never unmapped.
-            Some(counter) => unsafe {
-                atomic_xadd::<u64, u64, { AtomicOrdering::AcqRel }>(counter, 1) as u32
-            },
-            None => 0,
-        }
-    }
-
-    #[inline(always)]
-    fn may_be_own(&self, words: [u32; 4]) -> bool {
-        let (word, bit) = sizes::address_bit(words);
-        OWN_ADDRESSES.get(word).is_some_and(|bits| bits >> bit & 1 != 0)
-    }
-
-    #[inline(always)]
-    fn snat_address(&self, index: u32) -> Option<[u32; 4]> {
-        SNAT_ADDRESSES.get(index).copied()
-    }
-
-    #[inline(always)]
-    fn port_range(&self) -> (u16, u16) {
-        (self.settings.port_min, self.settings.port_max)
-    }
-
-    #[inline(always)]
-    fn port_word(&self, index: u32) -> Option<u64> {
-        PORTS.get(index).copied()
-    }
-
-    #[inline(always)]
-    fn port_word_set(&self, index: u32, bits: u64) -> Option<u64> {
-        let word = PORTS.get_ptr_mut(index)?;
-        // SAFETY: an element of an array map, never unmapped.
-        Some(unsafe { atomic_or::<u64, u64, { AtomicOrdering::Relaxed }>(word, bits) })
-    }
-
-    #[inline(always)]
-    fn interface(&self, ifindex: u32) -> Option<Interface> {
-        INTERFACES.get(ifindex).copied()
-    }
-
-    #[inline(always)]
-    fn count_traffic(&self, traffic: &Traffic) {
-        let add = |counters: &mut TrafficCounters| {
-            if traffic.reverse {
-                counters.packets_out += 1;
-                counters.bytes_out += u64::from(traffic.bytes);
-            } else {
-                counters.packets_in += 1;
-                counters.bytes_in += u64::from(traffic.bytes);
-            }
-        };
-        if let Some(counters) = SERVICE_COUNTERS.get_ptr_mut(traffic.service.into()) {
-            update(counters, add);
-        }
-        if let Some(counters) = BACKEND_COUNTERS.get_ptr_mut(traffic.backend) {
-            update(counters, add);
-        }
-    }
-
-    #[inline(always)]
-    fn count_drop(&self, reason: u32) {
-        if let Some(count) = DROPS.get_ptr_mut(reason) {
-            update(count, |count| *count += 1);
-        }
-    }
-
-    #[inline(always)]
-    fn count_received(&self, ifindex: u32, bytes: u32, action: Action) {
-        if let Some(counters) = INTERFACE_COUNTERS.get_ptr_mut(ifindex) {
-            update(counters, |counters: &mut InterfaceCounters| {
-                counters.rx_packets += 1;
-                counters.rx_bytes += u64::from(bytes);
-                counters.passed += u64::from(action == Action::Pass);
-                counters.dropped += u64::from(action == Action::Drop);
-            });
-        }
-    }
-
-    #[inline(always)]
-    fn count_sent(&self, ifindex: u32, bytes: u32) {
-        if let Some(counters) = INTERFACE_COUNTERS.get_ptr_mut(ifindex) {
-            update(counters, |counters: &mut InterfaceCounters| {
-                counters.tx_packets += 1;
-                counters.tx_bytes += u64::from(bytes);
-            });
-        }
-    }
-
-    #[inline(always)]
-    fn emit(&self, event: &Event) {
-        // A full ring has many of the same already.
-        let _ = EVENTS.output(event, 0);
-    }
-}
-
-/// The places of a backend or a service.
-#[inline(always)]
-fn element(holder: Holder) -> Option<*mut Places> {
-    match holder {
-        Holder::Backend(id) => BACKEND_PLACES.get_ptr_mut(id),
-        Holder::Service(id) => SERVICE_PLACES.get_ptr_mut(id.into()),
-    }
-}
-
-/// Changes this CPU's element of a per-CPU array.
-#[inline(always)]
-fn update<C>(counters: *mut C, change: impl FnOnce(&mut C)) {
-    // SAFETY: callers pass what a lookup returned; no other code of this CPU runs meanwhile.
-    change(unsafe { &mut *counters });
 }

@@ -27,14 +27,13 @@ pub fn lb(ctx: XdpContext) -> u32 {
     if done == NOT_DONE { any(&ctx) } else { done }
 }
 
-/// The only one of these that is not a function of its own: a call costs 4 ns where the kernel protects returns (SRSO).
+/// Part of the entry function, as the others are: a call costs 4 ns where the kernel protects returns (SRSO).
 #[inline(always)]
 fn established_v4(ctx: &XdpContext) -> u32 {
     let Some((maps, _)) = Maps::open(ctx) else { return NOT_DONE };
     shortcut_v4(&mut Frame::new(ctx), &maps).map_or(NOT_DONE, |verdict| act(ctx, verdict))
 }
 
-/// A function of its own, like [`any`], because stacks add up: 512 bytes are all that a chain of calls has.
 #[inline(always)]
 fn established_v6(ctx: &XdpContext) -> u32 {
     let Some((maps, _)) = Maps::open(ctx) else { return NOT_DONE };
