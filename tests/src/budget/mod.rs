@@ -6,7 +6,7 @@
 mod stack;
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::BTreeMap,
     fmt::Write as _,
     fs,
     os::fd::{AsFd as _, AsRawFd as _},
@@ -21,6 +21,8 @@ use lb_userspace::{
     sys::bpf::{Map, possible_cpus},
 };
 use serde::{Deserialize, Serialize};
+
+pub use stack::{Chain, Frame, chains};
 
 use crate::temporary::BpfFs;
 
@@ -113,11 +115,14 @@ impl Budget {
             loader.map_pin_path(name, pins.path().join(name));
         }
         let mut ebpf = loader.load(OBJECT).context("cannot load the object")?;
-        let stacks = stacks()?;
+        let stacks = chains(OBJECT)?;
         let mut programs = BTreeMap::new();
         for (name, program) in ebpf.programs_mut() {
             let program: &mut Xdp = program.try_into()?;
-            program.load().with_context(|| format!("the kernel refuses {name}"))?;
+            let deepest = stacks.get(name).map(Vec::as_slice).unwrap_or_default();
+            program.load().with_context(|| {
+                format!("the kernel refuses {name}; its deepest chains of calls are\n{}", first(deepest, 3))
+            })?;
             let info = program.info()?;
             let count = info.verified_instruction_count();
             programs.insert(
@@ -126,7 +131,7 @@ impl Budget {
                     verified_instructions: count.context("it does not count verified instructions")?.into(),
                     translated_bytes: info.size_translated().context("it hides the program")?.into(),
                     jited_bytes: info.size_jitted().into(),
-                    stack_bytes: stacks.get(name).copied().unwrap_or_default().into(),
+                    stack_bytes: deepest.first().map(Chain::bytes).unwrap_or_default().into(),
                 },
             );
         }
@@ -185,16 +190,10 @@ impl Budget {
     }
 }
 
-/// Bytes of stack by program.
-fn stacks() -> Result<BTreeMap<String, u32>> {
-    let mut object = aya_obj::Object::parse(OBJECT)?;
-    let sections: HashSet<usize> = object.functions.keys().map(|(section, _)| *section).collect();
-    object.relocate_calls(&sections)?;
-    let programs = object.programs.iter().filter_map(|(name, program)| {
-        let function = object.functions.get(&program.function_key())?;
-        Some((name.clone(), stack::deepest(&function.instructions)))
-    });
-    Ok(programs.collect())
+/// The first of these chains, a line for each.
+#[must_use]
+pub fn first(chains: &[Chain], count: usize) -> String {
+    chains.iter().take(count).map(|chain| format!("{chain}\n")).collect()
 }
 
 fn is_per_cpu(name: &str) -> bool {

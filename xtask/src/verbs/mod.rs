@@ -10,6 +10,7 @@ mod check;
 mod demo;
 mod measure;
 mod setup;
+mod stack;
 mod test;
 mod vm;
 
@@ -26,8 +27,17 @@ pub(crate) struct Verb {
 }
 
 /// All verbs, in the order in which one meets them.
-pub(crate) const VERBS: &[Verb] =
-    &[setup::VERB, build::VERB, check::VERB, test::VERB, demo::VERB, measure::VERB, bench::VERB, vm::VERB];
+pub(crate) const VERBS: &[Verb] = &[
+    setup::VERB,
+    build::VERB,
+    check::VERB,
+    test::VERB,
+    demo::VERB,
+    measure::VERB,
+    bench::VERB,
+    stack::VERB,
+    vm::VERB,
+];
 
 impl Verb {
     pub(crate) fn help(&self) -> String {
