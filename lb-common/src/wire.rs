@@ -74,6 +74,11 @@ pub struct Ethernet {
     pub ether_type: u16,
 }
 
+impl Ethernet {
+    /// Offset of the EtherType.
+    pub const ETHER_TYPE: usize = 12;
+}
+
 /// VLAN tag, behind the EtherType that announces it (IEEE 802.1Q).
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable)]

@@ -199,9 +199,25 @@ where
     Step::end(Verdict::drop(DropReason::FlowTableFull))
 }
 
-/// Fills in the flow of such an answer with these TCP flags. A function of its own because of the stack.
-#[inline(never)]
+/// Fills in the flow of such an answer with these TCP flags. Its two parts are functions of their own because of the stack.
+#[inline(always)]
 pub(super) fn answer<A, T>(tables: &T, key: &FlowKey<A>, flags: u8, flow: &mut Flow<A>) -> Step
+where
+    A: Family,
+    T: Tables + AddressTables<A>,
+{
+    let step = recognise(tables, key, flags, flow);
+    if step != Step::DONE {
+        return step;
+    }
+    let step = translate(tables, key, flow);
+    // Addresses of this host have no route.
+    if step == Step::end(Verdict::drop(DropReason::NoRoute)) { Step::ABSENT } else { step }
+}
+
+/// Whose answer it is: its flow, but for the next hop and the checksums.
+#[inline(never)]
+fn recognise<A, T>(tables: &T, key: &FlowKey<A>, flags: u8, flow: &mut Flow<A>) -> Step
 where
     A: Family,
     T: Tables + AddressTables<A>,
@@ -227,12 +243,7 @@ where
         flags: FlowFlags::REVERSE | if limit::is_limited(&backend) { FlowFlags::COUNTED } else { 0 },
         ..Flow::default()
     };
-    match translate(tables, key, flow) {
-        Ok(()) => Step::DONE,
-        // Addresses of this host have no route.
-        Err(verdict) if verdict == Verdict::drop(DropReason::NoRoute) => Step::ABSENT,
-        Err(verdict) => Step::end(verdict),
-    }
+    Step::DONE
 }
 
 /// Where the client connected to, and the backend, if an exclusive backend sent the packet. Not if it is for an address of ours: see [`is_stateless`].
@@ -247,16 +258,21 @@ where
     (is_exclusive(&backend) && !tables.may_be_own(key.dst.words())).then_some((origin, backend))
 }
 
-/// Finds the next hop of a flow, and its checksum deltas.
-#[inline(always)]
-fn translate<A, T>(tables: &T, key: &FlowKey<A>, flow: &mut Flow<A>) -> Result<(), Verdict>
+/// Finds the next hop of a flow, and its checksum deltas. A function of its own, as questions to the routing table take much stack.
+#[inline(never)]
+fn translate<A, T>(tables: &T, key: &FlowKey<A>, flow: &mut Flow<A>) -> Step
 where
     A: Family,
     T: Tables + AddressTables<A>,
 {
-    flow.next_hop = forward::resolve(tables, flow.src, flow.dst, key.proto)?;
-    set_deltas(key, flow);
-    Ok(())
+    match forward::resolve(tables, flow.src, flow.dst, key.proto) {
+        Ok(next_hop) => {
+            flow.next_hop = next_hop;
+            set_deltas(key, flow);
+            Step::DONE
+        }
+        Err(verdict) => Step::end(verdict),
+    }
 }
 
 /// As [`translate`], for a flow to its backend: the next hop is that of the backend's last new flow, if nothing changed since then.
@@ -272,7 +288,7 @@ where
         set_deltas(key, flow);
         return Ok(());
     }
-    translate(tables, key, flow)?;
+    translate(tables, key, flow).result()?;
     tables.set_backend_hop(flow.backend, flow.next_hop);
     Ok(())
 }
@@ -311,18 +327,17 @@ where
     A: Family,
     T: Tables + AddressTables<A>,
 {
-    let Work { headers, flow, twin, .. } = work;
+    let Work { headers, flow, twin, twin_key, .. } = work;
     let key = &headers.key;
-    let twin_key = flow.twin_key(key.proto);
-    if is_taken(tables, Tier::Established, &twin_key, key)
-        || is_taken(tables, Tier::Embryonic, &twin_key, key)
+    flow.write_twin_key(key.proto, twin_key);
+    if is_taken(tables, Tier::Established, twin_key, key) || is_taken(tables, Tier::Embryonic, twin_key, key)
     {
         return false;
     }
     *twin = *flow;
     turn(key, twin);
     twin.next_hop = flow.next_hop;
-    tables.insert_flow(Tier::Embryonic, &twin_key, twin, Insert::IfAbsent)
+    tables.insert_flow(Tier::Embryonic, twin_key, twin, Insert::IfAbsent)
 }
 
 /// Whether a live flow other than `key`'s own has the entry `twin_key`. A dead one in the way is removed.
@@ -333,9 +348,9 @@ where
     T: Tables + AddressTables<A>,
 {
     let Some(entry) = tables.flow(tier, twin_key) else { return false };
-    let other = entry.load();
-    let idle = tables.now().saturating_sub(other.last_seen);
-    if idle <= tables.timeout(other.state) && !is_over(&other) && other.twin_key(key.proto) != *key {
+    let idle = tables.now().saturating_sub(entry.load().last_seen);
+    let alive = idle <= tables.timeout(entry.load().state) && !is_over(&entry.load());
+    if alive && !entry.load().leads_to(key) {
         return true;
     }
     forget(tables, twin_key, &entry, tier);

@@ -28,8 +28,8 @@ pub(super) trait Plain: Family {
     const HEADERS: usize;
     /// Reads the headers; `None` if the packet has to take the long way.
     fn read_head<H: Head>(head: &H) -> Option<Parsed<Self>>;
-    /// Writes what the flow changes behind the Ethernet header.
-    fn write_head<H: Head>(head: &mut H, flow: &Flow<Self>, proto: u8);
+    /// Writes what the flow changes behind the Ethernet header. Each field is loaded where it is written, so that none waits on the stack.
+    fn write_head<H: Head, E: FlowEntry<Self>>(head: &mut H, entry: &E, proto: u8);
 }
 
 /// Forwards the packet if it is such a one; `None`: the packet is unchanged, its flow at most touched, as on the long way.
@@ -72,7 +72,7 @@ where
         return None;
     }
     write_macs(&mut head, link, egress.mac);
-    A::write_head(&mut head, &entry.load(), key.proto);
+    A::write_head(&mut head, &entry, key.proto);
     let frame = head.length() as u32;
     let Flow { service, backend, flags, .. } = entry.load();
     let reverse = flags & FlowFlags::REVERSE != 0;
@@ -135,18 +135,19 @@ impl Plain for u32 {
     }
 
     #[inline(always)]
-    fn write_head<H: Head>(head: &mut H, flow: &Flow<Self>, proto: u8) {
+    fn write_head<H: Head, E: FlowEntry<Self>>(head: &mut H, entry: &E, proto: u8) {
         // The TTL is the first byte of its half.
         head.set_half::<22>(head.half::<22>().wrapping_sub(1));
-        head.set_half::<24>(checksum::update(head.half::<24>(), flow.l3_delta));
-        head.set_word::<26>(flow.src);
-        head.set_word::<30>(flow.dst);
-        head.set_half::<34>(flow.sport);
-        head.set_half::<36>(flow.dport);
+        head.set_half::<24>(checksum::update(head.half::<24>(), entry.load().l3_delta));
+        head.set_word::<26>(entry.load().src);
+        head.set_word::<30>(entry.load().dst);
+        head.set_half::<34>(entry.load().sport);
+        head.set_half::<36>(entry.load().dport);
+        let delta = entry.load().l4_delta;
         if proto == TCP {
-            head.set_half::<50>(checksum::update(head.half::<50>(), flow.l4_delta));
+            head.set_half::<50>(checksum::update(head.half::<50>(), delta));
         } else {
-            head.set_half::<40>(checksum::update_udp(head.half::<40>(), flow.l4_delta));
+            head.set_half::<40>(checksum::update_udp(head.half::<40>(), delta));
         }
     }
 }
@@ -173,25 +174,26 @@ impl Plain for [u32; 4] {
     }
 
     #[inline(always)]
-    fn write_head<H: Head>(head: &mut H, flow: &Flow<Self>, proto: u8) {
+    fn write_head<H: Head, E: FlowEntry<Self>>(head: &mut H, entry: &E, proto: u8) {
         // The hop limit is the second byte of its half.
         head.set_half::<20>(head.half::<20>().wrapping_sub(0x100));
-        let [a, b, c, d] = flow.src;
+        let [a, b, c, d] = entry.load().src;
         head.set_word::<22>(a);
         head.set_word::<26>(b);
         head.set_word::<30>(c);
         head.set_word::<34>(d);
-        let [a, b, c, d] = flow.dst;
+        let [a, b, c, d] = entry.load().dst;
         head.set_word::<38>(a);
         head.set_word::<42>(b);
         head.set_word::<46>(c);
         head.set_word::<50>(d);
-        head.set_half::<54>(flow.sport);
-        head.set_half::<56>(flow.dport);
+        head.set_half::<54>(entry.load().sport);
+        head.set_half::<56>(entry.load().dport);
+        let delta = entry.load().l4_delta;
         if proto == TCP {
-            head.set_half::<70>(checksum::update(head.half::<70>(), flow.l4_delta));
+            head.set_half::<70>(checksum::update(head.half::<70>(), delta));
         } else {
-            head.set_half::<60>(checksum::update_udp(head.half::<60>(), flow.l4_delta));
+            head.set_half::<60>(checksum::update_udp(head.half::<60>(), delta));
         }
     }
 }

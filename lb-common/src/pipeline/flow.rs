@@ -93,10 +93,21 @@ where
     // one: their packets never take the shortcut. The entry that leads to the sender says that the sender knows.
     touch(tables, key, entry, tier, twin);
     limit::release(tables, key, entry, twin.flags, tier);
-    if let Some(twin) = tables.flow(tier, &entry.load().twin_key(key.proto)) {
+    close_twin(tables, key.proto, entry, tier);
+    Step::RESET
+}
+
+/// Marks the entry of the other direction: its end knows that the connection is over.
+#[inline(never)]
+fn close_twin<A, T, E>(tables: &T, proto: u8, entry: &E, tier: Tier)
+where
+    A: Family,
+    T: Tables + AddressTables<A>,
+    E: FlowEntry<A>,
+{
+    if let Some(twin) = tables.flow(tier, &entry.load().twin_key(proto)) {
         twin.set_state(FlowState::Closed as u8);
     }
-    Step::RESET
 }
 
 /// Ticks (a power of 2) in which only a packet's own entry is touched. The twin of a flow whose packets all have one direction is at most
@@ -321,28 +332,36 @@ where
 /// Turns an entry into that of the other direction, its next hop unknown.
 #[inline(always)]
 pub fn turn<A: Address>(key: &FlowKey<A>, flow: &mut Flow<A>) {
-    let answer = flow.twin_key(key.proto);
+    // What the other direction changes, this one changes back.
+    let addresses = address_delta(flow.src, flow.dst, key.src, key.dst);
+    let ports = port_delta((flow.sport, flow.dport), (key.sport, key.dport));
+    (flow.l3_delta, flow.l4_delta) = deltas(addresses, ports);
     flow.src = key.dst;
     flow.dst = key.src;
     flow.sport = key.dport;
     flow.dport = key.sport;
     flow.next_hop = NextHop::default();
     flow.flags ^= FlowFlags::REVERSE;
-    set_deltas(&answer, flow);
 }
 
 /// Computes the checksum deltas of a flow from its key and its translated addresses and ports.
 #[inline(always)]
 pub fn set_deltas<A: Address>(key: &FlowKey<A>, flow: &mut Flow<A>) {
     let addresses = address_delta(key.src, key.dst, flow.src, flow.dst);
-    flow.l3_delta = checksum::combine(addresses, checksum::TTL_DECREMENT);
-    flow.l4_delta = checksum::combine(
-        addresses,
-        checksum::delta(
-            u32::from(key.sport) + u32::from(key.dport),
-            u32::from(flow.sport) + u32::from(flow.dport),
-        ),
-    );
+    let ports = port_delta((key.sport, key.dport), (flow.sport, flow.dport));
+    (flow.l3_delta, flow.l4_delta) = deltas(addresses, ports);
+}
+
+/// The deltas of the network header and of the transport header.
+#[inline(always)]
+fn deltas(addresses: u16, ports: u16) -> (u16, u16) {
+    (checksum::combine(addresses, checksum::TTL_DECREMENT), checksum::combine(addresses, ports))
+}
+
+/// The delta of replacing a pair of ports by another.
+#[inline(always)]
+fn port_delta(old: (u16, u16), new: (u16, u16)) -> u16 {
+    checksum::delta(u32::from(old.0) + u32::from(old.1), u32::from(new.0) + u32::from(new.1))
 }
 
 /// The delta of replacing a pair of addresses by another.

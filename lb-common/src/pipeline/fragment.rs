@@ -1,23 +1,25 @@
 //! Fragments: the first one has the ports, later ones follow it.
 
 use super::{
-    Verdict, drop,
+    Verdict,
     family::Family,
     parse::{Fragment, Headers},
-    pass, service,
+    service,
 };
 use crate::{
     Tables,
     abi::{DropReason, FragmentKey, FragmentPorts},
     tables::AddressTables,
+    verdict::Step,
 };
 
 /// Ticks after which a recorded first fragment is forgotten: longer than hosts wait for reassembly (RFC 8200: 60 s).
 const MAX_AGE: u32 = 60;
 
-/// The ports of a later fragment's packet. A fragment for a VIP that nothing is known of is dropped.
-#[inline(always)]
-pub(super) fn follow<A, T>(tables: &T, headers: &mut Headers<A>) -> Result<(), Verdict>
+/// The ports of a later fragment's packet. A fragment for a VIP that nothing is known of is dropped. A function of its own, as [`store`] is:
+/// fragments are rare, and their keys need not be on the stack of all other packets.
+#[inline(never)]
+pub(super) fn follow<A, T>(tables: &T, headers: &mut Headers<A>) -> Step
 where
     A: Family,
     T: Tables + AddressTables<A>,
@@ -26,10 +28,12 @@ where
         Some(ports) if tables.now().wrapping_sub(ports.seen) <= MAX_AGE => {
             headers.key.sport = ports.sport;
             headers.key.dport = ports.dport;
-            Ok(())
+            Step::DONE
         }
-        _ if service::is_vip(tables, headers.key.dst) => drop(DropReason::FragmentWithoutFirst),
-        _ => pass(),
+        _ if service::is_vip(tables, headers.key.dst) => {
+            Step::end(Verdict::drop(DropReason::FragmentWithoutFirst))
+        }
+        _ => Step::end(Verdict::PASS),
     }
 }
 
@@ -41,9 +45,18 @@ where
     T: Tables + AddressTables<A>,
 {
     if headers.fragment == Fragment::First {
-        let ports = FragmentPorts { sport: headers.key.sport, dport: headers.key.dport, seen: tables.now() };
-        tables.insert_fragment(&key(headers), &ports);
+        store(tables, headers);
     }
+}
+
+#[inline(never)]
+fn store<A, T>(tables: &T, headers: &Headers<A>)
+where
+    A: Family,
+    T: Tables + AddressTables<A>,
+{
+    let ports = FragmentPorts { sport: headers.key.sport, dport: headers.key.dport, seen: tables.now() };
+    tables.insert_fragment(&key(headers), &ports);
 }
 
 #[inline(always)]

@@ -141,11 +141,11 @@ where
     A: Family,
     T: Tables + AddressTables<A>,
 {
-    let Work { headers, flow, quote, .. } = work;
-    let key = quote.key.reversed();
-    let mut step = entry(tables, &key, flow);
+    let Work { headers, flow, quote, twin_key: key, .. } = work;
+    quote.key.write_reversed(key);
+    let mut step = entry(tables, key, flow);
     if step == Step::ABSENT && key.proto == TCP {
-        step = establish::answer(tables, &key, 0, flow);
+        step = establish::answer(tables, key, 0, flow);
     }
     if step == Step::ABSENT || step == Step::RESET {
         return not_usable(tables, headers, DropReason::IcmpWithoutFlow).into();

@@ -28,7 +28,7 @@ pub use flow::{set_deltas, turn};
 
 use crate::{
     Packet, Tables,
-    abi::{DropReason, Flow, Service},
+    abi::{DropReason, Flow, FlowKey, Service},
     packet::Head as _,
     tables::{AddressTables, Traffic},
     verdict::{Action, Step, Verdict},
@@ -57,6 +57,8 @@ struct Work<A> {
     flow: Flow<A>,
     /// The entry of the other direction, while it is made.
     twin: Flow<A>,
+    /// Its key; of an ICMP error: the key of the entry that it follows.
+    twin_key: FlowKey<A>,
     /// The packet an ICMP error quotes.
     quote: Headers<A>,
     /// The service that a new flow is for.

@@ -70,8 +70,7 @@ pub(super) enum Fragment {
 /// Ethernet and VLAN tags. Anything but IP that is addressed to this interface is not for us.
 #[inline(always)]
 pub(super) fn ethernet<P: Packet, T: Tables>(packet: &P, tables: &T) -> Result<Frame, Verdict> {
-    let Some(ethernet) = packet.read::<Ethernet>(0) else { return pass() };
-    let mut ether_type = ethernet.ether_type;
+    let Some(mut ether_type) = packet.read::<u16>(Ethernet::ETHER_TYPE) else { return pass() };
     let mut network = size_of::<Ethernet>();
     let mut tags = 0;
     while tags < MAX_VLAN_TAGS && (ether_type == ETHERTYPE_VLAN || ether_type == ETHERTYPE_QINQ) {
@@ -88,6 +87,8 @@ pub(super) fn ethernet<P: Packet, T: Tables>(packet: &P, tables: &T) -> Result<F
         return pass();
     }
     let Some(interface) = tables.interface(packet.ingress()) else { return pass() };
+    // Read no earlier than here, so that it is not on the stack while the interface is looked up.
+    let Some(ethernet) = packet.read::<Ethernet>(0) else { return pass() };
     let dmac = Mac::new(ethernet.dmac);
     let ours = dmac == interface.mac || (dmac == interface.virtual_mac && dmac.is_some());
     if is_v6 && !ours {
@@ -108,7 +109,7 @@ where
     T: Tables + AddressTables<A>,
 {
     if headers.fragment == Fragment::Later {
-        return fragment::follow(tables, headers);
+        return fragment::follow(tables, headers).result().map(|_| ());
     }
     match headers.key.proto {
         TCP => tcp(packet, headers),

@@ -7,10 +7,11 @@
 use super::{Work, establish, family::Family};
 use crate::{
     Tables,
-    abi::{FlowKey, Service},
+    abi::DropReason,
     hash,
     maps::{MAX_SNAT_PER_SERVICE, PORT_WORDS},
     tables::AddressTables,
+    verdict::{Step, Verdict},
 };
 
 /// Words of a pool searched for a clear bit in one part of the search.
@@ -28,40 +29,58 @@ const STRIDES: [u32; 2] = [397, 389];
 
 /// Which of the service's SNAT addresses a flow takes: by hash, so that a client's flows spread over all.
 #[inline(always)]
-fn position<A: Family, T: Tables>(tables: &T, service: &Service, key: &FlowKey<A>) -> u32 {
-    let count = service.snat_count.min(MAX_SNAT_PER_SERVICE);
-    if count == 0 { 0 } else { (hash::flow(tables.seed(), key) >> 8) % u32::from(count) }
+fn position<A: Family, T: Tables>(tables: &T, work: &Work<A>) -> u32 {
+    let count = work.service.snat_count.min(MAX_SNAT_PER_SERVICE);
+    if count == 0 { 0 } else { (hash::flow(tables.seed(), &work.headers.key) >> 8) % u32::from(count) }
+}
+
+/// The first word of the pool of such an address and the backend selected.
+#[inline(always)]
+fn pool<A>(work: &Work<A>, position: u32) -> u32 {
+    work.selected.backend.pool_base.wrapping_add(position).wrapping_mul(PORT_WORDS)
 }
 
 /// `full-nat`: a SNAT address, with the client's port if it is free, else another one of the pool. Stores the entry of the answers;
-/// false if every port is in use.
-#[inline(never)]
+/// false if every port is in use. The two are called one after the other, so that their stacks don't add up.
+#[inline(always)]
 pub(super) fn claim_allocated<A, T>(tables: &T, work: &mut Work<A>) -> bool
 where
     A: Family,
     T: Tables + AddressTables<A>,
 {
-    let position = position(tables, &work.service, &work.headers.key);
+    let step = claim_same(tables, work);
+    step == Step::DONE || (step == Step::ABSENT && search(tables, work))
+}
+
+/// Takes a SNAT address, and the client's port; `ABSENT`: the port is in use.
+#[inline(never)]
+fn claim_same<A, T>(tables: &T, work: &mut Work<A>) -> Step
+where
+    A: Family,
+    T: Tables + AddressTables<A>,
+{
+    let position = position(tables, work);
     let Some(address) = tables.snat_address(work.service.snat_base.wrapping_add(position)) else {
-        return false;
+        return Step::end(Verdict::drop(DropReason::PortsExhausted));
     };
     work.flow.src = A::from_words(address);
-    let pool = work.selected.backend.pool_base.wrapping_add(position).wrapping_mul(PORT_WORDS);
     let wanted = u32::from(u16::from_be(work.headers.key.sport));
-    if take(tables, pool, wanted) && establish::claim(tables, work) {
-        return true;
+    if take(tables, pool(work, position), wanted) && establish::claim(tables, work) {
+        Step::DONE
+    } else {
+        Step::ABSENT
     }
-    search(tables, pool, work)
 }
 
 /// Looks for a free port, from where the flow's hash says. Constant time.
 #[inline(never)]
-fn search<A, T>(tables: &T, pool: u32, work: &mut Work<A>) -> bool
+fn search<A, T>(tables: &T, work: &mut Work<A>) -> bool
 where
     A: Family,
     T: Tables + AddressTables<A>,
 {
     let place = hash::flow(tables.seed(), &work.headers.key);
+    let pool = pool(work, position(tables, work));
     let mut part = 0;
     for _ in 0..SEARCHES {
         // Not known to the verifier, or it would follow the search once for every value.
