@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::toolchain::Ready;
-use crate::{Context, Error, Result, command, target_dir};
+use crate::{Context, Error, Result, command, remap, target_dir};
 
 const TARGET: &str = "bpfel-unknown-none";
 const PACKAGE: &str = "lb-ebpf";
@@ -81,7 +81,7 @@ fn cargo_build(ready: &Ready, target_dir: &Path) -> Command {
     cargo.args(["build", "--package", PACKAGE, "--bin", BINARY, "--profile", PROFILE]);
     cargo.args(["--target", TARGET, "-Zbuild-std=core", "--target-dir"]).arg(target_dir);
     cargo.env("CARGO_TARGET_BPFEL_UNKNOWN_NONE_LINKER", &ready.linker);
-    cargo.env("CARGO_ENCODED_RUSTFLAGS", encoded_rustflags(&kernel_arch()));
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", encoded_rustflags(&kernel_arch(), ready.toolchain.sysroot()));
     cargo
 }
 
@@ -90,10 +90,11 @@ fn kernel_arch() -> String {
     env::var("CARGO_CFG_TARGET_ARCH").unwrap_or_else(|_| env::consts::ARCH.to_owned())
 }
 
-fn encoded_rustflags(arch: &str) -> String {
-    let arch = format!("--cfg=bpf_target_arch=\"{arch}\"");
-    let flags = CODEGEN_FLAGS.iter().copied().chain([arch.as_str()]);
-    flags.collect::<Vec<_>>().join("\u{1f}")
+fn encoded_rustflags(arch: &str, sysroot: Option<&Path>) -> String {
+    let mut flags: Vec<_> = CODEGEN_FLAGS.iter().map(ToString::to_string).collect();
+    flags.push(format!("--cfg=bpf_target_arch=\"{arch}\""));
+    flags.extend(remap::rustc_flags(sysroot));
+    flags.join("\u{1f}")
 }
 
 /// Waits until no other build writes to the directory.
@@ -120,9 +121,10 @@ mod tests {
 
     #[test]
     fn rustflags_are_separated_as_cargo_wants_them() {
-        let flags = encoded_rustflags("x86_64");
+        let flags = encoded_rustflags("x86_64", None);
         let flags: Vec<_> = flags.split('\u{1f}').collect();
-        assert_eq!(flags.len(), CODEGEN_FLAGS.len() + 1);
-        assert_eq!(flags.last(), Some(&"--cfg=bpf_target_arch=\"x86_64\""));
+        assert_eq!(flags[..CODEGEN_FLAGS.len()], *CODEGEN_FLAGS);
+        assert_eq!(flags[CODEGEN_FLAGS.len()], "--cfg=bpf_target_arch=\"x86_64\"");
+        assert!(flags[CODEGEN_FLAGS.len() + 1].starts_with("--remap-path-prefix="));
     }
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 pub mod command;
 pub mod ebpf;
+pub mod remap;
 pub mod toolchain;
 
 pub use ebpf::{Output, build_ebpf};

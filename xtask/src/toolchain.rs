@@ -86,6 +86,12 @@ impl Toolchain {
         cargo
     }
 
+    /// The directory that holds the compiler's `bin` and `lib`.
+    #[must_use]
+    pub fn sysroot(&self) -> Option<&Path> {
+        self.rustc.parent()?.parent()
+    }
+
     /// The bpf-linker for this toolchain, if it is installed and starts.
     #[must_use]
     pub fn linker(&self) -> Option<PathBuf> {
