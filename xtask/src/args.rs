@@ -23,11 +23,26 @@ impl Args {
         self.0.first().is_some_and(|arg| arg == "--help" || arg == "-h")
     }
 
+    /// Whether an argument is there; it stays.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|arg| arg == name)
+    }
+
     /// Takes a flag, and says whether it was there.
     pub(crate) fn flag(&mut self, name: &str) -> bool {
         let before = self.0.len();
         self.0.retain(|arg| arg != name);
         self.0.len() < before
+    }
+
+    /// Takes an option and its value; one without a value is an error.
+    pub(crate) fn value(&mut self, name: &str) -> Result<Option<String>> {
+        let Some(place) = self.0.iter().position(|arg| arg == name) else { return Ok(None) };
+        if place + 1 == self.0.len() {
+            return Err(Error::new(format!("{name} needs a value, see --help")));
+        }
+        self.0.remove(place);
+        Ok(Some(self.0.remove(place).to_string_lossy().into_owned()))
     }
 
     /// Takes the last argument that is left, if any; more than one is an error.
@@ -78,6 +93,14 @@ mod tests {
         assert!(args.flag("--host-only"));
         assert!(!args.flag("--host-only"));
         assert_eq!(args.optional().unwrap().as_deref(), Some("filter"));
+    }
+
+    #[test]
+    fn an_option_takes_the_argument_behind_it() {
+        let mut args = args(&["--output", "a", "filter", "--revision"]);
+        assert_eq!(args.value("--output").unwrap().as_deref(), Some("a"));
+        assert_eq!(args.value("--output").unwrap(), None);
+        assert!(args.value("--revision").is_err());
     }
 
     #[test]

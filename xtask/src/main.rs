@@ -6,8 +6,11 @@ use std::process::ExitCode;
 use crate::args::Args;
 
 mod args;
+mod crates;
 mod host;
 mod house_rules;
+mod package;
+mod policy;
 mod setup;
 mod summary;
 mod verbs;

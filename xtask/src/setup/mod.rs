@@ -6,6 +6,7 @@ use xtask::{Error, Result, command};
 use self::apt::Apt;
 
 mod apt;
+mod debian;
 mod kernel;
 mod linker;
 mod rustup;
@@ -68,6 +69,15 @@ pub(crate) fn ensure(level: Level, downloads: Downloads) -> Result<()> {
 pub(crate) fn ensure_guest_if_possible(downloads: Downloads) {
     if let Err(reason) = ensure(Level::Guest, downloads) {
         say(&format!("no guest with kernel 6.1: {reason}"));
+    }
+}
+
+/// Makes sure of the Debian in which the package is installed where that is possible, and says why where it is not: what needs it fails.
+pub(crate) fn ensure_debian_if_possible() {
+    if !debian::is_there()
+        && let Err(reason) = debian::install(&mut Apt::detect())
+    {
+        say(&format!("no Debian to install the package in: {reason}"));
     }
 }
 

@@ -4,15 +4,15 @@ use xtask::{Result, command, target_dir};
 
 use super::Verb;
 use crate::setup::{Downloads, Level, ensure, ensure_lints};
-use crate::{host, house_rules};
+use crate::{host, house_rules, policy};
 
 pub(crate) const VERB: Verb = Verb {
     name: "check",
-    summary: "Check formatting, lints and house rules",
+    summary: "Check formatting, lints, house rules and the licences of crates",
     synopsis: "[--rustup]",
     details: "\
-rustfmt, clippy for the host and for the BPF program, and the rules of CONTRIBUTING.md that neither of them knows.
-Every warning is an error.
+rustfmt, clippy for the host and for the BPF program, the rules of CONTRIBUTING.md that neither of them knows, and the licences and sources of
+crates (.cargo/deny.toml); cargo-deny looks at these, too, where it is installed. Every warning is an error.
 
   --rustup  may download the components clippy and rustfmt",
     run: |mut args| {
@@ -28,6 +28,7 @@ pub(super) fn run(downloads: Downloads) -> Result<()> {
     ensure_lints(downloads)?;
     command::run(host::cargo().args(["fmt", "--check"]))?;
     house_rules::check()?;
+    policy::check()?;
     clippy_host()?;
     clippy_bpf()
 }

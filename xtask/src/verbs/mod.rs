@@ -9,6 +9,7 @@ mod build;
 mod check;
 mod demo;
 mod measure;
+mod package;
 mod setup;
 mod stack;
 mod test;
@@ -37,6 +38,7 @@ pub(crate) const VERBS: &[Verb] = &[
     bench::VERB,
     stack::VERB,
     vm::VERB,
+    package::VERB,
 ];
 
 impl Verb {
