@@ -12,6 +12,7 @@ pub mod clock;
 pub mod command;
 pub mod config;
 pub mod daemon;
+pub mod debian;
 pub mod demo;
 pub mod duo;
 pub mod former;

@@ -4,6 +4,7 @@
 
 mod busy;
 mod control;
+mod faults;
 mod ha;
 mod main_job;
 mod visibility;
@@ -25,6 +26,8 @@ pub enum Area {
     Ha,
     /// Whether what is shown is true, and what looking costs.
     Visibility,
+    /// Faults and abuse, and the package: installed, upgraded, removed.
+    Faults,
 }
 
 /// How thoroughly.
@@ -171,6 +174,7 @@ pub fn measure(area: Area, depth: Depth, only: Option<&str>) -> Result<Measureme
         Area::Control => ("control", control::STEPS),
         Area::Ha => ("ha", ha::STEPS),
         Area::Visibility => ("visibility", visibility::STEPS),
+        Area::Faults => ("faults", faults::STEPS),
     };
     let mut rows = Vec::new();
     let wanted = |step: &&Step| only.is_none_or(|only| step.0.contains(only));
