@@ -78,6 +78,6 @@ mod tests {
 
     #[test]
     fn help_shows_the_synopsis() {
-        assert!(find("build").unwrap().help().contains("Usage: cargo xtask build [--debug]"));
+        assert!(find("build").unwrap().help().contains("Usage: cargo xtask build [--debug | --object]"));
     }
 }
