@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod abi;
+pub mod bucket;
 pub mod checksum;
 pub mod hash;
 #[cfg(any(test, feature = "host"))]

@@ -65,6 +65,8 @@ pub const BACKEND_COUNTERS: &str = "BACKEND_COUNTERS";
 pub const INTERFACE_COUNTERS: &str = "INTERFACE_COUNTERS";
 /// `PERCPU_ARRAY` of u64 by [`crate::abi::DropReason`].
 pub const DROPS: &str = "DROPS";
+/// `PERCPU_ARRAY` of u64 by [`crate::abi::Answer`]: the [bucket](crate::bucket) of packets that the program sends on its own.
+pub const ANSWERS: &str = "ANSWERS";
 /// `PERCPU_ARRAY` of one element: memory of the program within a packet.
 pub const SCRATCH: &str = "SCRATCH";
 /// `RINGBUF` of [`crate::abi::Event`].
@@ -105,6 +107,7 @@ pub const ALL: &[&str] = &[
     BACKEND_COUNTERS,
     INTERFACE_COUNTERS,
     DROPS,
+    ANSWERS,
     SCRATCH,
     EVENTS,
     FLOW_EVENTS,

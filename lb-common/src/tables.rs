@@ -3,8 +3,8 @@
 use crate::{
     Action,
     abi::{
-        Address, Affinity, AffinityKey, Backend, BackendLimits, Event, Floating, Flow, FlowKey, FragmentKey,
-        FragmentPorts, Interface, NextHop, Origin, Places, Service, ServiceKey, Signal,
+        Address, Affinity, AffinityKey, Answer, Backend, BackendLimits, Event, Floating, Flow, FlowKey,
+        FragmentKey, FragmentPorts, Interface, NextHop, Origin, Places, Service, ServiceKey, Signal,
     },
 };
 
@@ -136,6 +136,13 @@ pub trait Tables: AddressTables<u32> + AddressTables<[u32; 4]> {
     fn seed(&self) -> [u32; 2];
     /// Idle timeout in ticks of a [`crate::abi::FlowState`].
     fn timeout(&self, state: u8) -> u32;
+
+    /// How many packets of a kind may be sent in a second on each CPU; 0: any number.
+    fn answer_rate(&self, kind: Answer) -> u32;
+    /// When the [bucket](crate::bucket) of such packets on this CPU is full again.
+    fn answers(&self, kind: Answer) -> Option<u64>;
+    /// Keeps it.
+    fn set_answers(&self, kind: Answer, full_at: u64);
 
     /// Whether `lbd` wants to be told of flows.
     fn tells_flows(&self) -> bool;

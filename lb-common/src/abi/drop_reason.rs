@@ -79,4 +79,12 @@ drop_reasons! {
     ServiceFull = "service-full",
     /// An ARP request or Neighbor Solicitation for a VIP that another machine has taken while `lbd` of this one is gone (VRRP).
     Fenced = "fenced",
+    /// The source address is none that a host can send from: loopback, link-local, multicast or reserved.
+    MartianSource = "martian-source",
+    /// The source address is a VIP, which nobody connects from.
+    OwnSource = "own-source",
+    /// The client is the backend that was selected, in mode nat: it would get a packet from its own address.
+    Hairpin = "hairpin",
+    /// The packet would have been answered by an ICMP error, an echo reply or a RST, of which enough were sent already ([answers]).
+    AnswerLimited = "answer-limited",
 }

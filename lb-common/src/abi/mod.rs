@@ -6,6 +6,7 @@
 
 mod address;
 mod affinity;
+mod answer;
 mod backend;
 mod counters;
 mod drop_reason;
@@ -20,6 +21,7 @@ mod settings;
 
 pub use address::Address;
 pub use affinity::{Affinity, AffinityKey};
+pub use answer::Answer;
 pub use backend::{Backend, BackendFlags, BackendState};
 pub use counters::{BackendSignals, InterfaceCounters, Signal, TrafficCounters};
 pub use drop_reason::DropReason;

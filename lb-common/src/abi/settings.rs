@@ -25,8 +25,8 @@ pub struct Settings {
     pub port_min: u16,
     /// Highest source port that `full-nat` allocates, native order.
     pub port_max: u16,
-    /// 0.
-    pub reserved: [u32; 3],
+    /// Most packets of its own that the data path sends in a second on each CPU, by [`super::Answer`]; 0: any number.
+    pub answer_rates: [u32; 3],
     /// Idle time in ticks after which a flow is dead, by [`super::FlowState`].
     pub timeouts: [u32; 16],
 }

@@ -9,9 +9,9 @@ use std::{
 use crate::{
     Action, AddressTables, Tables,
     abi::{
-        Address, Affinity, AffinityKey, Backend, BackendLimits, BackendSignals, Event, Floating, Flow,
-        FlowEvent, FlowFlags, FlowKey, FragmentKey, FragmentPorts, Interface, InterfaceCounters, NextHop,
-        Origin, Places, Service, ServiceKey, Settings, SettingsFlags, Signal, TrafficCounters,
+        Address, Affinity, AffinityKey, Answer, Backend, BackendLimits, BackendSignals, Event, Floating,
+        Flow, FlowEvent, FlowFlags, FlowKey, FragmentKey, FragmentPorts, Interface, InterfaceCounters,
+        NextHop, Origin, Places, Service, ServiceKey, Settings, SettingsFlags, Signal, TrafficCounters,
     },
     maps::address_bit,
     tables::{FibQuery, FibResult, FlowEntry, Holder, Insert, Tier, Traffic},
@@ -98,6 +98,8 @@ pub struct HostTables {
     pub floating: RefCell<HashMap<[u32; 4], Floating>>,
     /// The present time in nanoseconds.
     pub nanos: Cell<u64>,
+    /// `ANSWERS`.
+    pub answers: Cell<[u64; Answer::COUNT]>,
     /// `INTERFACES`.
     pub interfaces: RefCell<HashMap<u32, Interface>>,
     /// `SERVICE_COUNTERS`.
@@ -306,6 +308,20 @@ impl Tables for HostTables {
 
     fn timeout(&self, state: u8) -> u32 {
         self.settings.get().timeouts[usize::from(state & 15)]
+    }
+
+    fn answer_rate(&self, kind: Answer) -> u32 {
+        self.settings.get().answer_rates[kind as usize]
+    }
+
+    fn answers(&self, kind: Answer) -> Option<u64> {
+        Some(self.answers.get()[kind as usize])
+    }
+
+    fn set_answers(&self, kind: Answer, full_at: u64) {
+        let mut answers = self.answers.get();
+        answers[kind as usize] = full_at;
+        self.answers.set(answers);
     }
 
     fn tells_flows(&self) -> bool {

@@ -36,6 +36,10 @@ pub(super) trait Family: Address {
     /// Most bytes an ICMP error quotes: 576 (RFC 1812 §4.3.2.3) or 1280 (RFC 4443 §3) in all. A multiple of 4.
     const MAX_QUOTE: usize;
 
+    /// Whether no host can have it as the source of a packet: a "martian" (RFC 1812 §5.3.7), such as a loopback, link-local, multicast or
+    /// reserved address.
+    fn is_martian(self) -> bool;
+
     /// Whether an ICMP type is an error that quotes a packet and is to be translated.
     fn is_error(kind: u8) -> bool;
 
@@ -83,6 +87,14 @@ impl Family for u32 {
     const TOO_BIG: (u8, u8) = (3, 4);
     const HEADER: usize = size_of::<Ipv4>();
     const MAX_QUOTE: usize = 576 - size_of::<Ipv4>() - size_of::<Icmp>();
+
+    /// `0.0.0.0/8`, `127.0.0.0/8`, `169.254.0.0/16`, and from `224.0.0.0` on.
+    #[inline(always)]
+    fn is_martian(self) -> bool {
+        let address = Self::from_be(self);
+        let first = address >> 24;
+        first == 0 || first == 127 || first >= 224 || address >> 16 == 0xa9fe
+    }
 
     /// Destination unreachable, time exceeded, parameter problem (RFC 792).
     #[inline(always)]
@@ -207,6 +219,15 @@ impl Family for [u32; 4] {
     const TOO_BIG: (u8, u8) = (2, 0);
     const HEADER: usize = size_of::<Ipv6>();
     const MAX_QUOTE: usize = 1280 - size_of::<Ipv6>() - size_of::<Icmp>();
+
+    /// `::/96` with `::` and `::1`, `::ffff:0:0/96`, `fe80::/10`, and `ff00::/8`.
+    #[inline(always)]
+    fn is_martian(self) -> bool {
+        let [first, second, third, _] = self;
+        let start = u32::from_be(first) >> 22;
+        let holds_v4 = first | second == 0 && (third == 0 || third == 0xffff_u32.to_be());
+        holds_v4 || start == 0xfe80_0000 >> 22 || start >> 2 == 0xff
+    }
 
     /// Destination unreachable, packet too big, time exceeded, parameter problem (RFC 4443).
     #[inline(always)]

@@ -9,7 +9,7 @@ use super::{
     flow::{address_delta, is_reset, takes_packets},
     forward::{self, Refused},
     parse::{Fragment, Headers},
-    pass, reply, service, signals,
+    pass, reply, service, signals, source,
 };
 use crate::{
     Packet, Tables,
@@ -52,7 +52,8 @@ where
             return not_usable(tables, headers, DropReason::Truncated);
         };
         if icmp.kind == A::ECHO.0 && service::is_vip(tables, headers.key.dst) {
-            return Err(reply::echo(packet, headers, &icmp));
+            source::check(tables, headers).result()?;
+            return Err(reply::echo(packet, tables, headers, &icmp));
         }
         if A::ICMP == ICMPV6 && matches!(icmp.kind, Neighbour::SOLICITATION | Neighbour::ADVERTISEMENT) {
             return Err(claim::neighbour(packet, tables, headers.offset));
@@ -62,6 +63,9 @@ where
         }
         if parse_quote(packet, tables, headers, quote).is_none() {
             return not_usable(tables, headers, DropReason::BadIcmp);
+        }
+        if headers.key.src.is_martian() {
+            return not_usable(tables, headers, DropReason::MartianSource);
         }
         // The error must go to the one whose packet it quotes.
         if headers.key.dst != quote.key.src {

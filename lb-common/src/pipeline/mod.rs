@@ -23,6 +23,7 @@ mod select;
 mod service;
 mod signals;
 mod snat;
+mod source;
 
 pub use flow::{set_deltas, turn};
 
@@ -193,12 +194,14 @@ where
     let mut stages = || {
         work.service = service::find(tables, &work.headers)?;
         admit::new_flow(&work.headers)?;
+        source::check(tables, &work.headers).result()?;
         if work.headers.hop_limit <= 1 {
             return Ok(Step::TIME_EXCEEDED);
         }
         if affinity::recall(tables, work) == Step::ABSENT {
             work.selected = select::backend(tables, &work.service, &work.headers.key)?;
         }
+        source::is_not_backend(&work.service, &work.selected, work.headers.key.src)?;
         Ok(Step::ABSENT)
     };
     stages().unwrap_or_else(Step::end)

@@ -7,14 +7,45 @@ use super::{
 };
 use crate::{
     Packet, Tables,
-    abi::DropReason,
+    abi::{Answer, DropReason},
+    bucket::Rate,
     checksum,
     wire::{ACK, Ethernet, FIN, Icmp, RST, SYN, TCP, Tcp},
 };
 
+/// Whether a packet may be answered by one of this kind: not where the answer would go to a group of stations, nor where too many were sent
+/// on this CPU (RFC 1812 §4.3.2.8, RFC 4443 §2.4(f)). A tenth of what may be sent in a second may be sent at once.
+#[inline(never)]
+fn may_answer<P: Packet, T: Tables>(packet: &P, tables: &T, kind: Answer) -> bool {
+    let is_group = packet.read::<Ethernet>(0).is_none_or(|ethernet| ethernet.smac[0] & 1 != 0);
+    if is_group {
+        return false;
+    }
+    let per_second = tables.answer_rate(kind);
+    if per_second == 0 {
+        return true;
+    }
+    let full_at = tables.answers(kind).unwrap_or_default();
+    match Rate::new(per_second, per_second / 10).take(full_at, tables.nanos()) {
+        Some(full_at) => {
+            tables.set_answers(kind, full_at);
+            true
+        }
+        None => false,
+    }
+}
+
 /// Answers an echo request to a VIP in place.
 #[inline(never)]
-pub(super) fn echo<A: Family, P: Packet>(packet: &mut P, headers: &Headers<A>, icmp: &Icmp) -> Verdict {
+pub(super) fn echo<A, P, T>(packet: &mut P, tables: &T, headers: &Headers<A>, icmp: &Icmp) -> Verdict
+where
+    A: Family,
+    P: Packet,
+    T: Tables,
+{
+    if !may_answer(packet, tables, Answer::EchoReply) {
+        return Verdict::drop(DropReason::AnswerLimited);
+    }
     echo_in_place(packet, headers, icmp).unwrap_or(Verdict::drop(DropReason::WriteFailed))
 }
 
@@ -81,6 +112,9 @@ where
     if src == A::default() || headers.fragment == Fragment::Later {
         return Verdict::drop(reason);
     }
+    if !may_answer(packet, tables, Answer::IcmpError) {
+        return Verdict::drop(DropReason::AnswerLimited);
+    }
     match write_error(packet, headers, src, icmp) {
         Some(()) => {
             tables.count_drop(reason as u32);
@@ -133,6 +167,9 @@ where
     let dropped = Verdict::drop_for(reason);
     if headers.flags & RST != 0 || !headers.has_transport {
         return dropped;
+    }
+    if !may_answer(packet, tables, Answer::Reset) {
+        return Verdict::drop(DropReason::AnswerLimited);
     }
     match write_reset(packet, headers) {
         Some(()) => {

@@ -6,8 +6,8 @@ use aya_ebpf::{
 };
 use lb_common::{
     abi::{
-        Affinity, AffinityKey, Backend, BackendLimits, BackendSignals, DropReason, Event, Floating, Flow,
-        FlowEvent, FlowKey, FragmentKey, FragmentPorts, Interface, InterfaceCounters, NextHop, Origin,
+        Affinity, AffinityKey, Answer, Backend, BackendLimits, BackendSignals, DropReason, Event, Floating,
+        Flow, FlowEvent, FlowKey, FragmentKey, FragmentPorts, Interface, InterfaceCounters, NextHop, Origin,
         Places, Service, ServiceKey, Settings, TrafficCounters,
     },
     maps as sizes,
@@ -105,6 +105,8 @@ pub(super) static INTERFACE_COUNTERS: PerCpuArray<InterfaceCounters, { sizes::DE
     PerCpuArray::new();
 #[btf_map]
 pub(super) static DROPS: PerCpuArray<u64, { DropReason::ALL.len() }> = PerCpuArray::new();
+#[btf_map]
+pub(super) static ANSWERS: PerCpuArray<u64, { Answer::COUNT }> = PerCpuArray::new();
 #[btf_map]
 pub(super) static SCRATCH: PerCpuArray<Scratch, 1> = PerCpuArray::new();
 #[btf_map]

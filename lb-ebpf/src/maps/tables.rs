@@ -4,7 +4,7 @@ use aya_ebpf::bindings::BPF_ANY;
 use lb_common::{
     Action, Tables,
     abi::{
-        Affinity, AffinityKey, Backend, BackendLimits, Event, Floating, Interface, InterfaceCounters,
+        Affinity, AffinityKey, Answer, Backend, BackendLimits, Event, Floating, Interface, InterfaceCounters,
         NextHop, Places, SettingsFlags, Signal, TrafficCounters,
     },
     maps as sizes,
@@ -62,6 +62,23 @@ impl Tables for Maps {
     #[inline(always)]
     fn timeout(&self, state: u8) -> u32 {
         self.settings.timeouts[usize::from(state & 15)]
+    }
+
+    #[inline(always)]
+    fn answer_rate(&self, kind: Answer) -> u32 {
+        self.settings.answer_rates[kind as usize]
+    }
+
+    #[inline(always)]
+    fn answers(&self, kind: Answer) -> Option<u64> {
+        ANSWERS.get(kind as u32).copied()
+    }
+
+    #[inline(always)]
+    fn set_answers(&self, kind: Answer, full_at: u64) {
+        if let Some(kept) = ANSWERS.get_ptr_mut(kind as u32) {
+            update(kept, |kept| *kept = full_at);
+        }
     }
 
     #[inline(always)]

@@ -207,6 +207,47 @@ fn ways(reason: DropReason) -> DropAdvice {
             ],
             &["systemctl status lbd", "lbctl vrrp status", "tcpdump -eni <interface> 'arp or icmp6'"],
         ),
+        _ => sources(reason),
+    }
+}
+
+/// Reasons that lie in who sends a packet, and how often.
+fn sources(reason: DropReason) -> DropAdvice {
+    match reason {
+        DropReason::MartianSource => unusual(
+            &[
+                "somebody sends forged packets, and the network before this machine lets them through (BCP 38)",
+                "a client or a router has no address yet, and sends all the same",
+            ],
+            &[
+                "tcpdump -eni <interface> 'src net 0/8 or src net 127/8 or src net 169.254/16 or src net 224/3'",
+            ],
+        ),
+        DropReason::OwnSource => unusual(
+            &[
+                "somebody sends forged packets that have the VIP as source (LAND)",
+                "another machine has a VIP of this one among its addresses, and connects from it",
+            ],
+            &["tcpdump -eni <interface> src host <VIP>", "lbctl vrrp status"],
+        ),
+        DropReason::Hairpin => unusual(
+            &[
+                "a backend is a client of its own service in mode nat, and is chosen itself: mode full-nat does that",
+                "somebody sends forged packets that have a backend's address as source",
+            ],
+            &[
+                "lbctl service set <service> --mode full-nat --snat-address <address>",
+                "tcpdump -eni <interface> src host <backend>",
+            ],
+        ),
+        DropReason::AnswerLimited => unusual(
+            &[
+                "a flood of packets that are answered: pings, TTLs of 1, packets beyond the MTU, SYNs to a service that is full",
+                "a large part of all connections is ended at once",
+                "the frame's source is a group of stations, which nobody is",
+            ],
+            &["lbctl drops --watch", "lbctl config show", "tcpdump -eni <interface> icmp or icmp6"],
+        ),
         _ => unusual(&[], &[]),
     }
 }

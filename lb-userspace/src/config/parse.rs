@@ -9,7 +9,9 @@ use super::parse_vrrp::virtual_router;
 use super::reader::{Report, TableReader};
 use super::replication::replication;
 use super::scalar;
-use crate::model::{ApiTcp, Config, Draft, Invalid, Limits, Path, Service, Timeouts, check_services};
+use crate::model::{
+    AnswerRates, ApiTcp, Config, Draft, Invalid, Limits, Path, Service, Timeouts, check_services,
+};
 
 /// The configuration, or everything that is wrong.
 pub(super) fn parse(text: &str, document: &Document<&str>) -> Result<Config, Vec<Finding>> {
@@ -73,6 +75,9 @@ fn read(root: &TableReader<'_>, draft: &mut Draft) -> Vec<(usize, Service)> {
         set(&mut draft.snat_ports, snat.value("ports", &scalar::port_range()));
         snat.end();
     }
+    if let Some(table) = root.table("answers") {
+        answers(table, &mut draft.answers);
+    }
     let routers = root.tables("vrrp", "[[vrrp]]");
     draft.vrrp = routers.into_iter().filter_map(|(_, table)| virtual_router(table)).collect();
     draft.replication = root.table("replication").and_then(replication);
@@ -108,6 +113,14 @@ fn limits(table: TableReader<'_>, limits: &mut Limits) {
     ] {
         set(place, table.value(key, &number));
     }
+    table.end();
+}
+
+fn answers(table: TableReader<'_>, answers: &mut AnswerRates) {
+    let number = scalar::number();
+    set(&mut answers.icmp_errors, table.value("icmp_errors", &number));
+    set(&mut answers.echo_replies, table.value("echo_replies", &number));
+    set(&mut answers.resets, table.value("resets", &number));
     table.end();
 }
 

@@ -52,6 +52,9 @@ pub(super) fn top(draft: &Draft) -> Vec<Entry> {
         (&["timeouts", "tcp_closed"], duration(timeouts.tcp_closed)),
         (&["timeouts", "udp_new"], duration(timeouts.udp_new)),
         (&["timeouts", "udp_established"], duration(timeouts.udp_established)),
+        (&["answers", "icmp_errors"], number(draft.answers.icmp_errors)),
+        (&["answers", "echo_replies"], number(draft.answers.echo_replies)),
+        (&["answers", "resets"], number(draft.answers.resets)),
         (&["vrrp"], virtual_routers(&draft.vrrp)),
         (&["snat", "ports"], Some(format!("{}-{}", draft.snat_ports.min, draft.snat_ports.max).into())),
     ];

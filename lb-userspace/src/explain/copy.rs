@@ -7,8 +7,8 @@ use std::{
 
 use lb_common::{
     abi::{
-        Abi, Affinity, Backend, BackendLimits, Flow, FlowKey, FragmentKey, FragmentPorts, Interface, Mode,
-        NextHop, Origin, Places, Service, ServiceKey, Settings,
+        Abi, Affinity, Answer, Backend, BackendLimits, Floating, Flow, FlowKey, FragmentKey, FragmentPorts,
+        Interface, Mode, NextHop, Origin, Places, Service, ServiceKey, Settings,
     },
     host::{self, HostEntry, HostTables, Side},
     maps,
@@ -83,6 +83,8 @@ impl Copy {
         let addresses = live.map(maps::SNAT_ADDRESSES)?.entries::<u32, [u32; 4]>()?;
         tables.snat_addresses.replace(addresses.into_iter().map(|(_, address)| address).collect());
         tables.port_words.set(live.entries(maps::PORTS));
+        tables.answers.set(answers(live)?);
+        tables.floating.borrow_mut().extend(live.map(maps::FLOATING)?.entries::<[u32; 4], Floating>()?);
         let copy = Self { tables, v4: HashSet::new(), v6: HashSet::new(), key: None };
         copy.rotations(live)?;
         Ok(copy)
@@ -266,6 +268,7 @@ impl Copy {
         to.now.set(from.now.get());
         to.settings.set(from.settings.get());
         to.port_words.set(from.port_words.get());
+        to.answers.set(from.answers.get());
         macro_rules! same {
             ($($field:ident),+) => { $(to.$field.replace(from.$field.borrow().clone());)+ };
         }
@@ -280,6 +283,7 @@ impl Copy {
             affinity,
             backend_hops,
             client_hops,
+            floating,
             snat_addresses,
             ports,
             interfaces
@@ -312,6 +316,16 @@ where
     family.services.borrow_mut().extend(live.map(services)?.entries::<ServiceKey<A>, Service>()?);
     family.origins.borrow_mut().extend(live.map(origins)?.entries::<ServiceKey<A>, Origin<A>>()?);
     Ok(())
+}
+
+/// The buckets of what the program sends on its own, as on the CPU where they are fullest.
+fn answers(live: &Live) -> io::Result<[u64; Answer::COUNT]> {
+    let map = live.map(maps::ANSWERS)?;
+    let mut fullest = [0; Answer::COUNT];
+    for (kind, full_at) in (0_u32..).zip(&mut fullest) {
+        *full_at = map.lookup_per_cpu(&kind)?.unwrap_or_default().into_iter().min().unwrap_or_default();
+    }
+    Ok(fullest)
 }
 
 /// The elements of an array that are not all 0.

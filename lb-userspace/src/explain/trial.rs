@@ -120,6 +120,7 @@ impl Trial {
         self.replace(maps::ORIGINS_V4, &tables.v4.origins.borrow())?;
         self.replace(maps::ORIGINS_V6, &tables.v6.origins.borrow())?;
         self.replace(maps::AFFINITY, &tables.affinity.borrow())?;
+        self.replace(maps::FLOATING, &tables.floating.borrow())?;
         self.array(maps::BACKENDS, &tables.backends.borrow())?;
         self.array(maps::BACKEND_FLOWS, &tables.backend_flows.borrow())?;
         self.array(maps::BACKEND_LIMITS, &tables.limits.borrow())?;
@@ -137,6 +138,9 @@ impl Trial {
         self.array(maps::SNAT_ADDRESSES, &(0..).zip(snat.iter().copied()).collect())?;
         let own = live.map(maps::OWN_ADDRESSES)?.entries::<u32, u64>()?;
         self.array(maps::OWN_ADDRESSES, &own.into_iter().collect())?;
+        for (kind, full_at) in (0_u32..).zip(tables.answers.get()) {
+            self.map(maps::ANSWERS)?.update(&kind, &full_at)?;
+        }
         self.slots(copy)?;
         self.clear::<TrafficCounters>(maps::SERVICE_COUNTERS)?;
         self.clear::<TrafficCounters>(maps::BACKEND_COUNTERS)?;

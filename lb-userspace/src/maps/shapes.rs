@@ -51,7 +51,7 @@ pub(super) fn expected(name: &str) -> Option<MapShape> {
         maps::SETTINGS => shape::<u32, Settings>(ARRAY),
         maps::SERVICE_COUNTERS | maps::BACKEND_COUNTERS => shape::<u32, TrafficCounters>(PER_CPU_ARRAY),
         maps::INTERFACE_COUNTERS => shape::<u32, InterfaceCounters>(PER_CPU_ARRAY),
-        maps::DROPS => shape::<u32, u64>(PER_CPU_ARRAY),
+        maps::DROPS | maps::ANSWERS => shape::<u32, u64>(PER_CPU_ARRAY),
         _ => return None,
     })
 }

@@ -107,6 +107,23 @@ impl Default for SnatPorts {
     }
 }
 
+/// Most packets that the data path sends on its own in a second, on each CPU; 0: any number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AnswerRates {
+    /// ICMP errors.
+    pub icmp_errors: u32,
+    /// Replies to echo requests.
+    pub echo_replies: u32,
+    /// RSTs.
+    pub resets: u32,
+}
+
+impl Default for AnswerRates {
+    fn default() -> Self {
+        Self { icmp_errors: 1000, echo_replies: 10_000, resets: 100_000 }
+    }
+}
+
 /// A configuration that was not checked yet: to be filled in or edited, then [checked](Draft::check).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Draft {
@@ -134,6 +151,8 @@ pub struct Draft {
     pub timeouts: Timeouts,
     /// Source ports of full NAT.
     pub snat_ports: SnatPorts,
+    /// Rates of what the data path sends on its own.
+    pub answers: AnswerRates,
     /// The virtual routers.
     pub vrrp: Vec<VirtualRouter>,
     /// Replication of flows; `None`: there is none.
@@ -157,6 +176,7 @@ impl Default for Draft {
             limits: Limits::default(),
             timeouts: Timeouts::default(),
             snat_ports: SnatPorts::default(),
+            answers: AnswerRates::default(),
             vrrp: Vec::new(),
             replication: None,
             services: Vec::new(),

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use lb_common::abi::{FlowState, Settings, SettingsFlags, TICK_SHIFT};
+use lb_common::abi::{Answer, FlowState, Settings, SettingsFlags, TICK_SHIFT};
 
-use crate::model::{Draft, SnatPorts, Timeouts};
+use crate::model::{AnswerRates, Draft, SnatPorts, Timeouts};
 
 /// Source ports that full NAT may allocate, as the port pools are set up for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,9 +50,18 @@ pub(super) fn settings(config: &Draft, seed: u64) -> Settings {
         flags: if config.replication.is_some() { SettingsFlags::TELL_FLOWS } else { 0 },
         port_min: config.snat_ports.min,
         port_max: config.snat_ports.max,
+        answer_rates: rates(&config.answers),
         timeouts,
         ..Settings::default()
     }
+}
+
+fn rates(answers: &AnswerRates) -> [u32; Answer::COUNT] {
+    let mut rates = [0; Answer::COUNT];
+    rates[Answer::IcmpError as usize] = answers.icmp_errors;
+    rates[Answer::EchoReply as usize] = answers.echo_replies;
+    rates[Answer::Reset as usize] = answers.resets;
+    rates
 }
 
 fn timeout(timeouts: &Timeouts, state: FlowState) -> Duration {

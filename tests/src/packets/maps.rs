@@ -211,8 +211,18 @@ impl Maps {
         for ifindex in 0..INTERFACES {
             self.others[names::INTERFACE_COUNTERS].update(&ifindex, &InterfaceCounters::default())?;
         }
+        self.write_answers(tables)?;
         let drops = &self.others[names::DROPS];
         (0..drops.info().shape.max_entries).try_for_each(|reason| drops.update(&reason, &0_u64))
+    }
+
+    /// A bucket of the model that is not full is one in the kernel that will not be full for long: the model's clock stands still.
+    fn write_answers(&self, tables: &HostTables) -> io::Result<()> {
+        for (kind, full_at) in (0_u32..).zip(tables.answers.get()) {
+            let full_at = if full_at > tables.nanos.get() { u64::MAX >> 1 } else { 0 };
+            self.others[names::ANSWERS].update(&kind, &full_at)?;
+        }
+        Ok(())
     }
 
     fn write_ports(&mut self, tables: &HostTables) -> io::Result<()> {
@@ -299,6 +309,10 @@ impl Maps {
         self.same_array(names::INTERFACES, |ifindex| -> Interface {
             tables.interfaces.borrow().get(&ifindex).copied().unwrap_or_default()
         })?;
+        for (kind, full_at) in (0_u32..).zip(tables.answers.get()) {
+            let touched = self.per_cpu::<u64>(names::ANSWERS, kind)?.iter().any(|full_at| *full_at != 0);
+            equal(names::ANSWERS, kind, &touched, &(full_at > tables.nanos.get()))?;
+        }
         let services = tables.service_counters.borrow();
         self.same_counters(names::SERVICE_COUNTERS, SERVICES, |id| {
             services.get(&(id as u16)).copied().unwrap_or_default()

@@ -33,6 +33,11 @@ const CASES: &[(&str, &str, &str)] = &[
         "[snat]\nports = \"9-8\"\n[api]",
         "4: snat.ports: \"9-8\" is not a port range; expected lowest-highest",
     ),
+    (
+        "[api]",
+        "[answers]\nresets = 10000001\n[api]",
+        "4: answers.resets: 10000001 is not a number of packets in a second; expected 0 to 10000000",
+    ),
     ("[api]", "[snat]\nports = \"0-8\"\n[api]", "4: snat.ports: \"0-8\" is not a port range"),
     (
         "[api]",

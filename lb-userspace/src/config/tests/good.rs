@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{EXAMPLE, config};
 use crate::model::{
-    AdminState, Algorithm, Draft, Drain, DrainEnd, HealthCheck, Keyword as _, Mode, OnFull, PROBE_KEYS,
-    ProbeType, Protocol, SnatPorts, XdpMode,
+    AdminState, Algorithm, AnswerRates, Draft, Drain, DrainEnd, HealthCheck, Keyword as _, Mode, OnFull,
+    PROBE_KEYS, ProbeType, Protocol, SnatPorts, XdpMode,
 };
 
 #[test]
@@ -37,6 +37,7 @@ const EVERY_KEY: &str = r#"
         dashboard = { listen = "[::1]:9466" }
         limits = { connections_v4 = 1, connections_v6 = 2, embryonic = 3, services = 4, backends = 5, port_pools = 8, affinity = 9 }
         snat.ports = "2000-3000"
+        answers = { icmp_errors = 0, echo_replies = 5, resets = 10000000 }
         [timeouts]
         tcp_handshake = "1s"
         tcp_established = "2m"
@@ -75,6 +76,7 @@ fn every_key_is_read() {
     assert_eq!(config.dashboard_listen, Some("[::1]:9466".parse().unwrap()));
     assert_eq!((config.limits.port_pools, config.limits.affinity), (8, 9));
     assert_eq!(config.snat_ports, SnatPorts { min: 2000, max: 3000 });
+    assert_eq!(config.answers, AnswerRates { icmp_errors: 0, echo_replies: 5, resets: 10_000_000 });
     assert_eq!(config.timeouts.tcp_half_closed, Duration::from_secs(3 * 3600));
     let dns = &config.services[0];
     assert_eq!(

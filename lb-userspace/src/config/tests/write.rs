@@ -333,6 +333,7 @@ pub(crate) fn arbitrary_draft() -> impl Strategy<Value = Draft> {
         draft.services = [a, b, c].into_iter().flatten().map(Into::into).collect();
         draft.seed = seed;
         draft.limits.embryonic = embryonic;
+        draft.answers.resets = embryonic;
         draft
     })
 }

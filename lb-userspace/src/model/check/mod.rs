@@ -12,7 +12,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path as FilePath;
 use std::time::Duration;
 
-use super::{Draft, Invalid, Limits, Path, Problem, Service, Timeouts};
+use super::{AnswerRates, Draft, Invalid, Limits, Path, Problem, Service, Timeouts};
 
 pub use services::{check_services, largest_prime};
 
@@ -20,6 +20,9 @@ pub use services::{check_services, largest_prime};
 const SOCKET_PATH_BYTES: u64 = 107;
 /// Most connections of a table: 2^26, 16 GiB.
 const MAX_CONNECTIONS: u32 = 1 << 26;
+
+/// Highest rate: one in 100 ns.
+const MAX_RATE: u64 = 10_000_000;
 
 /// Everything that is wrong with a draft. Services that `before`, which was checked, has in the same place are not looked at by
 /// themselves again.
@@ -32,6 +35,7 @@ pub(super) fn check(draft: &Draft, before: Option<&Draft>) -> Vec<Invalid> {
     limits(&draft.limits, &mut found);
     timeouts(&draft.timeouts, &mut found);
     snat_ports(draft, &mut found);
+    answers(&draft.answers, &mut found);
     let names: Vec<_> = draft.services.iter().map(|service| &service.name).collect();
     vrrp::check(&draft.vrrp, &names, &mut found);
     if let Some(replication) = &draft.replication {
@@ -152,6 +156,17 @@ fn within(value: Duration, (min, max): (u64, u64), expected: &str, path: Path, f
     if value < Duration::from_millis(min) || value > Duration::from_millis(max) {
         let problem = Problem::Not { what: "a usable duration here", expected: expected.to_owned() };
         found.add(path, format_args!("{value:?}"), problem);
+    }
+}
+
+fn answers(answers: &AnswerRates, found: &mut Found) {
+    for (key, rate) in [
+        ("icmp_errors", answers.icmp_errors),
+        ("echo_replies", answers.echo_replies),
+        ("resets", answers.resets),
+    ] {
+        let path = Path::root().key("answers").key(key);
+        found.range(path, rate, (0, MAX_RATE), "a number of packets in a second");
     }
 }
 

@@ -15,6 +15,7 @@ mod routing;
 mod selection;
 mod signals;
 mod snat;
+mod sources;
 mod stateless;
 mod truncated;
 mod unreachable;
@@ -37,6 +38,7 @@ pub fn all() -> Vec<Case> {
         resets::cases(),
         routing::cases(),
         snat::cases(),
+        sources::cases(),
         stateless::cases(),
         signals::cases(),
         selection::cases(),

@@ -39,7 +39,7 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 /// An established flow whose backend is then taken out.
-fn taken_out(scene: &Scene, what: &str, state: BackendState) -> Case {
+pub(super) fn taken_out(scene: &Scene, what: &str, state: BackendState) -> Case {
     let case = Case::new(format!("{what} ({})", scene.label()), scene.tables());
     case.then(scene.established()).change(move |tables| {
         tables.set_backend_reset(BACKEND, true);
@@ -80,7 +80,7 @@ fn answered(ingress: u32, frame: &FrameSpec) -> Step {
     Step::Frame { ingress, frame: frame.build(), expect }
 }
 
-fn from_client(scene: &Scene, flags: u8) -> Step {
+pub(super) fn from_client(scene: &Scene, flags: u8) -> Step {
     answered(CLIENTS, &scene.request(flags))
 }
 

@@ -178,7 +178,7 @@ fn error_bytes(error: &FrameSpec, family: Family) -> Vec<u8> {
     bytes
 }
 
-fn answered(scene: &Scene, frame: &FrameSpec, ingress: u32, reason: DropReason, mtu: u32) -> Step {
+pub(super) fn answered(scene: &Scene, frame: &FrameSpec, ingress: u32, reason: DropReason, mtu: u32) -> Step {
     let kind = match (reason, scene.family) {
         (DropReason::TtlExceeded, Family::V4) => (11, 0),
         (DropReason::TtlExceeded, Family::V6) => (3, 0),
