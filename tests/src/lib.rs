@@ -29,5 +29,6 @@ pub mod privileged;
 pub mod servers;
 pub mod site;
 pub mod temporary;
+pub mod tmux;
 pub mod topology;
 pub mod xdp;

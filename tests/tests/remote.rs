@@ -97,6 +97,8 @@ fn only_a_certificate_of_the_right_authority_opens_the_api_over_tcp() {
     assert!(fs::read_to_string(remote.daemon.config_file()).unwrap().contains("name = \"web\""));
     let listed = remote.lbctl(Some(remote.operator()), &["-o", "json", "service", "list"]);
     assert!(said(&listed).contains("203.0.113.10"), "{}", said(&listed));
+    let screen = remote.lbctl(Some(remote.operator()), &["top", "--once", "--interval", "250ms"]);
+    assert!(screen.status.success() && said(&screen).contains("web"), "{}", said(&screen));
 }
 
 #[test]

@@ -59,7 +59,7 @@ pub use feed::{AttributeValue, Event, Events, Lost};
 pub use flows::{FlowParams, KillFlows, TopBy, TopParams};
 pub use history::History;
 pub use local::Local;
-pub use overview::Overview;
+pub use overview::{Overview, ServicePool};
 pub use remote::{Port, PortError, Remote};
 pub use replication::Replication;
 pub use router::{Api, router};

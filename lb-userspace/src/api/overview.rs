@@ -1,6 +1,6 @@
 //! `GET /v1/overview`: what a screen shows of `lbd`, read at one moment.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use axum::{Json, extract::State};
 use schemars::JsonSchema;
@@ -40,6 +40,8 @@ pub(super) struct Wanted {
     /// Most services; 50 if left out.
     #[schemars(range(max = SERVICES_MAX))]
     limit: Option<usize>,
+    /// The service whose backends are wanted, by its name; empty: of none. Left out: of all that are shown.
+    backends: Option<String>,
 }
 
 /// What `lbd` is doing, and its services with their figures: first those in trouble, then those with the most packets.
@@ -51,6 +53,9 @@ pub struct Overview {
     pub status: Status,
     /// The services.
     pub services: Vec<Service>,
+    /// How the backends of each of them do together, in the same order; also where `services` has none of them.
+    #[serde(default)]
+    pub pools: Vec<ServicePool>,
     /// How many more match.
     pub more: usize,
     /// Counters of these services, of their backends, and of the interfaces.
@@ -67,6 +72,23 @@ pub struct Overview {
     pub virtual_routers: Vec<VirtualRouter>,
 }
 
+/// How the backends of a service do together.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ServicePool {
+    /// Name of the service.
+    pub service: String,
+    /// All its backends.
+    pub backends: usize,
+    /// Of them, those that are to take flows.
+    pub wanted: usize,
+    /// Of these, those that are healthy.
+    pub healthy: usize,
+    /// Flows with an answer, as of the last scan.
+    pub established: u64,
+    /// Flows without an answer yet, likewise.
+    pub embryonic: u64,
+}
+
 /// What is read from the data path.
 struct Read {
     milliseconds: u64,
@@ -78,7 +100,7 @@ struct Read {
 
 pub(super) async fn overview(
     State(api): State<Api>,
-    Params(Wanted { matching, limit }): Params<Wanted>,
+    Params(Wanted { matching, limit, backends }): Params<Wanted>,
 ) -> Answer<Overview> {
     let limit = limit.unwrap_or(SERVICES_DEFAULT);
     if limit > SERVICES_MAX {
@@ -93,16 +115,26 @@ pub(super) async fn overview(
     let (shown, more) = select(&snapshot, &matching.unwrap_or_default(), limit, &counters);
     let moment = handlers::moment(&api, &snapshot);
     let names: BTreeSet<&str> = shown.iter().map(|service| service.desired.name.as_str()).collect();
+    let has_backends = |name: &str| names.contains(name) && backends.as_ref().is_none_or(|one| one == name);
     let totals = sum(&counters);
     let mut stats = view::stats(&snapshot, counters);
     stats.services.retain(|row| names.contains(&*row.service));
-    stats.backends.retain(|row| names.contains(&*row.service));
+    stats.backends.retain(|row| has_backends(&row.service));
     let mut flows = view::flow_totals(&snapshot, &flows).backends;
-    flows.retain(|row| names.contains(&*row.service));
+    let pools = pools(&shown, &flows);
+    flows.retain(|row| has_backends(&row.service));
+    let service = |view: &&ServiceView| {
+        let mut service = view::service(view, &moment);
+        if !has_backends(&service.name) {
+            service.backends.clear();
+        }
+        service
+    };
     Ok(Json(Overview {
         milliseconds,
         status,
-        services: shown.iter().map(|service| view::service(service, &moment)).collect(),
+        services: shown.iter().map(service).collect(),
+        pools,
         more,
         stats,
         totals,
@@ -130,7 +162,7 @@ fn select<'a>(
     limit: usize,
     counters: &Counters,
 ) -> (Vec<&'a ServiceView>, usize) {
-    let packets: std::collections::HashMap<u16, u64> =
+    let packets: HashMap<u16, u64> =
         counters.services.iter().map(|(id, traffic)| (*id, traffic.packets_in)).collect();
     let services = snapshot.services.iter().map(|service| &**service);
     let mut found: Vec<&ServiceView> =
@@ -143,6 +175,28 @@ fn select<'a>(
     let more = found.len().saturating_sub(limit);
     found.truncate(limit);
     (found, more)
+}
+
+fn pools(shown: &[&ServiceView], flows: &[BackendFlows]) -> Vec<ServicePool> {
+    let mut by_service: HashMap<&str, (u64, u64)> = HashMap::new();
+    for row in flows {
+        let (established, embryonic) = by_service.entry(&row.service).or_default();
+        *established += row.established;
+        *embryonic += row.embryonic;
+    }
+    let pool = |view: &&ServiceView| {
+        let name = view.desired.name.as_str();
+        let (established, embryonic) = by_service.get(name).copied().unwrap_or_default();
+        ServicePool {
+            service: name.to_owned(),
+            backends: view.backends.len(),
+            wanted: view.pool.wanted,
+            healthy: view.pool.healthy,
+            established,
+            embryonic,
+        }
+    };
+    shown.iter().map(pool).collect()
 }
 
 fn is_in_trouble(service: &ServiceView) -> bool {

@@ -24,7 +24,7 @@ pub(super) use self::{
     service::{ServiceAdd, ServiceCommand, ServiceOptions, ServiceSet},
     vrrp::{RoutersArg, VrrpCommand},
 };
-use super::{complete, events::EventArgs, replication::ReplicationCommand};
+use super::{complete, events::EventArgs, replication::ReplicationCommand, top::TopScreenArgs};
 use crate::api::Url;
 
 /// Control and look at `lbd`, the layer 4 load balancer.
@@ -133,6 +133,8 @@ pub enum Command {
     /// Events that happen while lbd cannot be reached are shown later, as far as lbd keeps them. docs/events.md lists all kinds with their
     /// attributes.
     Events(EventArgs),
+    /// Show what lbd does, as it does it: rates, backends, flows, drops, virtual routers; ? shows the keys.
+    Top(TopScreenArgs),
     /// Virtual routers: VIPs that one of several machines holds.
     #[command(subcommand)]
     Vrrp(VrrpCommand),

@@ -19,6 +19,7 @@ mod run;
 mod server;
 #[cfg(test)]
 mod tests;
+mod top;
 mod vrrp;
 mod watch;
 

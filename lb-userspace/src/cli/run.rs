@@ -16,7 +16,7 @@ use super::{
     render::Style,
     replication,
     server::server,
-    vrrp,
+    top, vrrp,
     watch::watch,
 };
 use crate::api::Client;
@@ -34,6 +34,9 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     {
         return events::follow(&Client::new(server(&args)?), wanted, args.output == Output::Json).await;
     }
+    if let Command::Top(wanted) = &args.command {
+        return top::top(&args, wanted).await;
+    }
     match text(args).await {
         Ok(text) => print(&text),
         Err(failure) => {
@@ -43,7 +46,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     }
 }
 
-fn print(text: &str) -> Result<(), Failure> {
+pub(super) fn print(text: &str) -> Result<(), Failure> {
     match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
         // Whoever read has seen enough (`lbctl flow list | head`).
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -74,6 +77,7 @@ pub(super) async fn text(args: Args) -> Result<String, Failure> {
         Command::Stats { rate } => commands::stats(&session, rate).await,
         Command::Drops(args) => drops::drops(&session, &args, None).await,
         Command::Explain(args) => explain::explain(&session, *args).await,
+        Command::Top(_) => Err(Failure::new(Exit::General, "top is no text")),
         Command::Vrrp(command) => vrrp::vrrp(&session, command).await,
         Command::Replication(command) => replication::replication(&session, command).await,
         Command::Events(wanted) => events::past(&session, &wanted).await,

@@ -105,6 +105,7 @@ const PROGRAMS: &[Program] = &[
     Program { name: "bpftool", packages: &["bpftool"], level: Level::Network },
     Program { name: "script", packages: &["bsdutils"], level: Level::Network },
     Program { name: "setpriv", packages: &["util-linux"], level: Level::Network },
+    Program { name: "tmux", packages: &["tmux"], level: Level::Network },
     Program { name: "tshark", packages: &["tshark"], level: Level::Network },
     Program { name: "xz", packages: &["xz-utils"], level: Level::Network },
     Program { name: "systemd-analyze", packages: &["systemd"], level: Level::Network },

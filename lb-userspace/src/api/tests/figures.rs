@@ -122,6 +122,23 @@ async fn an_overview_is_as_large_as_it_may_be() {
 }
 
 #[tokio::test]
+async fn an_overview_leaves_backends_out_that_nobody_wants_and_sums_them_up_all_the_same() {
+    let daemon = Daemon::start();
+    let whole = daemon.get("/v1/overview").await;
+    let pool = |service: &str, backends: usize, established: u64, embryonic: u64| json!({"service": service, "backends": backends, "wanted": backends, "healthy": backends, "established": established, "embryonic": embryonic});
+    assert_eq!(whole["pools"], json!([pool("web", 2, 7, 1), pool("dns", 1, 0, 0)]));
+    for (wanted, backends) in [("", 0), ("dns", 1), ("web", 2), ("none", 0)] {
+        let seen = daemon.get(&format!("/v1/overview?backends={wanted}")).await;
+        let lists = seen["services"].as_array().unwrap().iter().map(|service| &service["backends"]);
+        let listed: usize = lists.map(|list| list.as_array().unwrap().len()).sum();
+        assert_eq!(listed, backends, "{wanted}");
+        assert_eq!(seen["stats"]["backends"].as_array().unwrap().len(), backends, "{wanted}");
+        assert_eq!(seen["pools"], whole["pools"], "{wanted}");
+        assert_eq!(seen["totals"], whole["totals"], "{wanted}");
+    }
+}
+
+#[tokio::test]
 async fn a_history_is_of_all_services_or_of_one() {
     let daemon = Daemon::start();
     let all = daemon.get("/v1/history").await;

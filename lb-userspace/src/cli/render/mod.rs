@@ -17,11 +17,12 @@ pub(super) use event::event;
 pub(super) use explanation::explanation;
 pub(super) use findings::findings;
 pub(super) use flows::{flow_top, flow_totals, flows, killed};
-pub(super) use objects::{all_backends, backends, drain_end, repaired, service, services, status};
+pub(super) use note::note;
+pub(super) use objects::{all_backends, backends, drain_end, duration, repaired, service, services, status};
 pub(super) use replication::replication;
 pub(super) use table::Style;
 pub(super) use traffic::{Figures, drop_rates, drops, explained_drops, rates, stats};
-pub(super) use vrrp::{switched, virtual_routers};
+pub(super) use vrrp::{switched, tracked, virtual_routers};
 
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@ use super::objects::duration;
 use crate::api::Backend;
 
 /// Why it is down and since when, or why it takes more or less than its share; `None`: nothing to say.
-pub(super) fn note(backend: &Backend) -> Option<String> {
+pub(in crate::cli) fn note(backend: &Backend) -> Option<String> {
     let mut notes = Vec::new();
     if backend.health == "down" {
         let since = backend

@@ -362,7 +362,7 @@ fn endpoint(address: IpAddr, port: u16) -> String {
 }
 
 /// A duration as people say it, in its two largest units.
-pub(super) fn duration(seconds: u64) -> String {
+pub(in crate::cli) fn duration(seconds: u64) -> String {
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
     match seconds {
         0..60 => format!("{seconds}s"),

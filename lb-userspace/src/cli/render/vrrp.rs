@@ -41,18 +41,20 @@ pub(in crate::cli) fn virtual_routers(routers: &[VirtualRouter], style: Style) -
     };
     let mut shown = table(style, &headers, routers.iter().map(row), "no virtual routers");
     for router in routers {
-        for tracked in router.tracked.iter().filter(|tracked| counts(tracked)) {
-            shown.push_str(&format!(
-                "{}: {}\n",
-                router.name,
-                explanation(tracked, router.configured_priority)
-            ));
+        for line in tracked(router) {
+            shown.push_str(&format!("{}: {line}\n", router.name));
         }
         if router.notify_failures > 0 {
             shown.push_str(&format!("{}: notify failed {} times\n", router.name, router.notify_failures));
         }
     }
     shown
+}
+
+/// What a virtual router tracks and goes by at present, a line for each.
+pub(in crate::cli) fn tracked(router: &VirtualRouter) -> Vec<String> {
+    let tracked = router.tracked.iter().filter(|tracked| counts(tracked));
+    tracked.map(|tracked| explanation(tracked, router.configured_priority)).collect()
 }
 
 fn counts(tracked: &Tracked) -> bool {

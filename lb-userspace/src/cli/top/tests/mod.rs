@@ -1,0 +1,5 @@
+//! What keys do, and what is on the screen.
+
+mod fixture;
+mod frames;
+mod keys;
