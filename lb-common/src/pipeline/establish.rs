@@ -156,8 +156,9 @@ fn is_exclusive(backend: &Backend) -> bool {
 
 /// What an exclusive backend sends and no entry is for. A SYN-ACK answers a SYN that left none, and begins the flow. Any other ACK is of a
 /// connection that is known no more, and picks it up: also where it answers a SYN (RFC 5961 §4.2), because the client's RST has to find
-/// this backend. A RST is only translated. `ABSENT`: it is none of these, as what a backend sends to this host. A RST for the backend: its
-/// connections are ended, or it has no place for one more.
+/// this backend. A RST is only translated. A datagram is of a flow that is known no more, or not yet, as another machine forwarded the
+/// question: it is the client's also where its flow can't be stored. `ABSENT`: it is none of these, as what a backend sends to this host.
+/// A RST for the backend: its connections are ended, or it has no place for one more.
 #[inline(never)]
 pub(super) fn answered<A, P, T>(packet: &P, tables: &T, work: &mut Work<A>) -> Step
 where
@@ -170,22 +171,37 @@ where
     if step != Step::DONE || work.headers.flags & RST != 0 {
         return step;
     }
+    let step = begin(packet, tables, work);
+    if work.headers.key.proto == TCP { step } else { Step::DONE }
+}
+
+/// Stores the flow that an answer begins.
+#[inline(always)]
+fn begin<A, P, T>(packet: &P, tables: &T, work: &mut Work<A>) -> Step
+where
+    A: Family,
+    P: Packet,
+    T: Tables + AddressTables<A>,
+{
     if work.flow.flags & FlowFlags::COUNTED != 0 {
         let refusal = limit::claim(tables, work.flow.backend, work.flow.service);
         if refusal != limit::FREE {
-            // The backend did answer. It is told, so that it does not wait for the client, whose next SYN finds another one.
-            tables.count_signal(work.flow.backend, Signal::SynAck);
+            if work.headers.key.proto == TCP {
+                // The backend did answer. It is told, so that it does not wait for the client, whose next SYN finds another one.
+                tables.count_signal(work.flow.backend, Signal::SynAck);
+            }
             return Step::reset_for(refusal);
         }
     }
     let next_hop = work.flow.next_hop;
     work.flow.next_hop = way_back(packet);
-    if !claim(tables, work) {
-        limit::unclaim(tables, &work.flow);
-        return Step::end(Verdict::drop(DropReason::TupleConflict));
-    }
+    let is_claimed = claim(tables, work);
     let Work { headers, flow, .. } = work;
     flow.next_hop = next_hop;
+    if !is_claimed {
+        limit::unclaim(tables, flow);
+        return Step::end(Verdict::drop(DropReason::TupleConflict));
+    }
     if tables.insert_flow(Tier::Embryonic, &headers.key, flow, Insert::Any) {
         tables.count_flow(flow.service, flow.backend);
         if flow.state == FlowState::SynReceived as u8 {
@@ -195,7 +211,7 @@ where
         return Step::DONE;
     }
     limit::unclaim(tables, flow);
-    tables.remove_flow(Tier::Embryonic, &flow.twin_key(TCP));
+    tables.remove_flow(Tier::Embryonic, &flow.twin_key(headers.key.proto));
     Step::end(Verdict::drop(DropReason::FlowTableFull))
 }
 
@@ -223,12 +239,14 @@ where
     T: Tables + AddressTables<A>,
 {
     let Some((origin, backend)) = origin(tables, key) else { return Step::ABSENT };
+    let is_tcp = key.proto == TCP;
     let state = match flags & (SYN | RST) {
-        0 => FlowState::PickedUp,
+        0 if is_tcp => FlowState::PickedUp,
+        0 => FlowState::UdpNew,
         SYN => FlowState::SynReceived,
         _ => FlowState::SynSent,
     };
-    if is_reset(&backend) && flags & RST == 0 {
+    if is_tcp && flags & RST == 0 && is_reset(&backend) {
         return Step::RESET;
     }
     *flow = Flow {
@@ -253,7 +271,7 @@ where
     A: Family,
     T: Tables + AddressTables<A>,
 {
-    let origin = tables.origin(&ServiceKey { addr: key.src, port: key.sport, proto: TCP, pad: 0 })?;
+    let origin = tables.origin(&ServiceKey { addr: key.src, port: key.sport, proto: key.proto, pad: 0 })?;
     let backend = tables.backend(origin.backend)?;
     (is_exclusive(&backend) && !tables.may_be_own(key.dst.words())).then_some((origin, backend))
 }

@@ -157,10 +157,10 @@ where
     }
 }
 
-/// Whether a packet can be what a backend sends to a client: every segment but the first of a connection.
+/// Whether a packet can be what a backend sends to a client: a datagram, or every segment but the first of a connection.
 #[inline(always)]
 fn is_answer<A>(headers: &Headers<A>) -> bool {
-    headers.key.proto == TCP && headers.flags & (ACK | RST) != 0
+    headers.key.proto != TCP || headers.flags & (ACK | RST) != 0
 }
 
 /// The stages of an established packet; `ABSENT` if it is none, `RESET` if its connection is ended.

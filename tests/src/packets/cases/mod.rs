@@ -1,6 +1,7 @@
 //! The table: one file per subject.
 
 mod affinity;
+mod answers;
 mod floating;
 mod flows;
 mod foreign;
@@ -40,6 +41,7 @@ pub fn all() -> Vec<Case> {
         snat::cases(),
         sources::cases(),
         stateless::cases(),
+        answers::cases(),
         signals::cases(),
         selection::cases(),
         limits::cases(),
