@@ -73,17 +73,22 @@ pub struct Setup {
     pub words: &'static [&'static str],
 }
 
+impl Setup {
+    /// `lbd` with adverts each 100 ms, and `nat` without replication of flows.
+    pub const NAT: Self = Self {
+        mover: Mover::Own,
+        interval: Duration::from_millis(100),
+        mode: Mode::Nat,
+        lines: "",
+        tables: "",
+        replicated: false,
+        words: &[],
+    };
+}
+
 impl Default for Setup {
     fn default() -> Self {
-        Self {
-            mover: Mover::Own,
-            interval: Duration::from_millis(100),
-            mode: Mode::Nat,
-            lines: "",
-            tables: "",
-            replicated: false,
-            words: &[],
-        }
+        Self::NAT
     }
 }
 

@@ -10,7 +10,7 @@ use nix::{
 
 use super::{
     super::{Depth, Required, Row, number},
-    rounds::{Rounds, maximum, median},
+    rounds::{MODES, Rounds, maximum, median, mode_of},
 };
 use crate::{
     clock,
@@ -23,26 +23,27 @@ const ONE_OWNER_WITHIN: f64 = 361.0 + 10.0;
 const WATCHED: Duration = Duration::from_millis(1500);
 
 pub(super) fn measure(depth: Depth) -> Result<Vec<Row>> {
-    let mut rows =
-        silenced(depth, "lbd of the active node killed (SIGKILL)", |duo| duo.kill(0), |duo| duo.launch(0))?;
-    let case = "lbd of the active node stopped (SIGSTOP)";
-    rows.extend(silenced(
-        depth,
-        case,
-        |duo| signal(duo, Signal::SIGSTOP),
-        |duo| signal(duo, Signal::SIGCONT),
-    )?);
+    let mut rows = Vec::new();
+    for setup in MODES {
+        let mode = mode_of(&setup);
+        let case = format!("lbd of the active node killed (SIGKILL), {mode}");
+        rows.extend(silenced(depth, setup, &case, |duo| duo.kill(0), |duo| duo.launch(0))?);
+        let case = format!("lbd of the active node stopped (SIGSTOP), {mode}");
+        let stop: fn(&mut Duo) -> Result<()> = |duo| signal(duo, Signal::SIGSTOP);
+        rows.extend(silenced(depth, setup, &case, stop, |duo| signal(duo, Signal::SIGCONT))?);
+    }
     Ok(rows)
 }
 
 fn silenced(
     depth: Depth,
+    setup: Setup,
     case: &str,
     silence: fn(&mut Duo) -> Result<()>,
     wake: fn(&mut Duo) -> Result<()>,
 ) -> Result<Vec<Row>> {
     let count = depth.of(10);
-    let mut duo = Duo::start(Setup::default())?;
+    let mut duo = Duo::start(setup)?;
     let [mut silent, mut back] = [Rounds::new(count), Rounds::new(count)];
     let (mut alone, mut owners) = (Vec::new(), Vec::new());
     while !silent.is_done() || !back.is_done() {

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 use super::super::{Required, Row, number};
 use crate::{
     client::Seen,
+    config::Mode,
     duo::{Duo, Mover, Setup},
 };
 
@@ -15,6 +16,17 @@ use crate::{
 const CLEAR: Duration = Duration::from_millis(5);
 /// So many rounds may be needed for one that counts, on average.
 const ATTEMPTS: u64 = 3;
+
+/// Both modes as the documentation has them: in `full-nat` the nodes tell each other their flows, so that neither gives a SNAT port away that the other
+/// one uses.
+pub(super) const MODES: [Setup; 2] =
+    [Setup::NAT, Setup { mode: Mode::FullNat, replicated: true, ..Setup::NAT }];
+
+/// A mode of [`MODES`] for people.
+pub(super) fn mode_of(setup: &Setup) -> String {
+    let with = if setup.replicated { " with replication" } else { "" };
+    format!("{}{with}", setup.mode.name())
+}
 
 /// What was seen in the rounds that count.
 #[derive(Clone, Debug)]
