@@ -55,6 +55,8 @@ pub const INTERFACES: &str = "INTERFACES";
 /// `HASH` of an address (as [`crate::abi::Address::words`] gives it) to [`crate::abi::Floating`]: VIPs that are held by VRRP. Written by its
 /// thread, not by reconciliation.
 pub const FLOATING: &str = "FLOATING";
+/// `HASH` of an address (as for `FLOATING`) to [`crate::abi::Relay`]: addresses that came here a moment ago. Written by VRRP's thread.
+pub const RELAYS: &str = "RELAYS";
 /// `ARRAY` with one [`crate::abi::Settings`].
 pub const SETTINGS: &str = "SETTINGS";
 /// `PERCPU_ARRAY` of [`crate::abi::TrafficCounters`] by service id.
@@ -102,6 +104,7 @@ pub const ALL: &[&str] = &[
     PORTS,
     INTERFACES,
     FLOATING,
+    RELAYS,
     SETTINGS,
     SERVICE_COUNTERS,
     BACKEND_COUNTERS,

@@ -4,7 +4,7 @@ use crate::{
     Action,
     abi::{
         Address, Affinity, AffinityKey, Answer, Backend, BackendLimits, Event, Floating, Flow, FlowKey,
-        FragmentKey, FragmentPorts, Interface, NextHop, Origin, Places, Service, ServiceKey, Signal,
+        FragmentKey, FragmentPorts, Interface, NextHop, Origin, Places, Relay, Service, ServiceKey, Signal,
     },
 };
 
@@ -207,6 +207,8 @@ pub trait Tables: AddressTables<u32> + AddressTables<[u32; 4]> {
     fn floating(&self, address: &[u32; 4]) -> Option<Floating>;
     /// Notes of such an address that another machine has it ([`Floating::claimed`]).
     fn claim(&self, address: &[u32; 4]);
+    /// Which other machine had an address until a moment ago.
+    fn relay(&self, address: &[u32; 4]) -> Option<Relay>;
 
     /// Counts a packet of a flow.
     fn count_traffic(&self, traffic: &Traffic);

@@ -16,6 +16,7 @@ mod flow;
 pub mod former;
 mod interface;
 mod limit;
+mod relay;
 mod service;
 mod settings;
 
@@ -30,6 +31,7 @@ pub use floating::Floating;
 pub use flow::{Flow, FlowFlags, FlowKey, FlowState, FragmentKey, FragmentPorts, NextHop};
 pub use interface::{Interface, InterfaceFlags, Mac};
 pub use limit::{BackendLimits, Places};
+pub use relay::Relay;
 pub use service::{Mode, Origin, Selector, Service, ServiceFlags, ServiceKey};
 pub use settings::{Settings, SettingsFlags, TICK_SHIFT, ticks_from_nanos};
 
@@ -75,6 +77,7 @@ abi! {
     NextHop = 12,
     Interface = 48,
     Floating = 16,
+    Relay = 24,
     Settings = 96,
     TrafficCounters = 40,
     BackendSignals = 64,

@@ -11,7 +11,8 @@ use crate::{
     abi::{
         Address, Affinity, AffinityKey, Answer, Backend, BackendLimits, BackendSignals, Event, Floating,
         Flow, FlowEvent, FlowFlags, FlowKey, FragmentKey, FragmentPorts, Interface, InterfaceCounters,
-        NextHop, Origin, Places, Service, ServiceKey, Settings, SettingsFlags, Signal, TrafficCounters,
+        NextHop, Origin, Places, Relay, Service, ServiceKey, Settings, SettingsFlags, Signal,
+        TrafficCounters,
     },
     maps::address_bit,
     tables::{FibQuery, FibResult, FlowEntry, Holder, Insert, Tier, Traffic},
@@ -96,6 +97,8 @@ pub struct HostTables {
     pub port_words: Cell<u32>,
     /// `FLOATING`.
     pub floating: RefCell<HashMap<[u32; 4], Floating>>,
+    /// `RELAYS`.
+    pub relays: RefCell<HashMap<[u32; 4], Relay>>,
     /// The present time in nanoseconds.
     pub nanos: Cell<u64>,
     /// `ANSWERS`.
@@ -357,6 +360,10 @@ impl Tables for HostTables {
         if let Some(floating) = self.floating.borrow_mut().get_mut(address) {
             *floating = floating.claimed(self.nanos.get(), self.now.get());
         }
+    }
+
+    fn relay(&self, address: &[u32; 4]) -> Option<Relay> {
+        self.relays.borrow().get(address).copied()
     }
 
     fn client_hop(&self, ifindex: u32) -> Option<NextHop> {

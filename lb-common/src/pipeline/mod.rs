@@ -17,6 +17,7 @@ mod fragment;
 mod icmp;
 mod limit;
 mod parse;
+mod relay;
 mod reply;
 mod rewrite;
 mod select;
@@ -135,6 +136,9 @@ where
         }
         if step == Step::ABSENT {
             step = choose(tables, work);
+            if step == Step::end(Verdict::PASS) {
+                step = relay::pass_on(packet, tables, &work.headers);
+            }
             if step == Step::ABSENT {
                 step = settle(packet, tables, work);
             }

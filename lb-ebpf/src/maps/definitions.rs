@@ -8,7 +8,7 @@ use lb_common::{
     abi::{
         Affinity, AffinityKey, Answer, Backend, BackendLimits, BackendSignals, DropReason, Event, Floating,
         Flow, FlowEvent, FlowKey, FragmentKey, FragmentPorts, Interface, InterfaceCounters, NextHop, Origin,
-        Places, Service, ServiceKey, Settings, TrafficCounters,
+        Places, Relay, Service, ServiceKey, Settings, TrafficCounters,
     },
     maps as sizes,
 };
@@ -92,6 +92,8 @@ pub(super) static PORTS: Ports = Ports::new();
 pub(super) static INTERFACES: Array<Interface, { sizes::DEFAULT_INTERFACES as usize }> = Array::new();
 #[btf_map]
 pub(super) static FLOATING: HashMap<V6, Floating, { sizes::MAX_FLOATING as usize }> = HashMap::new();
+#[btf_map]
+pub(super) static RELAYS: HashMap<V6, Relay, { sizes::MAX_FLOATING as usize }> = HashMap::new();
 #[btf_map]
 pub(super) static SETTINGS: Array<Settings, 1> = Array::new();
 #[btf_map]

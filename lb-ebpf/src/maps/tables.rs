@@ -5,7 +5,7 @@ use lb_common::{
     Action, Tables,
     abi::{
         Affinity, AffinityKey, Answer, Backend, BackendLimits, Event, Floating, Interface, InterfaceCounters,
-        NextHop, Places, SettingsFlags, Signal, TrafficCounters,
+        NextHop, Places, Relay, SettingsFlags, Signal, TrafficCounters,
     },
     maps as sizes,
     tables::{Holder, Traffic},
@@ -47,6 +47,11 @@ impl Tables for Maps {
         if let Some(floating) = FLOATING.get_ptr_mut(address) {
             claim(floating, self.nanos(), self.now);
         }
+    }
+
+    #[inline(always)]
+    fn relay(&self, address: &[u32; 4]) -> Option<Relay> {
+        copy(RELAYS.get_ptr(address))
     }
 
     #[inline(always)]

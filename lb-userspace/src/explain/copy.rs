@@ -8,7 +8,7 @@ use std::{
 use lb_common::{
     abi::{
         Abi, Affinity, Answer, Backend, BackendLimits, Floating, Flow, FlowKey, FragmentKey, FragmentPorts,
-        Interface, Mode, NextHop, Origin, Places, Service, ServiceKey, Settings,
+        Interface, Mode, NextHop, Origin, Places, Relay, Service, ServiceKey, Settings,
     },
     host::{self, HostEntry, HostTables, Side},
     maps,
@@ -85,6 +85,7 @@ impl Copy {
         tables.port_words.set(live.entries(maps::PORTS));
         tables.answers.set(answers(live)?);
         tables.floating.borrow_mut().extend(live.map(maps::FLOATING)?.entries::<[u32; 4], Floating>()?);
+        tables.relays.borrow_mut().extend(live.map(maps::RELAYS)?.entries::<[u32; 4], Relay>()?);
         let copy = Self { tables, v4: HashSet::new(), v6: HashSet::new(), key: None };
         copy.rotations(live)?;
         Ok(copy)
@@ -284,6 +285,7 @@ impl Copy {
             backend_hops,
             client_hops,
             floating,
+            relays,
             snat_addresses,
             ports,
             interfaces

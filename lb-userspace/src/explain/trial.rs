@@ -121,6 +121,7 @@ impl Trial {
         self.replace(maps::ORIGINS_V6, &tables.v6.origins.borrow())?;
         self.replace(maps::AFFINITY, &tables.affinity.borrow())?;
         self.replace(maps::FLOATING, &tables.floating.borrow())?;
+        self.replace(maps::RELAYS, &tables.relays.borrow())?;
         self.array(maps::BACKENDS, &tables.backends.borrow())?;
         self.array(maps::BACKEND_FLOWS, &tables.backend_flows.borrow())?;
         self.array(maps::BACKEND_LIMITS, &tables.limits.borrow())?;

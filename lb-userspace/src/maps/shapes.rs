@@ -4,7 +4,7 @@ use std::path::Path;
 
 use lb_common::abi::{
     Abi, Affinity, AffinityKey, Backend, BackendLimits, BackendSignals, Floating, Interface,
-    InterfaceCounters, Origin, Places, Service, ServiceKey, Settings, TrafficCounters,
+    InterfaceCounters, Origin, Places, Relay, Service, ServiceKey, Settings, TrafficCounters,
 };
 use lb_common::maps;
 
@@ -48,6 +48,7 @@ pub(super) fn expected(name: &str) -> Option<MapShape> {
         maps::SNAT_ADDRESSES => shape::<u32, [u32; 4]>(ARRAY),
         maps::INTERFACES => shape::<u32, Interface>(ARRAY),
         maps::FLOATING => shape::<[u32; 4], Floating>(HASH),
+        maps::RELAYS => shape::<[u32; 4], Relay>(HASH),
         maps::SETTINGS => shape::<u32, Settings>(ARRAY),
         maps::SERVICE_COUNTERS | maps::BACKEND_COUNTERS => shape::<u32, TrafficCounters>(PER_CPU_ARRAY),
         maps::INTERFACE_COUNTERS => shape::<u32, InterfaceCounters>(PER_CPU_ARRAY),

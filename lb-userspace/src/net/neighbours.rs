@@ -57,6 +57,12 @@ impl NeighbourTable {
         self.known.retain(|(link, _), _| *link != ifindex);
     }
 
+    /// The MAC address of a neighbour that was good when it was seen last.
+    #[must_use]
+    pub fn mac_of(&self, key: NeighbourKey) -> Option<[u8; 6]> {
+        self.known.get(&key).filter(|known| !known.dead).map(|known| known.mac)
+    }
+
     /// Neighbours whose MAC addresses the operator set.
     pub fn fixed(&self) -> impl Iterator<Item = NeighbourKey> {
         self.known.iter().filter(|(_, known)| known.fixed).map(|(key, _)| *key)

@@ -86,6 +86,12 @@ impl View {
         own.find(|address| is_wanted(&address.address)).map(|address| address.address)
     }
 
+    /// The MAC address of a neighbour ([`NeighbourTable::mac_of`]).
+    #[must_use]
+    pub fn mac_of(&self, key: NeighbourKey) -> Option<[u8; 6]> {
+        self.neighbours.mac_of(key)
+    }
+
     /// Neighbours whose MAC addresses the operator set.
     #[must_use]
     pub fn fixed_neighbours(&self) -> BTreeSet<NeighbourKey> {

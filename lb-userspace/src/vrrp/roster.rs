@@ -1,4 +1,4 @@
-//! Which other routers are heard to be active: for operators, nothing is decided by it.
+//! Which other routers are heard to be active: for operators, and for packets that are under way when another one was active until a moment ago.
 
 use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
@@ -7,9 +7,16 @@ use super::{Interval, Priority};
 /// Most routers that are remembered; anybody on the link can make some up.
 const MOST: usize = 16;
 
+/// A router that was not heard for so many of its intervals may be gone.
+const FRESH_INTERVALS: u32 = 2;
+
 /// The routers that one virtual router hears.
 #[derive(Clone, Debug, Default)]
-pub struct Roster(BTreeMap<IpAddr, Heard>);
+pub struct Roster {
+    heard: BTreeMap<IpAddr, Heard>,
+    /// Who was heard last, also to say that it stops, and until when that is fresh.
+    last: Option<(IpAddr, Duration)>,
+}
 
 #[derive(Clone, Copy, Debug)]
 struct Heard {
@@ -45,26 +52,39 @@ impl Roster {
         priority: Priority,
         interval: Interval,
     ) -> Option<Sighting> {
+        self.last = Some((router, now + interval.duration() * FRESH_INTERVALS));
         if priority == Priority::STOPS {
-            let Heard { priority, .. } = self.0.remove(&router)?;
+            let Heard { priority, .. } = self.heard.remove(&router)?;
             return Some(Sighting::Vanished { router, priority });
         }
         let heard = Heard { priority, until: now + interval.duration() * 4 };
-        if let Some(known) = self.0.get_mut(&router) {
+        if let Some(known) = self.heard.get_mut(&router) {
             *known = heard;
             return None;
         }
-        if self.0.len() >= MOST {
+        if self.heard.len() >= MOST {
             return None;
         }
-        self.0.insert(router, heard);
+        self.heard.insert(router, heard);
         Some(Sighting::Appeared { router, priority })
+    }
+
+    /// Who was active last, however long ago: where its addresses are now, packets of its flows may still come. It may forward although it is silent.
+    #[must_use]
+    pub fn predecessor(&self) -> Option<IpAddr> {
+        self.last.map(|(router, _)| router)
+    }
+
+    /// Who is active beside this router, or was until a moment ago.
+    #[must_use]
+    pub fn beside(&self, now: Duration) -> Option<IpAddr> {
+        self.last.filter(|(_, until)| now < *until).map(|(router, _)| router)
     }
 
     /// Those that are not heard any more.
     pub fn handle_timeout(&mut self, now: Duration) -> Vec<Sighting> {
         let mut vanished = Vec::new();
-        self.0.retain(|router, heard| {
+        self.heard.retain(|router, heard| {
             let is_heard = now < heard.until;
             if !is_heard {
                 vanished.push(Sighting::Vanished { router: *router, priority: heard.priority });
@@ -77,7 +97,7 @@ impl Roster {
     /// When [`Self::handle_timeout`] is to be called next.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Duration> {
-        self.0.values().map(|heard| heard.until).min()
+        self.heard.values().map(|heard| heard.until).min()
     }
 }
 
@@ -108,6 +128,17 @@ mod tests {
         assert_eq!(hear(&mut roster, 600, ROUTER, 100), appeared);
         assert_eq!(hear(&mut roster, 650, ROUTER, 0), Some(vanished));
         assert_eq!(roster.poll_timeout(), None);
+    }
+
+    #[test]
+    fn who_stops_was_beside_and_who_is_silent_is_the_predecessor_still() {
+        let mut roster = Roster::default();
+        assert_eq!((roster.beside(ms(0)), roster.predecessor()), (None, None));
+        hear(&mut roster, 0, ROUTER, 100);
+        assert_eq!((roster.beside(ms(199)), roster.beside(ms(200))), (Some(ROUTER), None));
+        hear(&mut roster, 250, ROUTER, 0);
+        assert_eq!((roster.beside(ms(449)), roster.beside(ms(450))), (Some(ROUTER), None));
+        assert_eq!(roster.predecessor(), Some(ROUTER));
     }
 
     #[test]

@@ -23,7 +23,7 @@ const SNAT_ADDRESSES: u32 = 8;
 const FLOWS: u32 = 512;
 
 /// Sizes of the maps: small, as all of them are written for every frame.
-pub(super) const SIZES: [(&str, u32); 28] = [
+pub(super) const SIZES: [(&str, u32); 29] = [
     (names::SERVICES_V4, 2 * SERVICES),
     (names::SERVICES_V6, 2 * SERVICES),
     (names::ORIGINS_V4, BACKENDS),
@@ -46,6 +46,7 @@ pub(super) const SIZES: [(&str, u32); 28] = [
     (names::SNAT_ADDRESSES, SNAT_ADDRESSES),
     (names::PORTS, PORT_WORDS),
     (names::FLOATING, BACKENDS),
+    (names::RELAYS, BACKENDS),
     (names::FLOWS_V4, FLOWS),
     (names::FLOWS_V6, FLOWS),
     (names::EMBRYONIC_V4, FLOWS),
@@ -189,6 +190,7 @@ impl Maps {
             hops.get(&ifindex).copied().unwrap_or_default()
         })?;
         replace(&self.others[names::FLOATING], &floating(tables, shift))?;
+        replace(&self.others[names::RELAYS], &tables.relays.borrow())?;
         let own = tables.own_addresses();
         self.array(names::OWN_ADDRESSES, names::OWN_ADDRESS_WORDS, |word| {
             own.get(&word).copied().unwrap_or(0)
@@ -292,6 +294,7 @@ impl Maps {
             tables.service_places.borrow().get(&id).copied().unwrap_or_default()
         })?;
         same("FLOATING", &self.others[names::FLOATING], &floating(tables, shift))?;
+        same("RELAYS", &self.others[names::RELAYS], &tables.relays.borrow())?;
         same("AFFINITY", &self.others[names::AFFINITY], &affinity(tables, shift))?;
         self.same_array(names::BACKEND_HOPS, |id| -> NextHop {
             tables.backend_hops.borrow().get(&id).copied().unwrap_or_default()

@@ -87,6 +87,11 @@ impl Chronicle {
         Some(self.sighted(sighting))
     }
 
+    /// Which other routers were heard.
+    pub(super) fn roster(&self) -> &Roster {
+        &self.roster
+    }
+
     /// Another machine claimed a VIP: told once a second.
     pub(super) fn claimed(&mut self, now: Duration, vip: IpAddr) -> Option<Notice> {
         self.figures.claims += 1;

@@ -12,6 +12,7 @@ use super::{
     fence::Fence,
     hooks::{Bells, Change},
     orders::{Message, Order, Switch},
+    relays::Relays,
     remembered::Remembered,
     trackers::Inbox,
 };
@@ -66,6 +67,7 @@ pub(super) struct Machine {
     pub(super) chronicles: Vec<Chronicle>,
     pub(super) teller: Teller,
     pub(super) fence: Fence,
+    pub(super) relays: Relays,
     pub(super) requests: Requests,
     notices: Notices,
     pub(super) view: View,
@@ -93,7 +95,7 @@ impl Machine {
         board: StatusBoard,
         remembered: Remembered,
         (teller, readings, bells): (Teller, Inbox, Bells),
-        fence: Fence,
+        (fence, relays): (Fence, Relays),
     ) -> Result<Self, Failure> {
         let wrong = || Failure::system("use [[vrrp]]")(io::ErrorKind::InvalidInput.into());
         let members: Option<Vec<Member>> = routers.iter().map(Member::of).collect();
@@ -114,6 +116,7 @@ impl Machine {
             chronicles: routers.iter().map(|router| Chronicle::new(router.name.clone())).collect(),
             teller,
             fence,
+            relays,
             requests: Requests::open()?,
             notices: Notices::open()?,
             view: View::default(),
@@ -148,6 +151,8 @@ impl Machine {
             self.obey().await;
             self.vouch();
             self.obey().await;
+            self.end_relays();
+            self.find_others().await;
             self.forget_stopped();
             self.publish();
             if is_stopping && self.node.routers().all(|(_, router)| router.state() == State::Initialize) {
@@ -403,10 +408,18 @@ impl Machine {
                     }
                     Err(error) => tracing::error!(router = %router.name, %error, "VRRP cannot advertise"),
                 },
-                Command::Take { .. } => self.take_addresses(&router).await,
+                Command::Take { .. } => {
+                    self.take_addresses(&router).await;
+                    let serves = router.virtual_addresses.iter().any(|vip| self.relays.is_vip(vip.addr()));
+                    self.node.set_serving(RouterId(index), serves);
+                    let predecessor = self.chronicles[index].roster().predecessor();
+                    self.relay(&router, predecessor);
+                }
                 Command::Release => self.remove_addresses(index, &router, &router.virtual_addresses).await,
                 Command::Announce => {
                     self.chronicles[index].figures.announcements += 1;
+                    let other = self.chronicles[index].roster().beside(self.clock.now());
+                    self.relay(&router, other);
                     self.announce(&router);
                 }
                 Command::Changed { state, cause } => {
@@ -467,7 +480,10 @@ impl Machine {
         }
         let Some(frames) = &self.frames else { return };
         let is_router = forwards_ipv6(&link.name);
-        for network in &router.virtual_addresses {
+        let (vips, others): (Vec<&IpNet>, Vec<&IpNet>) =
+            router.virtual_addresses.iter().partition(|network| self.relays.is_vip(network.addr()));
+        // What backends answer to first, as `Node::poll_command` has it of routers.
+        for network in others.into_iter().chain(vips) {
             let frame = announcement(network.addr(), link.mac, is_router);
             if let Err(error) = frames.send(link.ifindex, &frame) {
                 tracing::debug!(router = %router.name, %error, "VRRP cannot announce");

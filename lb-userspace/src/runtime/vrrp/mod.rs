@@ -6,6 +6,7 @@ mod fence;
 mod hooks;
 mod machine;
 mod orders;
+mod relays;
 mod remembered;
 mod trackers;
 
@@ -21,7 +22,8 @@ use tokio::sync::{mpsc, watch};
 use self::trackers::Outbox;
 pub(super) use self::trackers::{Sources, Trackers};
 use self::{
-    chronicle::Figures, fence::Fence, hooks::Hooks, machine::Machine, orders::Orders, remembered::Remembered,
+    chronicle::Figures, fence::Fence, hooks::Hooks, machine::Machine, orders::Orders, relays::Relays,
+    remembered::Remembered,
 };
 use super::{Clock, Failure, privileges::Privileges, replication::Synced};
 use crate::{
@@ -196,7 +198,7 @@ pub(super) fn start(
             board.clone(),
             remembered,
             (teller, readings, bells),
-            Fence::open(tables)?,
+            (Fence::open(tables)?, Relays::open(tables)?),
         )?
     };
     let (stop, stopped) = watch::channel(false);

@@ -54,6 +54,8 @@ struct Entry {
     leaves: bool,
     /// It starts when what it tracks is known, or at this moment.
     start_by: Option<Duration>,
+    /// Clients connect to its addresses.
+    serves: bool,
 }
 
 /// How long the start waits for what is tracked to be known.
@@ -97,7 +99,7 @@ impl Node {
                 router.join_group();
                 groups.entry(group.clone()).or_default().push(index);
             }
-            node.entries.push(Entry { member, router, leaves: false, start_by: None });
+            node.entries.push(Entry { member, router, leaves: false, start_by: None, serves: false });
         }
         node.groups = groups.into_values().collect();
         Ok(node)
@@ -253,16 +255,25 @@ impl Node {
         self.entries.iter().filter_map(due).min()
     }
 
+    /// Whether clients connect to addresses of a router.
+    pub fn set_serving(&mut self, id: RouterId, serves: bool) {
+        if let Some(entry) = self.entries.get_mut(id.0) {
+            entry.serves = serves;
+        }
+    }
+
     /// The next thing to do, and for which router. All addresses are taken before any is announced, and then those of all networks at
-    /// once: a request that comes by one way while the answer goes by another is lost.
+    /// once: a request that comes by one way while the answer goes by another is lost. What backends answer to is announced before what clients
+    /// connect to: no question comes here whose answer would go to the machine that had the addresses.
     pub fn poll_command(&mut self) -> Option<(RouterId, Command)> {
-        let order = |command: &Command| match command {
-            Command::Take { .. } => 0,
-            Command::Announce => 1,
-            Command::Send { .. } => 2,
-            Command::Release | Command::Changed { .. } => 3,
+        let order = |entry: &Entry| match entry.router.next_command()? {
+            Command::Take { .. } => Some(0),
+            Command::Announce if !entry.serves => Some(1),
+            Command::Announce => Some(2),
+            Command::Send { .. } => Some(3),
+            Command::Release | Command::Changed { .. } => Some(4),
         };
-        let next = |(index, entry): (usize, &Entry)| Some((order(entry.router.next_command()?), index));
+        let next = |(index, entry): (usize, &Entry)| Some((order(entry)?, index));
         let (_, index) = self.entries.iter().enumerate().filter_map(next).min()?;
         Some((RouterId(index), self.entries[index].router.poll_command()?))
     }

@@ -129,6 +129,16 @@ fn a_group_takes_all_addresses_before_it_announces_any_and_announces_all_at_once
 }
 
 #[test]
+fn what_clients_connect_to_is_announced_last() {
+    let mut fixture = Fixture::new(Some("nat"));
+    fixture.node.set_serving(RouterId(0), true);
+    fixture.run_for(DOWN);
+    let announcing = fixture.done.iter().filter(|(_, command)| *command == Command::Announce);
+    assert_eq!(announcing.map(|(index, _)| *index).collect::<Vec<_>>(), [1, 0]);
+    assert!(matches!(fixture.done[..], [(_, Command::Take { .. }), (_, Command::Take { .. }), ..]));
+}
+
+#[test]
 fn after_a_conflict_on_one_network_the_addresses_of_the_whole_group_are_announced() {
     for priority in [1, 0] {
         let mut fixture = Fixture::active(Some("nat"));

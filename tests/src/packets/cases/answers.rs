@@ -1,10 +1,10 @@
-//! Datagrams of backends that belong to one service only: their answers need no flow.
+//! Answers that no flow is known of: datagrams of backends that belong to one service only, and what is passed on to the machine that had a SNAT address.
 
 use lb_common::{
-    abi::{BackendState, FlowState, Mode},
-    host::HostTables,
+    abi::{BackendState, FlowState, Mac, Mode, Relay},
+    host::{FrameSpec, HostTables, words},
     tables::{Holder, Tier},
-    wire::UDP,
+    wire::{ACK, SYN, UDP},
 };
 
 use crate::packets::{
@@ -21,14 +21,80 @@ pub(super) fn cases() -> Vec<Case> {
             cases.extend(unknown(&scene));
             cases.extend(not_stored(&scene));
             cases.extend(not_ours(&scene));
-        } else {
-            cases.push(
-                scene
-                    .case("an answer to a SNAT address that no flow is known of is not for us")
-                    .frame(SERVERS, &scene.answer(0), Expect::Pass)
-                    .fact(Fact::Count(0, 0)),
-            );
         }
+    }
+    for scene in Scene::all().into_iter().filter(|scene| scene.mode == Mode::FullNat) {
+        cases.extend(relayed(&scene));
+        cases.extend(not_relayed(&scene));
+    }
+    cases
+}
+
+/// The machine that had the SNAT address.
+const OTHER: [u8; 6] = [2, 0, 0, 0, 0, 0x77];
+
+/// A case in which the SNAT address came here a moment ago.
+fn moved(scene: &Scene, what: &str, relay: Relay) -> Case {
+    let case = scene.case(what);
+    case.tables.relays.borrow_mut().insert(words(scene.seen().ip()), relay);
+    case
+}
+
+fn to_other() -> Relay {
+    Relay { until: u64::MAX, mac: Mac::new(OTHER), ifindex: SERVERS, reserved: 0 }
+}
+
+/// An answer goes on to the other machine.
+fn goes_on(answer: &FrameSpec) -> Step {
+    let mut frame = answer.clone();
+    (frame.dmac, frame.smac) = (OTHER, world::mac(SERVERS));
+    frame.hop_limit -= 1;
+    let expect = Expect::Send { egress: SERVERS, frame: frame.build() };
+    Step::Frame { ingress: SERVERS, frame: answer.build(), expect }
+}
+
+fn relayed(scene: &Scene) -> Vec<Case> {
+    let to_the_other = |what: &str| moved(scene, what, to_other());
+    vec![
+        to_the_other("an answer to a SNAT address that moved goes on to the machine that knows its flow")
+            .then(vec![goes_on(&scene.answer(ACK))])
+            .fact(Fact::Count(0, 0)),
+        to_the_other("an answer to a SNAT address that moved, of a flow that is known, reaches the client")
+            .then(scene.established())
+            .then(vec![scene.returns(&scene.answer(ACK))]),
+    ]
+}
+
+fn not_relayed(scene: &Scene) -> Vec<Case> {
+    let passes = |what: &str, relay: Relay, answer: &FrameSpec| {
+        moved(scene, what, relay).frame(SERVERS, answer, Expect::Pass).fact(Fact::Count(0, 0))
+    };
+    let answer = scene.answer(ACK);
+    let mut of_other = answer.clone();
+    of_other.smac = OTHER;
+    let mut worn = answer.clone();
+    worn.hop_limit = 1;
+    let stranger = answer.clone().with_source(at(world::server(scene.family, 77), 8080));
+    let low = answer.clone().with_destination(at(scene.seen().ip(), 53));
+    let mut cases = vec![
+        scene
+            .case("an answer to a SNAT address that no flow is known of is not for us")
+            .frame(SERVERS, &answer, Expect::Pass)
+            .fact(Fact::Count(0, 0)),
+        passes("what the other machine passes on does not go back to it", to_other(), &of_other),
+        passes("answers go on for a while only", Relay { until: 0, ..to_other() }, &answer),
+        passes(
+            "answers go on where the address moved only",
+            Relay { ifindex: CLIENTS, ..to_other() },
+            &answer,
+        ),
+        passes("what is no backend's does not go on", to_other(), &stranger),
+        passes("what is for no port of a flow does not go on", to_other(), &low),
+        passes("an answer whose hops are used up does not go on", to_other(), &worn),
+    ];
+    if scene.proto != UDP {
+        let what = "a SYN-ACK does not go on: the client's ACK would come here";
+        cases.push(passes(what, to_other(), &scene.answer(SYN | ACK)));
     }
     cases
 }
