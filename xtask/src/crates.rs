@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use xtask::{Error, Result, command, remap};
+use xtask::{Context, Error, Result, command, remap};
 
 use crate::host;
 
@@ -23,7 +23,7 @@ pub(crate) enum Part {
     Programs,
     /// The same of the BPF object.
     Object,
-    /// Everything, for any target, with what only tests and builds need.
+    /// Everything for this machine, with what only tests and builds need.
     Everything,
 }
 
@@ -32,7 +32,7 @@ impl Part {
         match self {
             Self::Programs => &["--package", "lb-userspace", "--edges", "normal"],
             Self::Object => &["--package", "lb-ebpf", "--edges", "normal", "--target", "bpfel-unknown-none"],
-            Self::Everything => &["--workspace", "--edges", "normal,build,dev", "--target", "all"],
+            Self::Everything => &["--workspace", "--edges", "normal,build,dev"],
         }
     }
 }
@@ -42,9 +42,12 @@ pub(crate) fn of(part: Part) -> Result<BTreeSet<Crate>> {
     let mut tree = host::cargo();
     tree.args(["tree", "--locked", "--quiet", "--prefix", "none", "--format", "{p}|{l}"])
         .args(part.arguments());
-    let lines =
-        command::stdout(&mut tree).ok_or_else(|| Error::new(format!("{} failed", command::line(&tree))))?;
-    Ok(lines.lines().filter_map(parse).collect())
+    let output = tree.output().context(command::line(&tree))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(Error::new(format!("{}: {}\n{said}", command::line(&tree), output.status)));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).lines().filter_map(parse).collect())
 }
 
 /// A line such as `serde_derive v1.0.229 (proc-macro)|MIT OR Apache-2.0 (*)`; nothing for the workspace's own.

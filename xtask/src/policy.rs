@@ -16,7 +16,9 @@ pub(crate) fn check() -> Result<()> {
     let policy = read(POLICY)?;
     let allowed = allowed(&policy);
     let mut offences = sources(&read("Cargo.lock")?);
-    for one in crates::of(Part::Everything)? {
+    let mut all = crates::of(Part::Everything)?;
+    all.extend(crates::of(Part::Object)?);
+    for one in all {
         if !is_allowed(&one.licence, &allowed) {
             offences
                 .push(format!("{} {}: {POLICY} has no licence of {:?}", one.name, one.version, one.licence));
