@@ -1,6 +1,6 @@
 //! A Debian of its own, with systemd, in a network namespace: for what packages, units and their scripts do.
 //!
-//! Its files are those of a directory that `cargo xtask setup` makes once, below a layer that goes with it; it has process, mount,
+//! Its files are those of a directory that `cargo xtask setup --debian` makes once, below a layer that goes with it; it has process, mount,
 //! host name and control group namespaces. The kernel is this one's.
 
 use std::{
@@ -137,7 +137,7 @@ pub fn base() -> Result<PathBuf> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/debian/root");
     ensure!(
         directory.join("lib/systemd/systemd").exists(),
-        "there is no Debian in target/debian; `cargo xtask setup` makes it"
+        "there is no Debian in target/debian; `cargo xtask setup --debian` makes it"
     );
     Ok(directory.canonicalize()?)
 }

@@ -72,13 +72,9 @@ pub(crate) fn ensure_guest_if_possible(downloads: Downloads) {
     }
 }
 
-/// Makes sure of the Debian in which the package is installed where that is possible, and says why where it is not: what needs it fails.
-pub(crate) fn ensure_debian_if_possible() {
-    if !debian::is_there()
-        && let Err(reason) = debian::install(&mut Apt::detect())
-    {
-        say(&format!("no Debian to install the package in: {reason}"));
-    }
+/// Makes sure of the Debian in which the package is installed.
+pub(crate) fn ensure_debian() -> Result<()> {
+    if debian::is_there() { Ok(()) } else { debian::install(&mut Apt::detect()) }
 }
 
 /// Makes sure of the API's examiner where that is possible, and says why where it is not: its test skips.

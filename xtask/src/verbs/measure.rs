@@ -3,7 +3,7 @@
 use super::Verb;
 use super::demo::become_program;
 use crate::host::Binary;
-use crate::setup::ensure_debian_if_possible;
+use crate::setup::ensure_debian;
 
 pub(crate) const VERB: Verb = Verb {
     name: "measure",
@@ -12,7 +12,7 @@ pub(crate) const VERB: Verb = Verb {
     details: "Needs root. `cargo xtask measure -- --help` lists the arguments.",
     run: |args| {
         if args.has("faults") {
-            ensure_debian_if_possible();
+            ensure_debian()?;
         }
         become_program(Binary { package: "lb-tests", name: "lb-measure" }, &[], args)
     },
