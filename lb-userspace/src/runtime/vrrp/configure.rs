@@ -2,10 +2,7 @@
 
 use ipnet::IpNet;
 
-use super::{
-    chronicle::Chronicle,
-    machine::{Machine, place},
-};
+use super::{chronicle::Chronicle, machine::Machine, network::place};
 use crate::{
     model::VirtualRouter,
     vrrp::{Member, RouterId},

@@ -1,0 +1,116 @@
+//! Doing what the virtual routers want done.
+
+use std::fs;
+
+use ipnet::IpNet;
+
+use super::{hooks::Change, machine::Machine, network::place};
+use crate::{
+    model::VirtualRouter,
+    net::Link,
+    sys::packet::FrameSender,
+    vrrp::{Cause, Command, Ends, RouterId, State, announcement},
+};
+
+impl Machine {
+    /// Does what the routers want, in their order.
+    pub(super) async fn obey(&mut self) {
+        while let Some((RouterId(index), command)) = self.node.poll_command() {
+            let Some(router) = self.routers.get(index).cloned() else { continue };
+            match command {
+                Command::Send { ends, advert, form } => match advert.build(&ends, form) {
+                    Ok(message) => {
+                        self.chronicles[index].figures.sent += 1;
+                        self.send(&router, &ends, &message);
+                    }
+                    Err(error) => tracing::error!(router = %router.name, %error, "VRRP cannot advertise"),
+                },
+                Command::Take { .. } => {
+                    self.take_addresses(&router).await;
+                    let serves = router.virtual_addresses.iter().any(|vip| self.relays.is_vip(vip.addr()));
+                    self.node.set_serving(RouterId(index), serves);
+                    let predecessor = self.chronicles[index].roster().predecessor();
+                    self.relay(&router, predecessor);
+                }
+                Command::Release => self.remove_addresses(index, &router, &router.virtual_addresses).await,
+                Command::Announce => {
+                    self.chronicles[index].figures.announcements += 1;
+                    let other = self.chronicles[index].roster().beside(self.clock.now());
+                    self.relay(&router, other);
+                    self.announce(&router);
+                }
+                Command::Changed { state, cause } => {
+                    self.teller.tell(self.chronicles[index].changed(state, cause));
+                    tracing::info!(router = %router.name, %state, %cause, "VRRP");
+                    self.ring(index, state, &cause);
+                }
+            }
+        }
+    }
+
+    /// Tells the hook.
+    fn ring(&self, index: usize, state: State, cause: &Cause) {
+        let priority = self.node.routers().nth(index).map_or(0, |(_, router)| router.priority().number());
+        self.bells.ring(&self.routers[index], Change { state, cause: cause.to_string(), priority });
+    }
+
+    fn send(&self, router: &VirtualRouter, ends: &Ends, message: &[u8]) {
+        let Some(socket) = self.sockets.get(&place(router)) else { return };
+        if let Err(error) = socket.send(ends, message) {
+            // The link went down just now, or its queue is full: the next advert comes soon.
+            tracing::debug!(router = %router.name, %error, "VRRP cannot send");
+        }
+    }
+
+    async fn take_addresses(&self, router: &VirtualRouter) {
+        let Some(Link { ifindex, .. }) = self.view.link_named(router.interface.as_str()) else { return };
+        for address in &router.virtual_addresses {
+            if let Err(error) = self.requests.add_address(*ifindex, *address).await {
+                tracing::error!(router = %router.name, %address, %error, "VRRP cannot add an address");
+            }
+        }
+    }
+
+    /// Removes addresses of a router, but for those that another one holds.
+    pub(super) async fn remove_addresses(&self, index: usize, router: &VirtualRouter, addresses: &[IpNet]) {
+        let Some(Link { ifindex, .. }) = self.view.link_named(router.interface.as_str()) else { return };
+        let others = self.node.routers().zip(&self.routers).enumerate();
+        let others = others.filter(|(other, ((_, state), wanted))| {
+            *other != index && state.holds_addresses() && wanted.interface == router.interface
+        });
+        let held: Vec<IpNet> =
+            others.flat_map(|(_, (_, wanted))| wanted.virtual_addresses.iter().copied()).collect();
+        for address in addresses.iter().filter(|address| !held.contains(address)) {
+            if let Err(error) = self.requests.remove_address(*ifindex, *address).await {
+                tracing::error!(router = %router.name, %address, %error, "VRRP cannot remove an address");
+            }
+        }
+    }
+
+    fn announce(&mut self, router: &VirtualRouter) {
+        let Some(link) = self.view.link_named(router.interface.as_str()) else { return };
+        if self.frames.is_none() {
+            match FrameSender::open() {
+                Ok(frames) => self.frames = Some(frames),
+                Err(error) => tracing::error!(%error, "VRRP has no socket for gratuitous ARP"),
+            }
+        }
+        let Some(frames) = &self.frames else { return };
+        let is_router = forwards_ipv6(&link.name);
+        let (vips, others): (Vec<&IpNet>, Vec<&IpNet>) =
+            router.virtual_addresses.iter().partition(|network| self.relays.is_vip(network.addr()));
+        // What backends answer to first, as `Node::poll_command` has it of routers.
+        for network in others.into_iter().chain(vips) {
+            let frame = announcement(network.addr(), link.mac, is_router);
+            if let Err(error) = frames.send(link.ifindex, &frame) {
+                tracing::debug!(router = %router.name, %error, "VRRP cannot announce");
+            }
+        }
+    }
+}
+
+/// Whether a machine says in its Neighbor Advertisements that it is a router.
+fn forwards_ipv6(interface: &str) -> bool {
+    fs::read_to_string(format!("/proc/sys/net/ipv6/conf/{interface}/forwarding"))
+        .is_ok_and(|text| text.trim() == "1")
+}
