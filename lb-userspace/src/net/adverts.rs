@@ -1,31 +1,39 @@
 //! The sockets of VRRP: one for each interface and address family.
 
 use std::{
-    io::{self, IoSlice, IoSliceMut},
-    net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6},
-    os::fd::AsRawFd as _,
+    io::{self, IoSlice},
+    net::{Ipv4Addr, SocketAddr, SocketAddrV6},
+    os::fd::{AsFd as _, AsRawFd as _},
 };
 
-use nix::sys::socket::{
-    ControlMessage, ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, sendmsg, setsockopt, sockopt,
-};
+use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrStorage, sendmsg, setsockopt, sockopt};
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
 use tokio::io::unix::AsyncFd;
 
 use crate::{
-    sys::readable,
-    vrrp::{Ends, Envelope, GROUP_V4, GROUP_V6, HOP_LIMIT, PROTOCOL, Rejection, open_v4},
+    sys::{
+        datagrams::{Datagram, Datagrams},
+        readable,
+    },
+    vrrp::{Ends, Envelope, GROUP_V4, GROUP_V6, HOP_LIMIT, PROTOCOL, open_v4},
 };
 
 /// CS6, network control: what keepalived marks its adverts with.
 const TRAFFIC_CLASS: u32 = 0xc0;
 /// Longest message: 255 IPv6 addresses behind 8 bytes; of IPv4, with the longest header.
 const LONGEST: usize = 8 + 255 * 16 + 60;
+/// Messages that one system call takes.
+const BATCH: usize = 32;
+/// Bytes of the kernel for messages that wait, where it may be set: what others flood a network with keeps adverts out for that much longer.
+const BUFFER: usize = 1 << 20;
+/// Batches that are taken before something else is looked at: more than fit into the buffer, so that all that had arrived is heard.
+const MOST_BATCHES: usize = 128;
 
 /// A raw socket that hears and sends adverts on one interface.
 #[derive(Debug)]
 pub struct AdvertSocket {
     socket: AsyncFd<Socket>,
+    datagrams: Datagrams,
     ifindex: u32,
     is_v4: bool,
 }
@@ -40,6 +48,9 @@ impl AdvertSocket {
         let socket = Socket::new(domain, Type::RAW, Some(Protocol::from(i32::from(PROTOCOL))))?;
         socket.set_nonblocking(true)?;
         socket.bind_device(Some(name.as_bytes()))?;
+        if setsockopt(&socket, sockopt::RcvBufForce, &BUFFER).is_err() {
+            socket.set_recv_buffer_size(BUFFER)?;
+        }
         let limit = u32::from(HOP_LIMIT);
         if is_v4 {
             socket.join_multicast_v4_n(&GROUP_V4, &InterfaceIndexOrAddress::Index(ifindex))?;
@@ -56,7 +67,8 @@ impl AdvertSocket {
             socket.set_recv_hoplimit_v6(true)?;
             setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?;
         }
-        Ok(Self { socket: readable::socket(socket)?, ifindex, is_v4 })
+        let datagrams = Datagrams::new(BATCH, LONGEST);
+        Ok(Self { socket: readable::socket(socket)?, datagrams, ifindex, is_v4 })
     }
 
     /// The interface it belongs to.
@@ -103,57 +115,35 @@ impl AdvertSocket {
         Ok(())
     }
 
-    /// Hands all messages that wait to `take`; what is no whole packet is left out.
+    /// Hands all messages that wait to `take`; what is no whole packet is left out. False: there may be more already.
     ///
     /// # Errors
     /// What the system says; `WouldBlock` is none.
-    pub fn receive(&self, mut take: impl FnMut(Envelope, &[u8])) -> io::Result<()> {
-        let mut buffer = [0; LONGEST];
-        loop {
-            let opened = if self.is_v4 { self.next_v4(&mut buffer) } else { self.next_v6(&mut buffer) };
-            match opened {
-                Ok(Ok((envelope, message))) => take(envelope, message),
-                Ok(Err(_)) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+    pub fn receive(&mut self, mut take: impl FnMut(Envelope, &[u8])) -> io::Result<bool> {
+        for _ in 0..MOST_BATCHES {
+            match self.datagrams.receive(self.socket.as_fd()) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
                 Err(error) => return Err(error),
             }
-        }
-    }
-
-    fn next_v4<'a>(&self, buffer: &'a mut [u8]) -> io::Result<Result<(Envelope, &'a [u8]), Rejection>> {
-        let length = nix::sys::socket::recv(self.socket.as_raw_fd(), buffer, MsgFlags::empty())?;
-        Ok(open_v4(&buffer[..length]))
-    }
-
-    fn next_v6<'a>(&self, buffer: &'a mut [u8]) -> io::Result<Result<(Envelope, &'a [u8]), Rejection>> {
-        let mut control = nix::cmsg_space!(libc::in6_pktinfo, libc::c_int);
-        let (mut destination, mut hop_limit) = (None, 0);
-        let (length, source) = {
-            let mut parts = [IoSliceMut::new(buffer)];
-            let received = recvmsg::<SockaddrStorage>(
-                self.socket.as_raw_fd(),
-                &mut parts,
-                Some(&mut control),
-                MsgFlags::empty(),
-            )?;
-            for message in received.cmsgs()? {
-                match message {
-                    ControlMessageOwned::Ipv6PacketInfo(info) => {
-                        destination = Some(IpAddr::from(info.ipi6_addr.s6_addr));
-                    }
-                    ControlMessageOwned::Ipv6HopLimit(limit) => {
-                        hop_limit = u8::try_from(limit).unwrap_or_default();
-                    }
-                    _ => {}
+            for datagram in self.datagrams.iter() {
+                let opened = if self.is_v4 { open_v4(datagram.bytes).ok() } else { open_v6(&datagram) };
+                if let Some((envelope, message)) = opened {
+                    take(envelope, message);
                 }
             }
-            let source = received.address.and_then(|address| Some(address.as_sockaddr_in6()?.ip()));
-            (received.bytes, source)
-        };
-        let ends = source.zip(destination).and_then(|(source, to)| Ends::new(source.into(), to));
-        let missing = Rejection::Length { found: length, expected: length };
-        Ok(ends.ok_or(missing).map(|ends| (Envelope { ends, hop_limit }, &buffer[..length])))
+            if self.datagrams.iter().len() < BATCH {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
+}
+
+/// A message as an IPv6 socket delivers it, with what it says of the header.
+fn open_v6<'a>(datagram: &Datagram<'a>) -> Option<(Envelope, &'a [u8])> {
+    let ends = Ends::V6(datagram.source?, datagram.destination?);
+    Some((Envelope { ends, hop_limit: datagram.hop_limit.unwrap_or_default() }, datagram.bytes))
 }
 
 fn in_addr(address: Ipv4Addr) -> libc::in_addr {

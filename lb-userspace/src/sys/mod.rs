@@ -2,6 +2,7 @@
 
 pub mod bpf;
 pub mod clock;
+pub mod datagrams;
 pub mod kernel;
 pub mod packet;
 pub mod peer;

@@ -178,10 +178,15 @@ impl Machine {
         let roster = self.chronicles.iter().filter_map(Chronicle::poll_timeout).min();
         let due = [self.node.poll_timeout(), roster, self.try_again].into_iter().flatten().min();
         let sockets: Vec<_> = self.sockets.values().map(|socket| Box::pin(socket.readable())).collect();
-        let (clock, nap) = (self.clock, self.nap.take());
+        let nap = self.nap.take();
+        if let Some(nap) = nap {
+            // The thread itself: each packet would wake the runtime, whoever waits for it.
+            let until = due.map_or(nap, |due| due.min(nap));
+            std::thread::sleep(until.saturating_sub(self.clock.now()));
+        }
         let readable = async {
             if nap.is_some() {
-                return clock.sleep_until(nap).await;
+                return;
             }
             if sockets.is_empty() {
                 return std::future::pending().await;
