@@ -41,6 +41,30 @@ pub fn prefer_this_thread() -> io::Result<()> {
     Ok(())
 }
 
+/// Has the calling thread run soon after it is woken, without any privilege: it asks for less time at once than others do, which Linux
+/// 6.12 and later take for a reason to run it first.
+///
+/// # Errors
+/// What `sched_setattr(2)` says.
+pub fn run_this_thread_soon() -> io::Result<()> {
+    // The least that is taken, in nanoseconds.
+    const SLICE: u64 = 100_000;
+    let attributes = libc::sched_attr {
+        size: size_of::<libc::sched_attr>() as u32,
+        sched_policy: libc::SCHED_OTHER.cast_unsigned(),
+        sched_flags: 0,
+        sched_nice: 0,
+        sched_priority: 0,
+        sched_runtime: SLICE,
+        sched_deadline: 0,
+        sched_period: 0,
+    };
+    // SAFETY: 0 is the calling thread, and the attributes live for the duration of the call, which only reads them.
+    let result = unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0) };
+    nix::errno::Errno::result(result)?;
+    Ok(())
+}
+
 /// Tells when a process has ended, without waiting for it.
 #[derive(Debug)]
 pub struct ProcessEnd(AsyncFd<OwnedFd>);

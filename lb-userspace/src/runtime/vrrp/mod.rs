@@ -36,7 +36,7 @@ use crate::{
     control::{Error, Handle},
     events::{Bus, Notice},
     model::{Timestamp, VirtualRouter},
-    sys::process::prefer_this_thread,
+    sys::process::{prefer_this_thread, run_this_thread_soon},
     vrrp::{Impact, Peer, Reading, State, Switchover},
 };
 
@@ -210,7 +210,14 @@ pub(super) fn start(
     let privileges = privileges.clone();
     let work = move || {
         if let Err(error) = prefer_this_thread() {
-            tracing::debug!(%error, "VRRP has no real-time priority");
+            tracing::warn!(
+                %error,
+                "VRRP has no real-time priority: on a busy machine its adverts come late, and another machine takes over; \
+                 LimitRTPRIO=1 of systemd or CAP_SYS_NICE allow it"
+            );
+            if let Err(error) = run_this_thread_soon() {
+                tracing::debug!(%error, "nor does VRRP run sooner than others");
+            }
         }
         privileges.limit_thread();
         runtime.block_on(machine.run(inbox, stopped));
