@@ -37,7 +37,7 @@ struct Site {
     nodes: [Daemon; 2],
     _servers: Vec<EchoServer>,
     pair: Pair,
-    _key: TempDir,
+    key: TempDir,
 }
 
 impl Site {
@@ -53,7 +53,32 @@ impl Site {
             Daemon::start(&pair.nodes[number], &config).unwrap()
         };
         let nodes = [start(0), start(1)];
-        Self { nodes, _servers: echo, pair, _key: key }
+        Self { nodes, _servers: echo, pair, key }
+    }
+
+    /// Changes the key without a restart, in the three steps of the documentation.
+    fn change_key(&self) {
+        let (file, other) = (self.key.path().join("key"), KEY.replace('0', "f"));
+        let [old, new] = [format!("0 {KEY}\n"), format!("1 {other}\n")];
+        let steps = [old.clone() + &new, new.clone() + &old, new];
+        for (keys, sessions) in steps.iter().zip([0, 2, 0]) {
+            for node in [0, 1] {
+                let before = self.sessions(1 - node);
+                fs::write(&file, keys).unwrap();
+                self.nodes[node].lbctl("config reload").unwrap();
+                self.wait("the other one to hear of it", || self.sessions(1 - node) >= before + sessions / 2);
+                self.wait_synced(0);
+                self.wait_synced(1);
+            }
+        }
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+        let refusal = self.nodes[0].lbctl("config reload").unwrap_err().to_string();
+        assert!(refusal.contains("replication.key_file") && refusal.contains("mode 0644"), "{refusal}");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+
+    fn sessions(&self, node: usize) -> u64 {
+        self.replication(node).unwrap()["sessions"].as_u64().unwrap()
     }
 
     fn wait(&self, what: &str, is_so: impl FnMut() -> bool) {
@@ -187,6 +212,8 @@ fn connections_survive_failover_and_failback() {
     site.wait_active(0);
     assert_eq!(site.replication(0).unwrap()["state"], "synced", "it took over with all flows");
     site.assert_going_on(&connections, "the second failback");
+    site.change_key();
+    site.assert_going_on(&connections, "a change of the key");
 
     for connections in connections {
         let report = connections.close();

@@ -3,25 +3,35 @@
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
+use tokio::sync::watch;
+
 use super::replace::{PREVIOUS, Replacement};
 use super::save::{self, means_the_same};
-use super::{ConfigError, Document, WriteError, notes};
+use super::{ConfigError, Document, WriteError, notes, read_keys};
 use crate::control::{self, Error, ErrorKind, Notes, Now, Staged, Store};
 use crate::health::Rights;
 use crate::model::Config;
+use crate::replication::Keys;
 
 /// The configuration file. It is read anew for every change, so that what the operator wrote into it meanwhile (comments, order)
 /// stays.
 #[derive(Clone, Debug)]
 pub struct FileStore {
     path: PathBuf,
+    keys: watch::Sender<Option<Keys>>,
 }
 
 impl FileStore {
     /// The file of a path.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into() }
+        Self { path: path.into(), keys: watch::Sender::new(None) }
+    }
+
+    /// The keys of replication as they were when the file was read last; `None`: nothing is replicated.
+    #[must_use]
+    pub fn keys(&self) -> watch::Receiver<Option<Keys>> {
+        self.keys.subscribe()
     }
 
     /// Puts the previous configuration back if the present one was to be confirmed and the time for that is over: to be called before
@@ -59,6 +69,8 @@ impl Store for FileStore {
         let config = document.config()?;
         // Control looks it up again; here the error knows the line.
         document.usable(&config, Rights::Needed)?;
+        let keys = config.replication.as_ref().map(|wanted| read_keys(&wanted.key_file)).transpose()?;
+        self.keys.send_if_modified(|known| std::mem::replace(known, keys.clone()) != keys);
         Ok(config)
     }
 

@@ -19,6 +19,8 @@ pub enum Topic {
     Drift,
     /// Virtual routers.
     Vrrp,
+    /// The other machine that flows are replicated with.
+    Replication,
 }
 
 keyword!(Topic {
@@ -28,6 +30,7 @@ keyword!(Topic {
     Config = "config",
     Drift = "drift",
     Vrrp = "vrrp",
+    Replication = "replication",
 });
 
 macro_rules! kinds {
@@ -102,6 +105,9 @@ kinds! {
         "It is not heard any more, or says that it stops; a backup says nothing.", [Router, Address, Priority];
     VrrpConflict = "vrrp-conflict", Vrrp,
         "Another machine announced a VIP (`address`) that is active here; it is announced again.", [Router, Address];
+    ReplicationPeerHeard = "replication-peer-heard", Replication, "The machine that flows are replicated with is heard.", [Address];
+    ReplicationPeerSilent = "replication-peer-silent", Replication, "It has not been heard for a second.", [Address];
+    ReplicationSynced = "replication-synced", Replication, "This machine has all flows of the other one.", [Address];
 }
 
 /// A property of an event.

@@ -89,6 +89,7 @@ pub struct Link {
 #[derive(Debug)]
 struct Peer {
     opener: Opener,
+    key_id: u8,
     /// It knows this machine's session.
     is_mutual: bool,
     /// Id by which its tables were known before this session.
@@ -152,6 +153,24 @@ impl Link {
             trial_at: now,
             counters: Counters::default(),
         })
+    }
+
+    /// Goes on with other keys. If that changes the one that is sent with, or the one that the other machine sends with, this machine begins
+    /// another session, named by `session`: the other machine then names all its flows again. Otherwise nothing else changes.
+    pub fn set_keys(&mut self, now: Duration, keys: Keys, session: SessionId) {
+        let of_peer = self.peer.as_ref().map(|peer| peer.key_id);
+        let is_kept = of_peer.is_none_or(|id| keys.of(id) == self.keys.of(id));
+        let (id, key) = keys.first();
+        if is_kept && (id, key) == self.keys.first() {
+            self.keys = keys;
+            return;
+        }
+        // `None` never happens: see `new`.
+        let Some(sealer) = Sealer::new(key, id, session) else { return };
+        (self.sealer, self.keys) = (sealer, keys);
+        (self.peer, self.answer) = (None, None);
+        self.hello_at = now;
+        self.drawn += 1;
     }
 
     /// Between two sweeps from now on.
@@ -224,7 +243,7 @@ impl Link {
         self.drawn += 1;
         let knows = hello.known == self.tables || self.known == hello.tables;
         opener.close();
-        let mut peer = Peer::new(now, opener, self.known);
+        let mut peer = Peer::new(now, opener, header.key_id, self.known);
         self.known = hello.tables;
         peer.is_mutual = message.to == *self.sealer.session();
         peer.events.push_back(Event::Began { knows });
@@ -421,9 +440,10 @@ impl Sweeps {
 }
 
 impl Peer {
-    fn new(now: Duration, opener: Opener, known: u64) -> Self {
+    fn new(now: Duration, opener: Opener, key_id: u8, known: u64) -> Self {
         Self {
             opener,
+            key_id,
             is_mutual: false,
             known,
             heard_at: now,

@@ -2,10 +2,10 @@
 
 use std::{io, net::SocketAddr};
 
-use super::{privileges::Missing, replication::KeyFileError};
+use super::privileges::Missing;
 use crate::{
     api::{PortError, SocketError},
-    config::ConfigError,
+    config::{ConfigError, KeyFileError},
     control,
     loader::LoaderError,
     maps::MapError,

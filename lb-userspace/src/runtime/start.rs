@@ -115,7 +115,7 @@ async fn daemon(
     let socket = Socket::bind(&config.api_socket, config.api_group.as_deref())?;
     let (port, dashboard) = ports(&config).await?;
     let metrics = listen(config.metrics_listen).await?;
-    let (replicating, synced) = replication::prepare(&config)?;
+    let (replicating, synced) = replication::prepare(&config, store.keys())?;
     privileges.limit()?;
     let network = Network::open().await?;
     let wanted = Attacher::planned(&config, &network.view)?;
@@ -138,7 +138,8 @@ async fn daemon(
     let vrrp =
         vrrp::start(&config.vrrp, synced, &options.config, &tables, clock, events.clone(), privileges)?;
     let data = Data::open(&tables, clock, started, vrrp.routers(), explainer)?;
-    let replication = replication::start(replicating, &data, &control, &mut attacher, clock, privileges)?;
+    let replication =
+        replication::start(replicating, &data, (&control, &events), &mut attacher, clock, privileges)?;
     let tasks = tasks::start(Parts {
         trackers: (vrrp.trackers(), sources(&control, &mut attacher, clock)?),
         clock,

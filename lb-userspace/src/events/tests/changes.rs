@@ -133,8 +133,9 @@ fn each_kind_of_event_is_told_and_nothing_else() {
     maps(&mut story);
 
     let told: BTreeSet<&str> = story.told.iter().map(|notice| notice.kind.as_str()).collect();
-    // Virtual routers are not control's.
-    let of_control = Kind::ALL.iter().filter(|kind| kind.topic() != Topic::Vrrp && !OF_CHECKS.contains(kind));
+    // Virtual routers and replication are not control's.
+    let is_of_control = |topic| !matches!(topic, Topic::Vrrp | Topic::Replication);
+    let of_control = Kind::ALL.iter().filter(|kind| is_of_control(kind.topic()) && !OF_CHECKS.contains(kind));
     assert_eq!(told, of_control.map(|kind| kind.as_str()).collect());
 }
 

@@ -2,6 +2,7 @@
 
 mod convergence;
 mod packets;
+mod rotation;
 mod simulator;
 
 use std::{net::Ipv4Addr, time::Duration};

@@ -6,9 +6,10 @@ use aya::maps::{MapData, RingBuf};
 use lb_common::abi::FlowEvent;
 use tokio::{io::unix::AsyncFd, net::UdpSocket, sync::watch};
 
-use super::{Prepared, ReplicationBoard, ReplicationStatus, socket, sweep::Sweep};
+use super::{Prepared, ReplicationBoard, ReplicationStatus, seeds, socket, sweep::Sweep};
 use crate::{
     control::Snapshot,
+    events::{Attribute, Bus, Kind, Notice},
     flows::{FlowMaps, Outcome, Replica, told},
     model::Timeouts,
     replication::{Event, Flow, Link, MOST_BYTES, Mark, Rejection, Seeds},
@@ -40,6 +41,7 @@ enum Wake {
     Told,
     Swept(Option<io::Result<Vec<Flow>>>),
     Changed,
+    Keys,
     Due,
     Stop,
 }
@@ -50,6 +52,7 @@ pub(super) struct Machine {
     clock: Clock,
     board: ReplicationBoard,
     snapshots: watch::Receiver<Arc<Snapshot>>,
+    events: Bus,
     maps: Arc<FlowMaps>,
     replica: Replica,
     ring: AsyncFd<RingBuf<MapData>>,
@@ -65,6 +68,7 @@ pub(super) struct Machine {
     forgotten: u64,
     is_failing: bool,
     was_connected: bool,
+    was_synced: bool,
     show_at: Duration,
     logged: BTreeMap<Rejection, Duration>,
 }
@@ -75,7 +79,7 @@ impl Machine {
         prepared: Prepared,
         seeds: &Seeds,
         board: ReplicationBoard,
-        snapshots: watch::Receiver<Arc<Snapshot>>,
+        (snapshots, events): (watch::Receiver<Arc<Snapshot>>, Bus),
         maps: Arc<FlowMaps>,
         ring: AsyncFd<RingBuf<MapData>>,
         clock: Clock,
@@ -93,6 +97,7 @@ impl Machine {
             clock,
             board,
             snapshots,
+            events,
             maps,
             replica,
             ring,
@@ -106,6 +111,7 @@ impl Machine {
             forgotten: 0,
             is_failing: false,
             was_connected: false,
+            was_synced: false,
             show_at: now,
             logged: BTreeMap::new(),
         })
@@ -130,6 +136,7 @@ impl Machine {
                 Wake::Told => self.read_ring(),
                 Wake::Swept(chunk) => self.name(chunk),
                 Wake::Changed => self.refresh(),
+                Wake::Keys => self.change_keys(),
                 Wake::Due => {}
                 Wake::Stop => return,
             }
@@ -162,6 +169,8 @@ impl Machine {
             }
             chunk = swept => Wake::Swept(chunk),
             changed = self.snapshots.changed() => if changed.is_ok() { Wake::Changed } else { Wake::Stop },
+            // Without a sender, the daemon ends.
+            Ok(()) = self.prepared.reloaded.changed() => Wake::Keys,
             () = clock.sleep_until(Some(due)) => Wake::Due,
         }
     }
@@ -294,6 +303,20 @@ impl Machine {
         self.note("replication cannot read the services", &read);
     }
 
+    /// The configuration was read again, and the keys with it.
+    fn change_keys(&mut self) {
+        let keys = self.prepared.reloaded.borrow_and_update().clone();
+        let Some(keys) = keys.filter(|keys| *keys != self.prepared.keys) else { return };
+        match seeds() {
+            Ok(Seeds { session, .. }) => {
+                self.link.set_keys(self.clock.now(), keys.clone(), session);
+                self.prepared.keys = keys;
+                tracing::info!("replication: the keys were changed");
+            }
+            Err(error) => tracing::error!(%error, "replication goes on with the keys that it has"),
+        }
+    }
+
     /// Logs the first of several failures.
     fn note(&mut self, what: &str, done: &io::Result<()>) {
         if let Err(error) = done
@@ -326,6 +349,7 @@ impl Machine {
             let peer = self.prepared.wanted.peer_address;
             tracing::warn!(%peer, "replication: the other machine is silent");
         }
+        self.tell(is_connected, is_synced);
         if now < self.show_at && is_connected == self.was_connected {
             return;
         }
@@ -342,6 +366,25 @@ impl Machine {
             forgotten: self.forgotten,
         };
         self.board.set(&self.prepared.wanted, status);
+    }
+}
+
+impl Machine {
+    /// Publishes what is another way than it was.
+    fn tell(&mut self, is_connected: bool, is_synced: bool) {
+        let kind = match (self.was_connected, is_connected) {
+            (false, true) => Some(Kind::ReplicationPeerHeard),
+            (true, false) => Some(Kind::ReplicationPeerSilent),
+            _ => None,
+        };
+        let synced = (is_synced && !std::mem::replace(&mut self.was_synced, is_synced))
+            .then_some(Kind::ReplicationSynced);
+        let peer = self.prepared.wanted.peer_address;
+        let notice = |kind| Notice::new(kind).with(Attribute::Address, peer);
+        let notices: Vec<Notice> = kind.into_iter().chain(synced).map(notice).collect();
+        if !notices.is_empty() {
+            self.events.publish(self.clock.moment().wall, notices);
+        }
     }
 }
 

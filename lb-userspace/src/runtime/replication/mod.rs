@@ -1,6 +1,5 @@
 //! Replication of flows in a running daemon, on a thread of its own.
 
-mod key_file;
 mod machine;
 mod socket;
 mod status;
@@ -10,12 +9,13 @@ use std::{fs::File, io::Read as _, sync::Arc, thread, time::Duration};
 
 use tokio::sync::watch;
 
-pub(super) use self::key_file::KeyFileError;
 pub(super) use self::status::ReplicationBoard;
 use self::{machine::Machine, status::ReplicationStatus};
 use super::{Clock, Failure, attached::Attacher, data::Data, privileges::Privileges};
 use crate::{
+    config::read_keys,
     control::Handle,
+    events::Bus,
     model::{Config, Replication as Wanted},
     replication::{Keys, Seeds},
     sys::readable,
@@ -29,6 +29,8 @@ const GRACE: Duration = Duration::from_secs(3);
 pub(super) struct Prepared {
     wanted: Wanted,
     keys: Keys,
+    /// The keys as they are after a reload.
+    reloaded: watch::Receiver<Option<Keys>>,
     synced: watch::Sender<bool>,
 }
 
@@ -46,26 +48,30 @@ pub(super) struct Replication {
 /// # Errors
 /// [`Failure::Keys`].
 pub(super) fn check(config: &Config) -> Result<(), Failure> {
-    prepare(config).map(drop)
+    config.replication.as_ref().map(|wanted| read_keys(&wanted.key_file)).transpose()?;
+    Ok(())
 }
 
 /// Reads the keys, if flows are to be replicated; and who has to know gets to know whether this machine has the other one's.
 ///
 /// # Errors
 /// [`Failure::Keys`].
-pub(super) fn prepare(config: &Config) -> Result<(Option<Prepared>, Option<Synced>), Failure> {
+pub(super) fn prepare(
+    config: &Config,
+    reloaded: watch::Receiver<Option<Keys>>,
+) -> Result<(Option<Prepared>, Option<Synced>), Failure> {
     let Some(wanted) = &config.replication else { return Ok((None, None)) };
-    let keys = key_file::read(&wanted.key_file)?;
+    let keys = read_keys(&wanted.key_file)?;
     let (synced, receiver) = watch::channel(false);
     let told = (receiver, wanted.sync_deadline);
-    Ok((Some(Prepared { wanted: wanted.clone(), keys, synced }), Some(told)))
+    Ok((Some(Prepared { wanted: wanted.clone(), keys, reloaded, synced }), Some(told)))
 }
 
 /// Starts the thread, if flows are to be replicated.
 pub(super) fn start(
     prepared: Option<Prepared>,
     data: &Data,
-    control: &Handle,
+    (control, events): (&Handle, &Bus),
     attacher: &mut Attacher,
     clock: Clock,
     privileges: &Privileges,
@@ -79,7 +85,8 @@ pub(super) fn start(
         let ring = readable::ring_buffer(attacher.program().flow_events()?)
             .map_err(Failure::system("wait for what becomes of flows"))?;
         let (flows, board) = (Arc::clone(&data.flows), data.replicated.clone());
-        Machine::new(prepared, &seeds()?, board, control.watch(), flows, ring, clock)?
+        let told = (control.watch(), events.clone());
+        Machine::new(prepared, &seeds()?, board, told, flows, ring, clock)?
     };
     let privileges = privileges.clone();
     let work = move || {
@@ -102,6 +109,7 @@ impl Replication {
     }
 }
 
+/// From the system's source of random numbers.
 fn seeds() -> Result<Seeds, Failure> {
     let mut bytes = [0; 48];
     File::open("/dev/urandom")

@@ -1,4 +1,4 @@
-//! The file with the keys.
+//! The file with the keys of replication.
 
 use std::{
     fs::{self, File},
@@ -9,7 +9,10 @@ use std::{
 
 use nix::unistd::geteuid;
 
-use crate::replication::{InvalidKeys, Keys};
+use crate::{
+    control,
+    replication::{InvalidKeys, Keys},
+};
 
 /// More than any file of keys has.
 const MOST_BYTES: u64 = 1 << 16;
@@ -41,8 +44,17 @@ enum Problem {
     Keys(#[from] InvalidKeys),
 }
 
+impl From<KeyFileError> for control::Error {
+    fn from(KeyFileError { path, problem }: KeyFileError) -> Self {
+        Self::invalid("replication.key_file", format!("{}: {problem}", path.display()))
+    }
+}
+
 /// Reads the keys from a file that nobody else may read.
-pub(super) fn read(path: &Path) -> Result<Keys, KeyFileError> {
+///
+/// # Errors
+/// There is no such file, others may use it, or it holds no keys.
+pub fn read_keys(path: &Path) -> Result<Keys, KeyFileError> {
     keys(path).map_err(|problem| KeyFileError { path: path.to_owned(), problem })
 }
 
@@ -78,13 +90,13 @@ mod tests {
     fn a_file_that_others_may_read_is_refused_with_what_to_do() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("key");
-        let said = || read(&path).unwrap_err().to_string();
+        let said = || read_keys(&path).unwrap_err().to_string();
         assert!(said().contains("there is no such file") && said().contains("openssl rand"), "{}", said());
         fs::write(&path, "5a".repeat(32)).unwrap();
         for (mode, is_good) in [(0o644, false), (0o640, false), (0o601, false), (0o600, true), (0o400, true)]
         {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-            match read(&path) {
+            match read_keys(&path) {
                 Ok(_) => assert!(is_good, "{mode:o}"),
                 Err(error) => {
                     let said = error.to_string();
@@ -96,7 +108,7 @@ mod tests {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         fs::write(&path, "5a\n").unwrap();
         assert!(said().contains("line 1: expected 64 hexadecimal digits"), "{}", said());
-        let said = read(directory.path()).unwrap_err().to_string();
+        let said = read_keys(directory.path()).unwrap_err().to_string();
         assert!(said.ends_with("it is not a file"), "{said}");
     }
 }
