@@ -1,10 +1,12 @@
 //! What is shown, as plain data.
 
+use std::time::Duration;
+
 use lb_common::abi::{BackendSignals, InterfaceCounters, TrafficCounters};
 
 use crate::model::{Condition, Health, Standing};
 
-use crate::api::Replication;
+use crate::api::{Replication, Tracked};
 use crate::events::EventCounts;
 use crate::reconcile::DriftCounts;
 
@@ -64,6 +66,12 @@ pub struct RouterSample {
     pub announcements: u64,
     /// How often other machines claimed VIPs that were active here.
     pub claims: u64,
+    /// How long the last takeover took.
+    pub takeover: Option<Duration>,
+    /// What it tracks.
+    pub tracked: Vec<Tracked>,
+    /// Runs of its hook that failed; `None`: it has none.
+    pub notify_failures: Option<u64>,
 }
 
 /// A service.

@@ -78,15 +78,30 @@ impl<T> Samples<T> {
         help: &str,
         value: impl Fn(&T) -> u64,
     ) -> Result<()> {
+        let mut digits = itoa::Buffer::new();
+        self.write_text(page, name, help, |owner, text| text.push_str(digits.format(value(owner))))
+    }
+
+    /// The same with values that are appended as text, such as `-1` or `0.25`.
+    ///
+    /// # Errors
+    /// The encoder refuses the name.
+    pub(super) fn write_text(
+        &self,
+        page: &mut Page,
+        name: &str,
+        help: &str,
+        mut push_value: impl FnMut(&T, &mut String),
+    ) -> Result<()> {
         if self.owners.is_empty() {
             return Ok(());
         }
         page.describe(name, help)?;
-        let (mut digits, mut start) = (itoa::Buffer::new(), 0);
+        let mut start = 0;
         for (owner, end) in self.owners.iter().zip(&self.ends) {
             page.0.push_str(name);
             page.0.push_str(&self.labels[start..*end]);
-            page.0.push_str(digits.format(value(owner)));
+            push_value(owner, &mut page.0);
             page.0.push('\n');
             start = *end;
         }

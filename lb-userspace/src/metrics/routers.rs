@@ -26,7 +26,38 @@ pub(super) fn write(page: &mut Page, observation: &Observation) -> Result<()> {
     let help = "Changes of a virtual router to a state, by cause.";
     Samples::new(transitions).write(page, "lb_vrrp_transitions_total", help, |count| *count)?;
     plain(page, routers)?;
+    takeovers(page, routers)?;
+    tracked(page, routers)?;
     rejected(page, observation)
+}
+
+fn takeovers(page: &mut Page, routers: &[RouterSample]) -> Result<()> {
+    let took = routers.iter().filter_map(|router| Some((router.takeover?, [("router", &*router.name)])));
+    let help = "How long the last takeover took, from the last advert that was heard to the announcement of the VIPs.";
+    Samples::new(took).write_text(page, "lb_vrrp_takeover_seconds", help, |took, text| {
+        text.push_str(&took.as_secs_f64().to_string());
+    })?;
+    let failures =
+        routers.iter().filter_map(|router| Some((router.notify_failures?, [("router", &*router.name)])));
+    let help = "Runs of a virtual router's hook that failed.";
+    Samples::new(failures).write(page, "lb_vrrp_notify_failures_total", help, |failures| *failures)
+}
+
+fn tracked(page: &mut Page, routers: &[RouterSample]) -> Result<()> {
+    let samples = Samples::new(routers.iter().flat_map(|router| {
+        router
+            .tracked
+            .iter()
+            .map(|tracked| (tracked, [("name", tracked.name.as_str()), ("router", &*router.name)]))
+    }));
+    let help = "1 if what a virtual router tracks is there, 0 if it is missing or not known yet.";
+    samples.write(page, "lb_vrrp_tracked_up", help, |tracked| (tracked.state == "up").into())?;
+    let help = "1 if it keeps the virtual router from taking part, else 0.";
+    samples.write(page, "lb_vrrp_tracked_fault", help, |tracked| tracked.fault.into())?;
+    let help = "What it adds to the priority at present, below 0 too.";
+    samples.write_text(page, "lb_vrrp_tracked_priority", help, |tracked, text| {
+        text.push_str(&tracked.priority.to_string());
+    })
 }
 
 fn plain(page: &mut Page, routers: &[RouterSample]) -> Result<()> {

@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::api::Replication;
+use crate::api::{Replication, Tracked};
 use crate::events::EventCounts;
 use crate::model::{Condition, Health, Standing};
 use crate::{
@@ -30,6 +30,14 @@ fn router() -> RouterSample {
         rejected: vec![("checksum", 33), ("vrid", 0)],
         announcements: 34,
         claims: 36,
+        takeover: Some(Duration::from_millis(340)),
+        tracked: vec![Tracked {
+            name: "service web".into(),
+            state: "down".into(),
+            priority: -50,
+            ..Tracked::default()
+        }],
+        notify_failures: Some(37),
     }
 }
 
@@ -137,6 +145,15 @@ fn every_figure_is_printed_with_its_labels() {
         r#"lb_drift_repaired_total{kind="changed",map="backends"} 2"#,
         r#"lb_drift_repaired_total{kind="extra",map="slots"} 0"#,
         r#"lb_build_info{version="1.2.3"} 1"#,
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} is missing in:\n{text}");
+    }
+}
+
+#[test]
+fn every_figure_of_virtual_routers_is_printed_with_its_labels() {
+    let text = text(&observation()).unwrap();
+    for line in [
         r#"lb_vrrp_state{router="outside",state="active",vip="203.0.113.10"} 1"#,
         r#"lb_vrrp_state{router="outside",state="backup",vip="203.0.113.10"} 0"#,
         r#"lb_vrrp_transitions_total{cause="silence",router="outside",state="active"} 2"#,
@@ -146,6 +163,11 @@ fn every_figure_is_printed_with_its_labels() {
         r#"lb_vrrp_adverts_received_total{router="outside"} 32"#,
         r#"lb_vrrp_announcements_total{router="outside"} 34"#,
         r#"lb_vrrp_claims_total{router="outside"} 36"#,
+        r#"lb_vrrp_takeover_seconds{router="outside"} 0.34"#,
+        r#"lb_vrrp_tracked_up{name="service web",router="outside"} 0"#,
+        r#"lb_vrrp_tracked_fault{name="service web",router="outside"} 0"#,
+        r#"lb_vrrp_tracked_priority{name="service web",router="outside"} -50"#,
+        r#"lb_vrrp_notify_failures_total{router="outside"} 37"#,
         r#"lb_vrrp_rejected_total{reason="checksum",router="outside"} 33"#,
         r#"lb_vrrp_rejected_total{reason="vrid",router=""} 35"#,
     ] {

@@ -214,7 +214,8 @@ fn virtual_router(status: RouterStatus) -> api::VirtualRouter {
     }
 }
 
-fn shown(tracked: TrackedStatus) -> api::Tracked {
+/// Something tracked, as the API shows it.
+pub(super) fn shown(tracked: TrackedStatus) -> api::Tracked {
     let TrackedStatus { name, reading, held, impact } = tracked;
     let (state, reason, value) = match reading {
         None => ("unknown", None, None),

@@ -2,7 +2,11 @@
 
 use std::{collections::HashMap, sync::Arc, time::Instant};
 
-use super::{data::Data, flows::LastReport, vrrp::RouterStatus};
+use super::{
+    data::{Data, shown},
+    flows::LastReport,
+    vrrp::RouterStatus,
+};
 use crate::{
     api::Occupancy,
     control::{BackendView, Handle, ServiceView},
@@ -86,6 +90,9 @@ fn router_sample(status: &RouterStatus) -> RouterSample {
         rejected: Rejection::LABELS.iter().map(count).collect(),
         announcements: status.figures.announcements,
         claims: status.figures.claims,
+        takeover: status.figures.takeover,
+        tracked: status.tracked.iter().cloned().map(shown).collect(),
+        notify_failures: status.router.notify.is_some().then_some(status.hook_failures),
     }
 }
 

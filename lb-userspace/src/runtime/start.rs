@@ -32,7 +32,7 @@ use crate::{
     events::{Bus, changes},
     health::Rights,
     loader::{self, LogLevel, PinDirectory, Program, Sizes},
-    maps::PinnedMaps,
+    maps::{Counters, PinnedMaps},
     model::Config,
 };
 
@@ -141,7 +141,7 @@ async fn daemon(
     let replication =
         replication::start(replicating, &data, (&control, &events), &mut attacher, clock, privileges)?;
     let tasks = tasks::start(Parts {
-        trackers: (vrrp.trackers(), sources(&control, &mut attacher, clock)?),
+        trackers: (vrrp.trackers(), sources(&control, &mut attacher, &tables, clock)?),
         clock,
         control: control.clone(),
         events,
@@ -166,9 +166,15 @@ async fn daemon(
 }
 
 /// Where it is found out how the things are that virtual routers track.
-fn sources(control: &Handle, attacher: &mut Attacher, clock: Clock) -> Result<vrrp::Sources, Failure> {
+fn sources(
+    control: &Handle,
+    attacher: &mut Attacher,
+    tables: &Path,
+    clock: Clock,
+) -> Result<vrrp::Sources, Failure> {
     let (control, trial) = (control.clone(), attacher.program().trial()?.into());
-    Ok(vrrp::Sources { control, attached: attacher.list(), trial, clock })
+    let counters = Counters::open(tables)?;
+    Ok(vrrp::Sources { control, attached: attacher.list(), trial, clock, counters })
 }
 
 fn load(

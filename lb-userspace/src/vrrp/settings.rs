@@ -107,6 +107,8 @@ pub struct Announcing {
     pub limit: Duration,
     /// How often it is repeated after that; `None`: not at all.
     pub refresh: Option<Duration>,
+    /// How often it is repeated although packets arrive: one may come from the only neighbour that heard it.
+    pub least_repeats: u32,
 }
 
 impl Default for Announcing {
@@ -116,6 +118,7 @@ impl Default for Announcing {
             longest_gap: Duration::from_secs(5),
             limit: Duration::from_secs(60),
             refresh: Some(Duration::from_secs(10)),
+            least_repeats: 3,
         }
     }
 }

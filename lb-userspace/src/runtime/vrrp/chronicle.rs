@@ -24,6 +24,9 @@ pub(in crate::runtime) struct Figures {
     pub(in crate::runtime) announcements: u64,
     /// How often other machines claimed VIPs that were active here.
     pub(in crate::runtime) claims: u64,
+    /// How long the last takeover took: from the last advert that was heard to the announcement of the addresses. `None`: there was none, or
+    /// nobody was heard before it.
+    pub(in crate::runtime) takeover: Option<Duration>,
 }
 
 /// The past of one virtual router.
@@ -33,6 +36,8 @@ pub(super) struct Chronicle {
     state: State,
     switchover: Option<Switchover>,
     roster: Roster,
+    /// When an advert was taken last, since the router takes part.
+    heard: Option<Duration>,
     /// When a conflict was told last.
     conflict_told: Option<Duration>,
     pub(super) figures: Figures,
@@ -41,8 +46,8 @@ pub(super) struct Chronicle {
 impl Chronicle {
     pub(super) fn new(name: RouterName) -> Self {
         let (state, switchover) = (State::Initialize, None);
-        let (roster, conflict_told) = (Roster::default(), None);
-        Self { name, state, switchover, roster, conflict_told, figures: Figures::default() }
+        let (roster, heard, conflict_told) = (Roster::default(), None, None);
+        Self { name, state, switchover, roster, heard, conflict_told, figures: Figures::default() }
     }
 
     /// The same under another name.
@@ -60,6 +65,9 @@ impl Chronicle {
         let from = std::mem::replace(&mut self.state, state);
         if from == state {
             return None;
+        }
+        if matches!(state, State::Initialize | State::Fault) {
+            self.heard = None;
         }
         *self.figures.transitions.entry((state.label(), cause.label())).or_default() += 1;
         let notice = self.notice(Kind::VrrpState).with(Attribute::From, from.label());
@@ -80,9 +88,20 @@ impl Chronicle {
         (from != switchover).then(|| notice().with(Attribute::To, word(switchover)))
     }
 
+    /// The network was told where the addresses are: before the router says that it is active if it has just taken them.
+    pub(super) fn announced(&mut self, now: Duration) {
+        self.figures.announcements += 1;
+        if let (Some(heard), false) = (self.heard, self.state == State::Active) {
+            let took = now.saturating_sub(heard);
+            self.figures.takeover = Some(took);
+            tracing::info!(router = %self.name, milliseconds = took.as_millis(), "VRRP: taken over since the last advert");
+        }
+    }
+
     /// An advert was taken.
     pub(super) fn heard(&mut self, now: Duration, router: IpAddr, accepted: &Accepted) -> Option<Notice> {
         self.figures.received += 1;
+        self.heard = Some(now);
         let sighting = self.roster.hear(now, router, accepted.priority, accepted.interval)?;
         Some(self.sighted(sighting))
     }
@@ -185,20 +204,42 @@ mod tests {
         assert_eq!((told, chronicle.figures.claims), ([true, false, false, true], 4));
     }
 
+    const ACCEPTED: Accepted = Accepted {
+        priority: Priority::new(150),
+        interval: Interval::LONGEST_V3,
+        interval_differs: false,
+        addresses_differ: false,
+        two_owners: false,
+        is_conflict: false,
+    };
+
+    #[test]
+    fn a_takeover_is_measured_from_the_last_advert_to_the_announcement() {
+        let at = Duration::from_millis;
+        let mut chronicle = chronicle();
+        chronicle.changed(State::Backup, Cause::Started);
+        chronicle.announced(at(5));
+        assert_eq!(chronicle.figures.takeover, None, "nobody was heard before");
+        chronicle.heard(at(100), PEER, &ACCEPTED);
+        chronicle.heard(at(200), PEER, &ACCEPTED);
+        chronicle.announced(at(540));
+        chronicle.changed(State::Active, Cause::Silence);
+        assert_eq!(chronicle.figures.takeover, Some(at(340)));
+        chronicle.announced(at(640));
+        assert_eq!(chronicle.figures.takeover, Some(at(340)), "that one only repeats it");
+        assert_eq!(chronicle.figures.announcements, 3);
+        chronicle.changed(State::Fault, Cause::Fault);
+        chronicle.changed(State::Backup, Cause::Recovered);
+        chronicle.announced(at(99_000));
+        assert_eq!(chronicle.figures.takeover, Some(at(340)), "meanwhile nothing could be heard");
+    }
+
     #[test]
     fn peers_appear_and_fall_silent() {
         let mut chronicle = chronicle();
-        let accepted = Accepted {
-            priority: Priority::new(150),
-            interval: Interval::from_centiseconds(10).unwrap(),
-            interval_differs: false,
-            addresses_differ: false,
-            two_owners: false,
-            is_conflict: false,
-        };
-        let appeared = told(chronicle.heard(Duration::ZERO, PEER, &accepted));
+        let appeared = told(chronicle.heard(Duration::ZERO, PEER, &ACCEPTED));
         assert_eq!(appeared, "vrrp-peer-active outside 192.0.2.3 150");
-        assert_eq!(chronicle.heard(Duration::ZERO, PEER, &accepted), None);
+        assert_eq!(chronicle.heard(Duration::ZERO, PEER, &ACCEPTED), None);
         let silent = chronicle.handle_timeout(chronicle.poll_timeout().unwrap()).pop();
         assert_eq!(told(silent), "vrrp-peer-silent outside 192.0.2.3 150");
         assert_eq!(chronicle.figures.received, 2);

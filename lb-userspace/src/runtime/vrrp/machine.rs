@@ -6,11 +6,17 @@ use futures_util::future::select_all;
 use tokio::sync::{mpsc, watch};
 
 use super::{
-    StatusBoard, Teller, chronicle::Chronicle, fence::Fence, hooks::Bells, orders::Message, relays::Relays,
-    remembered::Remembered, trackers::Inbox,
+    StatusBoard, Teller,
+    chronicle::Chronicle,
+    fence::Fence,
+    hooks::Bells,
+    orders::Message,
+    relays::Relays,
+    remembered::Remembered,
+    trackers::{Finding, Inbox},
 };
 use crate::{
-    model::{InterfaceName, VirtualRouter},
+    model::{InterfaceName, RouterName, VirtualRouter},
     net::{AdvertSocket, Notice, Notices, Requests, View},
     runtime::{Clock, Failure, replication::Synced},
     sys::packet::FrameSender,
@@ -30,8 +36,8 @@ enum Wake {
     Message(Message),
     /// This machine has the flows of the others, or has them no more.
     Synced,
-    /// Something that is tracked.
-    Reading(String, Reading),
+    /// A tracker has found something.
+    Found(Finding),
     /// It is to end.
     Stop,
 }
@@ -62,7 +68,7 @@ pub(super) struct Machine {
     /// Until when packets are left to wait, but for a timer.
     pub(super) nap: Option<Duration>,
     synced: Option<Synced>,
-    readings: Inbox,
+    findings: Inbox,
     /// What was found last of everything that was tracked once.
     pub(super) known: BTreeMap<String, Reading>,
     pub(super) bells: Bells,
@@ -76,7 +82,7 @@ impl Machine {
         clock: Clock,
         board: StatusBoard,
         remembered: Remembered,
-        (teller, readings, bells): (Teller, Inbox, Bells),
+        (teller, findings, bells): (Teller, Inbox, Bells),
         (fence, relays): (Fence, Relays),
     ) -> Result<Self, Failure> {
         let wrong = || Failure::system("use [[vrrp]]")(io::ErrorKind::InvalidInput.into());
@@ -111,7 +117,7 @@ impl Machine {
             logged: BTreeMap::new(),
             nap: None,
             synced,
-            readings,
+            findings,
             known: BTreeMap::new(),
             bells,
         })
@@ -146,10 +152,11 @@ impl Machine {
                 Wake::Message(Message::Order(order)) => self.carry_out(order).await,
                 Wake::Message(Message::Configure(routers)) => self.configure(routers).await,
                 Wake::Synced => self.follow_sync(),
-                Wake::Reading(name, reading) => {
+                Wake::Found(Finding::Reading(name, reading)) => {
                     self.node.take_reading(self.clock.now(), &name, &reading);
                     self.known.insert(name, reading);
                 }
+                Wake::Found(Finding::Traffic { router, begun }) => self.traffic_seen(&router, begun),
                 Wake::Stop => {
                     is_stopping = true;
                     self.hand_over();
@@ -199,9 +206,20 @@ impl Machine {
             notice = self.notices.next() => Wake::Notice(notice),
             Some(message) = messages.recv(), if !is_stopping => Wake::Message(message),
             () = changed(&mut self.synced) => Wake::Synced,
-            Some((name, reading)) = self.readings.recv() => Wake::Reading(name, reading),
+            Some(finding) = self.findings.recv() => Wake::Found(finding),
             // An error means that who would say it is gone.
             _ = stop.wait_for(|stop| *stop), if !is_stopping => Wake::Stop,
+        }
+    }
+
+    /// Packets for the VIPs of a router arrive, unless that is of an earlier time.
+    fn traffic_seen(&mut self, name: &RouterName, begun: u64) {
+        let index = self.routers.iter().position(|router| router.name == *name);
+        let state = index.and_then(|index| Some((index, self.node.routers().nth(index)?.1)));
+        if let Some((index, router)) = state
+            && router.awaits_traffic() == Some(begun)
+        {
+            self.node.traffic_seen(RouterId(index));
         }
     }
 

@@ -55,6 +55,8 @@ pub(super) struct RouterStatus {
     pub(super) switchover: Option<Switchover>,
     /// It waits only for its time to become active.
     pub(super) is_about_to_claim: bool,
+    /// It is to be told when packets for its VIPs arrive ([`Router::awaits_traffic`](crate::vrrp::Router::awaits_traffic)).
+    pub(super) awaits_traffic: Option<u64>,
     /// Changes of state since the start.
     pub(super) transitions: u64,
     pub(super) figures: Figures,
@@ -168,7 +170,7 @@ impl Routers {
 #[derive(Debug)]
 pub(super) struct Vrrp {
     routers: Routers,
-    readings: Outbox,
+    findings: Outbox,
     hooks: Hooks,
     thread: thread::JoinHandle<()>,
     stop: watch::Sender<bool>,
@@ -190,7 +192,7 @@ pub(super) fn start(
         .build()
         .map_err(Failure::system("start a thread for VRRP"))?;
     let teller = Teller::start(clock, events);
-    let (outbox, readings) = mpsc::unbounded_channel();
+    let (outbox, findings) = mpsc::unbounded_channel();
     let (hooks, bells) = Hooks::start(clock);
     let machine = {
         let _entered = runtime.enter();
@@ -201,7 +203,7 @@ pub(super) fn start(
             clock,
             board.clone(),
             remembered,
-            (teller, readings, bells),
+            (teller, findings, bells),
             (Fence::open(tables)?, Relays::open(tables)?),
         )?
     };
@@ -227,7 +229,7 @@ pub(super) fn start(
         .spawn(work)
         .map_err(Failure::system("start a thread for VRRP"))?;
     let routers = Routers { board, orders: Orders(orders) };
-    Ok(Vrrp { routers, thread, stop, readings: outbox, hooks })
+    Ok(Vrrp { routers, thread, stop, findings: outbox, hooks })
 }
 
 impl Vrrp {
@@ -238,7 +240,7 @@ impl Vrrp {
 
     /// What looks at what the virtual routers track.
     pub(super) fn trackers(&self) -> Trackers {
-        Trackers::new(self.readings.clone())
+        Trackers::new(self.findings.clone(), self.routers.board.clone())
     }
 
     /// Hands over what is active here, waits until it is taken over, and ends.

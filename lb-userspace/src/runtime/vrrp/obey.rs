@@ -34,10 +34,10 @@ impl Machine {
                 }
                 Command::Release => self.remove_addresses(index, &router, &router.virtual_addresses).await,
                 Command::Announce => {
-                    self.chronicles[index].figures.announcements += 1;
                     let other = self.chronicles[index].roster().beside(self.clock.now());
                     self.relay(&router, other);
                     self.announce(&router);
+                    self.chronicles[index].announced(self.clock.now());
                 }
                 Command::Changed { state, cause } => {
                     self.teller.tell(self.chronicles[index].changed(state, cause));

@@ -20,6 +20,7 @@ impl Machine {
                 active: router.active_router(),
                 switchover: router.switchover(),
                 is_about_to_claim: self.node.is_about_to_claim(id),
+                awaits_traffic: router.awaits_traffic(),
                 transitions: self.chronicles[index].transitions(),
                 figures: self.chronicles[index].figures.clone(),
                 rejected: own.map(|((_, label), count)| (*label, *count)).collect(),

@@ -232,9 +232,9 @@ impl Node {
     }
 
     /// Packets for the addresses of a router arrive.
-    pub fn traffic_seen(&mut self, now: Duration, id: RouterId) {
+    pub fn traffic_seen(&mut self, id: RouterId) {
         if let Some(entry) = self.entries.get_mut(id.0) {
-            entry.router.traffic_seen(now);
+            entry.router.traffic_seen();
         }
     }
 

@@ -15,6 +15,12 @@ pub(super) struct Announcer {
     next: Option<Duration>,
     gap: Duration,
     until: Duration,
+    /// How often it began.
+    begun: u64,
+    /// How often it was repeated since.
+    repeats: u32,
+    /// Packets for the addresses arrive.
+    is_heard: bool,
 }
 
 impl Announcer {
@@ -28,6 +34,9 @@ impl Announcer {
             next: None,
             gap: announcing.first_gap,
             until: now,
+            begun: 0,
+            repeats: 0,
+            is_heard: false,
         };
         announcer.begin(now);
         announcer
@@ -59,8 +68,9 @@ impl Announcer {
             self.restarted = Some(now);
         }
         self.gap = (self.gap * 2).min(self.announcing.longest_gap);
+        self.repeats = self.repeats.saturating_add(1);
         let next = now + self.gap;
-        if next > self.until {
+        if next > self.until || self.is_enough() {
             self.end(now);
         } else {
             self.next = Some(next);
@@ -68,10 +78,20 @@ impl Announcer {
         true
     }
 
-    /// Packets for the addresses arrive.
-    pub(super) fn traffic_seen(&mut self, now: Duration) {
-        self.until = now;
-        self.end(self.last);
+    /// Packets for the addresses arrive. That shows that one neighbour knows where they are: it is repeated as often as it is to be at least.
+    pub(super) fn traffic_seen(&mut self) {
+        if self.awaits_traffic().is_some() {
+            self.is_heard = true;
+            if self.is_enough() {
+                self.end(self.last);
+            }
+        }
+    }
+
+    /// Whether packets for the addresses would make a difference: another number each time that it begins again.
+    pub(super) fn awaits_traffic(&self) -> Option<u64> {
+        let is_repeating = self.next.is_some_and(|next| next <= self.until);
+        (is_repeating && !self.is_heard).then_some(self.begun)
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Duration> {
@@ -82,9 +102,15 @@ impl Announcer {
         self.gap = self.announcing.first_gap;
         self.until = now + self.announcing.limit;
         self.next = Some(now + self.gap);
+        (self.begun, self.repeats, self.is_heard) = (self.begun + 1, 0, false);
+    }
+
+    fn is_enough(&self) -> bool {
+        self.is_heard && self.repeats >= self.announcing.least_repeats
     }
 
     fn end(&mut self, last: Duration) {
+        self.until = last;
         self.next = self.announcing.refresh.map(|refresh| last + refresh);
     }
 }
@@ -98,6 +124,7 @@ mod tests {
         longest_gap: Duration::from_millis(500),
         limit: Duration::from_millis(2000),
         refresh: None,
+        least_repeats: 0,
     };
 
     /// When it announces after the first time, in milliseconds.
@@ -123,18 +150,52 @@ mod tests {
     fn traffic_ends_the_repetition_but_not_the_refresh() {
         let mut announcer = Announcer::new(Duration::ZERO, ANNOUNCING);
         assert_eq!(times(&mut announcer, 150), [100]);
-        announcer.traffic_seen(Duration::from_millis(150));
+        announcer.traffic_seen();
         assert_eq!(announcer.poll_timeout(), None);
         let refresh = Some(Duration::from_secs(1));
         let mut announcer = Announcer::new(Duration::ZERO, Announcing { refresh, ..ANNOUNCING });
-        announcer.traffic_seen(Duration::from_millis(50));
+        announcer.traffic_seen();
         assert_eq!(times(&mut announcer, 3500), [1000, 2000, 3000]);
+    }
+
+    #[test]
+    fn traffic_of_one_neighbour_does_not_end_the_repetition_before_the_others_had_their_chances() {
+        let least = Announcing { least_repeats: 3, refresh: None, ..ANNOUNCING };
+        let mut announcer = Announcer::new(Duration::ZERO, least);
+        assert_eq!(announcer.awaits_traffic(), Some(1));
+        announcer.traffic_seen();
+        assert_eq!(announcer.awaits_traffic(), None, "it was told");
+        assert_eq!(times(&mut announcer, 100_000), [100, 300, 700]);
+        let mut announcer = Announcer::new(Duration::ZERO, least);
+        assert_eq!(times(&mut announcer, 1200), [100, 300, 700, 1200]);
+        announcer.traffic_seen();
+        assert_eq!(announcer.poll_timeout(), None, "it was repeated often enough already");
+    }
+
+    #[test]
+    fn traffic_before_a_conflict_says_nothing_of_what_comes_after_it() {
+        let mut announcer = Announcer::new(Duration::ZERO, ANNOUNCING);
+        announcer.traffic_seen();
+        assert!(announcer.restart(Duration::from_millis(500)));
+        assert_eq!(announcer.awaits_traffic(), Some(2));
+        assert_eq!(times(&mut announcer, 1000), [600, 800]);
+    }
+
+    #[test]
+    fn nobody_is_asked_for_traffic_while_it_is_only_refreshed() {
+        let refresh = Some(Duration::from_secs(1));
+        let mut announcer = Announcer::new(Duration::ZERO, Announcing { refresh, ..ANNOUNCING });
+        assert_eq!(times(&mut announcer, 1700).last(), Some(&1700));
+        assert_eq!(
+            (announcer.awaits_traffic(), announcer.poll_timeout()),
+            (None, Some(Duration::from_millis(2700)))
+        );
     }
 
     #[test]
     fn a_conflict_is_answered_at_once_but_once_in_the_first_gap() {
         let mut announcer = Announcer::new(Duration::ZERO, ANNOUNCING);
-        announcer.traffic_seen(Duration::from_millis(10));
+        announcer.traffic_seen();
         assert!(announcer.restart(Duration::from_millis(20)));
         assert!(!announcer.restart(Duration::from_millis(30)));
         assert_eq!(times(&mut announcer, 800), [120, 320, 720]);

@@ -219,11 +219,21 @@ impl Router {
     }
 
     /// Packets for the addresses arrive: the network knows where they are.
-    pub fn traffic_seen(&mut self, now: Duration) {
+    pub fn traffic_seen(&mut self) {
         if let Phase::Active(active) = &mut self.phase {
-            active.announcer.traffic_seen(now);
+            active.announcer.traffic_seen();
         }
         self.sleep();
+    }
+
+    /// Whether it is to be told when packets for the addresses arrive ([`Self::traffic_seen`]): another number each time that it begins to
+    /// announce them.
+    #[must_use]
+    pub fn awaits_traffic(&self) -> Option<u64> {
+        match &self.phase {
+            Phase::Active(active) => active.announcer.awaits_traffic(),
+            Phase::Initialize | Phase::Fault | Phase::Backup(_) => None,
+        }
     }
 
     /// Another machine said that one of the addresses is there.

@@ -118,6 +118,7 @@ pub(super) fn settings(interval: Interval) -> Settings {
         longest_gap: interval.duration() * 10,
         limit: interval.duration() * 100_000,
         refresh: None,
+        least_repeats: 0,
     };
     settings
 }

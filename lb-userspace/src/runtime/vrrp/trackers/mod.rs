@@ -4,30 +4,44 @@ mod data_path;
 mod files;
 mod scripts;
 mod services;
+mod traffic;
 
 use std::{collections::HashMap, sync::Arc};
 
 use tokio::{sync::mpsc, task::JoinSet};
 
-use super::super::{Clock, attached::AttachedList};
+use super::{
+    super::{Clock, attached::AttachedList},
+    StatusBoard,
+};
 use crate::{
     control::Handle,
     health::{Preparer, Rights},
     loader::Trial,
-    model::{TrackedScript, VirtualRouter},
+    maps::Counters,
+    model::{RouterName, TrackedScript, VirtualRouter},
     vrrp::Reading,
 };
 
-/// Readings for the thread of VRRP.
-pub(super) type Inbox = mpsc::UnboundedReceiver<(String, Reading)>;
+/// What the thread of VRRP is told.
+#[derive(Clone, Debug)]
+pub(super) enum Finding {
+    /// Of something that is tracked, by its name.
+    Reading(String, Reading),
+    /// Packets for all VIPs of a router arrive, since it began to announce them for this time.
+    Traffic { router: RouterName, begun: u64 },
+}
+
+/// Where it is told.
+pub(super) type Inbox = mpsc::UnboundedReceiver<Finding>;
 
 /// The way there.
-pub(super) type Outbox = mpsc::UnboundedSender<(String, Reading)>;
+pub(super) type Outbox = mpsc::UnboundedSender<Finding>;
 
 /// What tells them: what is not new is not said again.
 #[derive(Debug)]
 struct Teller {
-    readings: Outbox,
+    findings: Outbox,
     told: HashMap<String, Reading>,
 }
 
@@ -38,7 +52,7 @@ impl Teller {
         }
         self.told.insert(name.to_owned(), reading.clone());
         // Without a receiver, VRRP has ended, and so will this.
-        let _ = self.readings.send((name.to_owned(), reading));
+        let _ = self.findings.send(Finding::Reading(name.to_owned(), reading));
     }
 }
 
@@ -49,12 +63,15 @@ pub(in crate::runtime) struct Sources {
     pub(in crate::runtime) attached: AttachedList,
     pub(in crate::runtime) trial: Arc<Trial>,
     pub(in crate::runtime) clock: Clock,
+    /// Of the services' packets.
+    pub(in crate::runtime) counters: Counters,
 }
 
 /// Looks at all that the virtual routers of the desired state track.
 #[derive(Debug)]
 pub(in crate::runtime) struct Trackers {
-    readings: Outbox,
+    findings: Outbox,
+    board: StatusBoard,
     /// Each with its task, which ends with it.
     scripts: Vec<(TrackedScript, JoinSet<()>)>,
     others: JoinSet<()>,
@@ -62,13 +79,18 @@ pub(in crate::runtime) struct Trackers {
 
 impl Trackers {
     /// They look at nothing yet.
-    pub(super) fn new(readings: Outbox) -> Self {
-        Self { readings, scripts: Vec::new(), others: JoinSet::new() }
+    pub(super) fn new(findings: Outbox, board: StatusBoard) -> Self {
+        Self { findings, board, scripts: Vec::new(), others: JoinSet::new() }
     }
 
     /// Looks until control ends.
     pub(in crate::runtime) async fn run(mut self, sources: Sources) {
-        let mut snapshots = sources.control.watch();
+        let Sources { control, attached, trial, clock, counters } = sources;
+        let (board, findings) = (self.board.clone(), self.findings.clone());
+        let mut traffic = JoinSet::new();
+        traffic.spawn(traffic::follow(counters, board, control.clone(), clock, findings));
+        let sources = (control, attached, trial, clock);
+        let mut snapshots = sources.0.watch();
         let mut followed = None;
         loop {
             let routers = snapshots.borrow_and_update().config.vrrp.clone();
@@ -83,8 +105,11 @@ impl Trackers {
     }
 
     /// Looks at what these track. Scripts that were run already go on.
-    fn follow(&mut self, routers: &[VirtualRouter], sources: &Sources) {
-        let Sources { control, attached, trial, clock } = sources;
+    fn follow(
+        &mut self,
+        routers: &[VirtualRouter],
+        (control, attached, trial, clock): &(Handle, AttachedList, Arc<Trial>, Clock),
+    ) {
         self.others = JoinSet::new();
         let services: Vec<_> =
             routers.iter().flat_map(|router| router.track.services.iter().cloned()).collect();
@@ -124,6 +149,6 @@ impl Trackers {
     }
 
     fn teller(&self) -> Teller {
-        Teller { readings: self.readings.clone(), told: HashMap::new() }
+        Teller { findings: self.findings.clone(), told: HashMap::new() }
     }
 }

@@ -32,7 +32,7 @@ fn of_equal_priorities_the_greater_address_wins() {
 fn the_winner_asserts_itself_and_announces_again() {
     let mut fixture = Fixture::active(settings());
     fixture.run_for(ms(2000));
-    fixture.step(Router::traffic_seen);
+    fixture.step(|router, _| router.traffic_seen());
     fixture.now += ms(5);
     fixture.hear(HIGHER, 99);
     assert_eq!((adverts(&fixture.done), announcements(&fixture.done)), (vec![100], 1));
@@ -83,8 +83,16 @@ fn announcements_are_repeated_until_traffic_arrives() {
     assert_eq!(announcements(&fixture.run_for(ms(100_000))), 20, "16 of a minute, then one each 10 s");
     let mut fixture = Fixture::active(settings());
     fixture.run_for(ms(250));
-    fixture.step(Router::traffic_seen);
-    assert_eq!(announcements(&fixture.run_for(ms(100_000))), 10, "one each 10 s");
+    fixture.step(|router, _| router.traffic_seen());
+    assert_eq!(announcements(&fixture.run_for(ms(500))), 2, "three repetitions in any case");
+    assert_eq!(announcements(&fixture.run_for(ms(99_500))), 9, "and then one each 10 s");
+    let mut fixture = Fixture::active(settings());
+    fixture.run_for(ms(5000));
+    assert_eq!(fixture.router.awaits_traffic(), Some(1));
+    fixture.step(|router, _| router.traffic_seen());
+    assert_eq!(announcements(&fixture.run_for(ms(7000))), 0, "it was repeated six times already");
+    assert_eq!(fixture.router.awaits_traffic(), None);
+    assert_eq!(Fixture::started(settings()).router.awaits_traffic(), None, "a backup announces nothing");
 }
 
 #[test]

@@ -63,7 +63,7 @@ fn a_packet_that_ends_a_stall_is_heard_first() {
 fn an_active_router_that_overslept_asserts_itself_and_announces_again() {
     let mut fixture = Fixture::active(settings());
     fixture.run_for(ms(1000));
-    fixture.step(Router::traffic_seen);
+    fixture.step(|router, _| router.traffic_seen());
     fixture.now += ms(5000);
     fixture.step(Router::handle_timeout);
     assert_eq!(
