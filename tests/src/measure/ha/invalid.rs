@@ -212,7 +212,7 @@ fn flood(duo: &Duo, frames: &[Vec<u8>], time: Duration) -> Result<f64> {
 }
 
 /// User and system time of a node's `lbd`, in hundredths of a second (proc(5): fields 14 and 15 of stat).
-fn processor_time(duo: &Duo, node: usize) -> Result<u64> {
+pub(super) fn processor_time(duo: &Duo, node: usize) -> Result<u64> {
     let id = duo.daemons[node].process_id().context("lbd does not run")?;
     let text = fs::read_to_string(format!("/proc/{id}/stat"))?;
     let (_, fields) = text.rsplit_once(')').context("/proc has another form")?;

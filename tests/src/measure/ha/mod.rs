@@ -9,6 +9,7 @@ mod invalid;
 mod kill;
 mod partition;
 mod power;
+mod replication;
 mod rounds;
 mod starved;
 mod stop;
@@ -25,6 +26,7 @@ pub(super) const STEPS: &[Step] = &[
     ("partition that heals", partition::measure),
     ("invalid adverts", invalid::measure),
     ("flows: long connections over failover and failback", flows::measure),
+    ("replication: what it costs forwarding", replication::measure),
     ("starved: busy processes, and adverts each 10 ms", starved::measure),
     ("together: both nodes are started at once", together::measure),
 ];

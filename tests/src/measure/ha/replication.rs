@@ -1,0 +1,231 @@
+//! What it costs forwarding that the nodes tell each other their flows.
+//!
+//! Each 20 ms a thousand flows are begun on a processor (a request, and its answer, by which they are replicated), and packets of an established
+//! one are forwarded on it for the rest of the time. These packets are counted, in a node with replication and in one without, in turn. Packets
+//! enter by `BPF_PROG_TEST_RUN`, one by one: what that costs by itself is in all figures, so that a packet of a network card would suffer a little
+//! more. The `lbd` of the node shares the processor, or has another one: then what is left is what the program itself does for replication.
+
+use std::{
+    fs,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, ensure};
+use aya::programs::{TestRun, TestRunOptions, Xdp};
+use aya_obj::programs::XdpAttachType;
+use lb_common::host::FrameSpec;
+use nix::{
+    net::if_::if_nametoindex,
+    sched::{CpuSet, sched_setaffinity},
+    unistd::Pid,
+};
+
+use super::{
+    super::{Depth, Required, Row, number},
+    invalid::processor_time,
+    rounds::median,
+};
+use crate::{
+    clock, command,
+    duo::{Duo, Setup},
+    inject::mac,
+    servers::ECHO_PORT,
+    site::target,
+    topology::Family,
+};
+
+/// New flows in a slice of time, and its length: 50 000 a second.
+const FLOWS: u64 = 1000;
+const SLICE: Duration = Duration::from_millis(20);
+/// Slices of a round: a second.
+const SLICES: u64 = 50;
+/// By how much replication may slow forwarding, in percent.
+const SLOWER: f64 = 5.0;
+/// Room for all flows that are begun.
+const LIMITS: &str = "[limits]\nconnections_v4 = 1048576\n";
+/// The processor that forwards, and another one.
+const PROCESSOR: usize = 1;
+const OTHER: usize = 0;
+const XDP_REDIRECT: u32 = 4;
+/// The clients: the last byte of the first one's address, how many addresses they have, the established one's apart, and ports of each.
+const FIRST_HOST: u64 = 20;
+const MOST_HOSTS: u64 = 100;
+const PORTS: u64 = 60_000;
+
+pub(super) fn measure(depth: Depth) -> Result<Vec<Row>> {
+    let rounds = depth.of(10).max(2);
+    let duos = [start(true)?, start(false)?];
+    let state = duos[1].daemons[0].lbctl("replication status")?["state"].clone();
+    ensure!(state == "off", "without replication it is {state}");
+    let mut rows = Vec::new();
+    for (number_before, (place, relation)) in
+        (0..).map(|placement| placement * rounds).zip([(OTHER, "beside"), (PROCESSOR, "on")])
+    {
+        for duo in &duos {
+            pin(duo, 0, place)?;
+        }
+        let (pairs, used) = pairs(&duos, number_before, rounds)?;
+        let case =
+            format!("50 000 new flows a second, lbd {relation} the processor that forwards, {rounds} rounds");
+        let slower: Vec<f64> = pairs.iter().map(|[with, without]| (1.0 - with / without) * 100.0).collect();
+        let limit = Required::AtMost(SLOWER);
+        rows.push(Row::new(
+            format!("{case}: forwarding is slower with replication by"),
+            median(&slower),
+            "%",
+            limit,
+        ));
+        let rates: Vec<f64> = pairs.iter().map(|[_, without]| *without).collect();
+        rows.push(Row::new(
+            format!("{case}: packets beside the new flows without replication"),
+            median(&rates),
+            "packets/s",
+            Required::Nothing,
+        ));
+        for (used, how) in used.into_iter().zip(["with", "without"]) {
+            rows.push(Row::new(
+                format!("{case}: processor time of lbd {how} replication"),
+                used,
+                "% of a core",
+                Required::Nothing,
+            ));
+        }
+    }
+    let received = duos[0].daemons[1].lbctl("replication status")?;
+    let received = received["flows_received"].as_u64().context("no count of flows")?;
+    rows.push(Row::new(
+        "50 000 new flows a second: of these, the other node got",
+        number(received) / number(2 * rounds * FLOWS * SLICES) * 100.0,
+        "%",
+        Required::AtLeast(100.0),
+    ));
+    Ok(rows)
+}
+
+/// Two nodes, with neighbours for all clients.
+fn start(replicated: bool) -> Result<Duo> {
+    let duo = Duo::start(Setup { replicated, tables: LIMITS, ..Setup::default() })?;
+    // The other node is another machine.
+    pin(&duo, 1, OTHER)?;
+    let mac = mac(&duo.pair.client, "eth0")?.map(|byte| format!("{byte:02x}")).join(":");
+    for host in FIRST_HOST..=FIRST_HOST + MOST_HOSTS {
+        duo.pair.nodes[0].ip(&format!("neigh replace 198.51.100.{host} lladdr {mac} dev eth0"))?;
+    }
+    Ok(duo)
+}
+
+/// Has all threads of a node's `lbd` run on a processor.
+fn pin(duo: &Duo, node: usize, processor: usize) -> Result<()> {
+    let id = duo.daemons[node].process_id().context("lbd does not run")?;
+    command::sh(&format!("taskset -a -p -c {processor} {id}")).map(drop)
+}
+
+/// What both forwarded in each round, one after the other and in turn the first; and the processor time of both daemons, in percent.
+fn pairs(duos: &[Duo; 2], first: u64, rounds: u64) -> Result<(Vec<[f64; 2]>, [f64; 2])> {
+    let (mut pairs, mut used, mut time) = (Vec::new(), [0, 0], [0.0; 2]);
+    for round in first..first + rounds {
+        let mut pair = [0.0; 2];
+        for index in if round % 2 == 0 { [0, 1] } else { [1, 0] } {
+            let (duo, begin) = (&duos[index], clock::now());
+            let before = processor_time(duo, 0)?;
+            pair[index] = number(duo.pair.nodes[0].run(|| one_round(duo, round))?);
+            // What is left to be told, and the scan that follows, belong to it.
+            thread::sleep(Duration::from_millis(500));
+            used[index] += processor_time(duo, 0)? - before;
+            time[index] += begin.elapsed().as_secs_f64();
+        }
+        pairs.push(pair);
+    }
+    // Hundredths of a second.
+    Ok((pairs, [0, 1].map(|index| number(used[index]) / time[index])))
+}
+
+/// Packets that were forwarded beside the new flows. To be called in the node's namespace.
+fn one_round(duo: &Duo, round: u64) -> Result<u64> {
+    let mut here = CpuSet::new();
+    here.set(PROCESSOR)?;
+    sched_setaffinity(Pid::from_raw(0), &here)?;
+    let path = Path::of(duo)?;
+    let established = path.request(client(PORTS * MOST_HOSTS));
+    path.begin(client(PORTS * MOST_HOSTS))?;
+    let (begin, mut forwarded) = (clock::now(), 0);
+    for slice in 0..SLICES {
+        for flow in 0..FLOWS {
+            path.begin(client((round * SLICES + slice) * FLOWS + flow))?;
+        }
+        while begin.elapsed() < SLICE * (slice as u32 + 1) {
+            path.run(path.outside, &established)?;
+            forwarded += 1;
+        }
+    }
+    Ok(forwarded)
+}
+
+/// Another client for each number below ten million.
+fn client(number: u64) -> SocketAddr {
+    let host = Ipv4Addr::new(198, 51, 100, (FIRST_HOST + number / PORTS) as u8);
+    SocketAddr::new(host.into(), 1024 + (number % PORTS) as u16)
+}
+
+/// The program of a node, and what leads through it.
+struct Path {
+    program: Xdp,
+    outside: u32,
+    inside: u32,
+    /// Of the client, the node outside and inside, and a server: only the first two matter.
+    macs: [[u8; 6]; 3],
+}
+
+impl Path {
+    fn of(duo: &Duo) -> Result<Self> {
+        let node = &duo.pair.nodes[0];
+        let mut pins = Vec::new();
+        for version in fs::read_dir(duo.daemons[0].pin_directory())?.flatten() {
+            pins.extend(fs::read_dir(version.path())?.flatten().map(|entry| entry.path()));
+        }
+        let is_program = |path: &&std::path::PathBuf| {
+            path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("program-"))
+        };
+        let pin = pins.iter().find(is_program).context("no program is pinned")?;
+        Ok(Self {
+            program: Xdp::from_pin(pin, XdpAttachType::Interface)?,
+            outside: if_nametoindex("eth0")?,
+            inside: if_nametoindex("eth1")?,
+            macs: [mac(&duo.pair.client, "eth0")?, mac(node, "eth0")?, mac(node, "eth1")?],
+        })
+    }
+
+    fn request(&self, client: SocketAddr) -> Vec<u8> {
+        let spec = FrameSpec::udp(client, target(Family::V4, ECHO_PORT));
+        FrameSpec { dmac: self.macs[1], smac: self.macs[0], payload: vec![0; 18], ..spec }.build()
+    }
+
+    /// A request, and the answer of the backend that it goes to.
+    fn begin(&self, client: SocketAddr) -> Result<()> {
+        let sent = self.run(self.outside, &self.request(client))?;
+        let backend: [u8; 4] =
+            *sent.get(30..).and_then(|rest| rest.first_chunk()).context("a short frame")?;
+        let backend = SocketAddr::new(IpAddr::from(backend), ECHO_PORT);
+        let spec = FrameSpec::udp(backend, client);
+        let answer = FrameSpec { dmac: self.macs[2], smac: self.macs[0], payload: vec![0; 18], ..spec };
+        self.run(self.inside, &answer.build()).map(drop)
+    }
+
+    /// Runs a frame, which has to be forwarded.
+    fn run(&self, ingress: u32, frame: &[u8]) -> Result<Vec<u8>> {
+        // struct xdp_md: data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex.
+        let mut context = [0; 24];
+        context[4..8].copy_from_slice(&(frame.len() as u32).to_ne_bytes());
+        context[12..16].copy_from_slice(&ingress.to_ne_bytes());
+        let mut out = vec![0; frame.len() + 64];
+        let mut options = TestRunOptions::new();
+        options.data_in = Some(frame);
+        options.data_out = Some(&mut out);
+        options.ctx_in = Some(&context);
+        let result = self.program.test_run(options).context("cannot run the program")?;
+        ensure!(result.return_value == XDP_REDIRECT, "a frame was not forwarded: {}", result.return_value);
+        Ok(out)
+    }
+}
