@@ -25,6 +25,8 @@ const HELLO_AGAIN: Duration = Duration::from_millis(200);
 const KEEP_ALIVE: Duration = Duration::from_millis(200);
 /// After this time without a frame the other machine is taken for silent.
 const SILENT: Duration = Duration::from_secs(1);
+/// What arrived is confirmed after this time, unless something is missing: one packet for many.
+const CONFIRM_AFTER: Duration = Duration::from_millis(3);
 /// Between two answers to hellos.
 const ANSWER_AGAIN: Duration = Duration::from_millis(50);
 /// Between two packets of unknown sessions that are looked at, on average, and how many are at once: deriving a key takes some
@@ -101,8 +103,8 @@ struct Peer {
     events: VecDeque<Event>,
     /// From its ticks to this machine's.
     ahead: Option<i64>,
-    /// Something arrived that it is to be told of.
-    owes: bool,
+    /// Until when it is to be told that something arrived.
+    owes: Option<Duration>,
     wanted: u32,
     had: u32,
     incoming: Option<u32>,
@@ -296,10 +298,10 @@ impl Link {
             frame.items = batch.items.to_vec();
             self.counters.flows_sent += batch.flows;
             self.counters.resent += u64::from(batch.is_again);
-        } else if !peer.owes && now < peer.frame_at {
+        } else if peer.owes.is_none_or(|owes| now < owes) && now < peer.frame_at {
             return None;
         }
-        peer.owes = false;
+        peer.owes = None;
         peer.frame_at = now + KEEP_ALIVE;
         Some(Message { to, body: Body::Frame(frame) })
     }
@@ -317,7 +319,7 @@ impl Link {
         };
         let silent = Some(peer.heard_at + SILENT).filter(|silent| *silent > now);
         let sweep = peer.sweeps.current.is_none().then(|| peer.sweeps.due().max(now));
-        let frame = if peer.owes { now } else { peer.frame_at };
+        let frame = peer.owes.map_or(peer.frame_at, |owes| owes.min(peer.frame_at));
         [answer, silent, sweep, peer.outbox.poll_timeout(now)]
             .into_iter()
             .flatten()
@@ -452,7 +454,7 @@ impl Peer {
             outbox: Outbox::new(now),
             events: VecDeque::new(),
             ahead: None,
-            owes: true,
+            owes: Some(now),
             wanted: 1,
             had: 0,
             incoming: None,
@@ -467,16 +469,22 @@ impl Peer {
     fn take(&mut self, now: Duration, frame: Frame, counters: &mut Counters) -> Result<(), Rejection> {
         if frame.batch != 0 {
             match self.inbox.receive(frame.batch, frame.items) {
-                Arrival::New { gap } => counters.gaps += gap,
-                Arrival::Duplicate => counters.duplicates += 1,
+                Arrival::New { gap: 0 } => self.owes = Some(self.owes.unwrap_or(now + CONFIRM_AFTER)),
+                Arrival::New { gap } => {
+                    counters.gaps += gap;
+                    self.owes = Some(now);
+                }
+                Arrival::Duplicate => {
+                    counters.duplicates += 1;
+                    self.owes = Some(now);
+                }
                 Arrival::TooFar => return Err(Rejection::Message),
             }
-            self.owes = true;
         }
         if self.is_silent(now) {
             // It may have given up what it wanted to say.
             self.wanted += 1;
-            self.owes = true;
+            self.owes = Some(now);
         }
         self.heard_at = now;
         self.outbox.acknowledge(now, frame.next, frame.came);
