@@ -36,3 +36,15 @@ pub(super) fn allow_many_files() {
         tracing::warn!(%error, "cannot raise the limit of open files");
     }
 }
+
+/// Allows the lowest real-time priority, which VRRP's thread asks for, while the process may still do so: as systemd's unit does. Who may not
+/// raise the limit has it already, or goes without.
+pub(super) fn allow_real_time() {
+    let raised = getrlimit(Resource::RLIMIT_RTPRIO).and_then(|(present, most)| match present {
+        0 => setrlimit(Resource::RLIMIT_RTPRIO, 1, most.max(1)),
+        _ => Ok(()),
+    });
+    if let Err(error) = raised {
+        tracing::debug!(%error, "cannot raise the limit of real-time priority");
+    }
+}

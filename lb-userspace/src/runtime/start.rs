@@ -108,6 +108,7 @@ async fn daemon(
 ) -> Result<(), Failure> {
     let (clock, started, signals) = (Clock, Clock.now(), Signals::catch()?);
     limits::allow_many_files();
+    limits::allow_real_time();
     let directory = PinDirectory::new(&config.pin_directory);
     directory.create()?;
     let lock = directory.lock()?;

@@ -5,6 +5,7 @@ use std::os::fd::{FromRawFd as _, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
+use nix::sys::resource::{Resource, setrlimit};
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 use tokio::io::{Interest, unix::AsyncFd};
 
@@ -12,6 +13,8 @@ use tokio::io::{Interest, unix::AsyncFd};
 /// CAP_SETUID and CAP_SETGID; starting the command fails without.
 pub fn unprivileged(command: &mut Command, user: Option<(u32, u32)>) {
     let change = move || {
+        // VRRP's thread needs it, and nobody else.
+        setrlimit(Resource::RLIMIT_RTPRIO, 0, 0)?;
         if let Some((uid, gid)) = user {
             let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
             setgroups(&[gid])?;

@@ -215,7 +215,7 @@ pub(super) fn start(
             tracing::warn!(
                 %error,
                 "VRRP has no real-time priority: on a busy machine its adverts come late, and another machine takes over; \
-                 LimitRTPRIO=1 of systemd or CAP_SYS_NICE allow it"
+                 LimitRTPRIO=1 of systemd allows it"
             );
             if let Err(error) = run_this_thread_soon() {
                 tracing::debug!(%error, "nor does VRRP run sooner than others");
