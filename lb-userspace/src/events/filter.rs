@@ -14,40 +14,55 @@
 mod parse;
 mod words;
 
-use std::net::IpAddr;
+use std::{fmt, net::IpAddr};
 
 use ipnet::IpNet;
 use thiserror::Error;
 
-use super::{Attribute, Notice, Value};
+use super::{Attribute, Kind, Notice, Topic, Value};
+use crate::model::Keyword;
 
 /// Most ways in which a filter may be met: alternatives of alternatives multiply.
 const MOST_ALTERNATIVES: usize = 64;
 /// Longest text of a filter in bytes.
 const MOST_BYTES: usize = 4096;
 
-/// What somebody wants: alternatives (or), each of which is a list of constraints that must all hold (and). One without constraints
-/// wants every event.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Filter {
-    pub(super) alternatives: Vec<Vec<Constraint>>,
+/// What a filter is about: names of properties, each with the kind of its values.
+pub trait Vocabulary: Keyword + fmt::Display {
+    /// The kind of its values.
+    fn shape(self) -> Shape;
+
+    /// What a value must be beside that: words that are known, for example.
+    ///
+    /// # Errors
+    /// A sentence without the property's name: what was expected instead.
+    fn check(self, _word: &str) -> Result<(), String> {
+        Ok(())
+    }
 }
 
-impl Default for Filter {
+/// What somebody wants: alternatives (or), each of which is a list of constraints that must all hold (and). One without constraints
+/// wants everything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filter<A = Attribute> {
+    pub(crate) alternatives: Vec<Vec<Constraint<A>>>,
+}
+
+impl<A> Default for Filter<A> {
     fn default() -> Self {
         Self { alternatives: vec![Vec::new()] }
     }
 }
 
-/// What an attribute has to be. An event without it does not meet the constraint.
+/// What an attribute has to be. What has none of it does not meet the constraint.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Constraint {
-    pub(super) attribute: Attribute,
-    pub(super) test: Test,
+pub(crate) struct Constraint<A = Attribute> {
+    pub(crate) attribute: A,
+    pub(crate) test: Test,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Test {
+pub(crate) enum Test {
     /// The text as it is printed; a number or an address in any of its spellings.
     Equal(Value),
     /// A text that begins with this.
@@ -73,6 +88,27 @@ impl Filter {
     #[must_use]
     pub fn matches(&self, notice: &Notice) -> bool {
         self.alternatives.iter().any(|constraints| constraints.iter().all(|one| one.holds(notice)))
+    }
+
+    /// Events whose attribute has this value.
+    #[must_use]
+    pub fn equal(attribute: Attribute, value: impl Into<Value>) -> Self {
+        Self::of(Constraint { attribute, test: Test::Equal(value.into()) })
+    }
+}
+
+impl<A: Vocabulary> Filter<A> {
+    /// Whether something is wanted whose properties have these values; `None`: it has not got it.
+    pub fn accepts(&self, value: impl Fn(A) -> Option<Value>) -> bool {
+        let holds =
+            |one: &Constraint<A>| value(one.attribute).is_some_and(|value| one.test.holds(&value));
+        self.alternatives.iter().any(|constraints| constraints.iter().all(holds))
+    }
+
+    /// Whether a property is in it.
+    #[must_use]
+    pub fn mentions(&self, attribute: A) -> bool {
+        self.alternatives.iter().flatten().any(|one| one.attribute == attribute)
     }
 
     /// This and another.
@@ -102,14 +138,8 @@ impl Filter {
     }
 
     /// One that wants what meets the constraint.
-    pub(super) fn of(constraint: Constraint) -> Self {
+    pub(super) fn of(constraint: Constraint<A>) -> Self {
         Self { alternatives: vec![vec![constraint]] }
-    }
-
-    /// Events whose attribute has this value.
-    #[must_use]
-    pub fn equal(attribute: Attribute, value: impl Into<Value>) -> Self {
-        Self::of(Constraint { attribute, test: Test::Equal(value.into()) })
     }
 }
 
@@ -134,14 +164,26 @@ impl Test {
 
 /// The kind of values that an attribute has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shape {
+pub enum Shape {
+    /// Texts.
     Text,
+    /// Numbers.
     Number,
+    /// Addresses.
     Address,
 }
 
-impl Attribute {
-    pub(super) fn shape(self) -> Shape {
+impl Vocabulary for Attribute {
+    fn check(self, word: &str) -> Result<(), String> {
+        let known = match self {
+            Self::Topic => word.parse::<Topic>().map(drop),
+            Self::Kind => word.parse::<Kind>().map(drop),
+            _ => Ok(()),
+        };
+        known.map_err(|error| error.to_string())
+    }
+
+    fn shape(self) -> Shape {
         match self {
             Self::Address => Shape::Address,
             Self::Healthy | Self::Wanted | Self::Flows | Self::Services | Self::Count | Self::Priority => {

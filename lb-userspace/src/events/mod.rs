@@ -12,6 +12,7 @@ mod tests;
 pub use bus::{Bus, Subscription};
 pub use changes::changes;
 pub use event::{Attribute, Event, Kind, Notice, Topic, Value};
-pub use filter::{Filter, FilterError};
+pub(crate) use filter::{Constraint, Test};
+pub use filter::{Filter, FilterError, Shape, Vocabulary};
 pub use index::{Index, SubscriptionId};
 pub use log::{Batch, EventCounts, KEPT, Log, Lost, MOST_SUBSCRIPTIONS, QUEUE, TooMany};

@@ -1,25 +1,25 @@
 //! From a text to a filter.
 
-use std::{iter::Peekable, str::FromStr, vec::IntoIter};
+use std::{iter::Peekable, marker::PhantomData, str::FromStr, vec::IntoIter};
 
 use super::{
-    Attribute, Constraint, Filter, FilterError, MOST_BYTES, Shape, Test,
+    Constraint, Filter, FilterError, MOST_BYTES, Shape, Test, Vocabulary,
     words::{What, Word, split, wrong},
 };
-use crate::events::{Kind, Topic};
 
 /// How deep brackets may be nested.
 const DEEPEST: usize = 16;
 
-impl FromStr for Filter {
+impl<A: Vocabulary> FromStr for Filter<A> {
     type Err = FilterError;
 
-    /// An empty text wants every event.
+    /// An empty text wants everything.
     fn from_str(text: &str) -> Result<Self, FilterError> {
         if text.len() > MOST_BYTES {
             return Err(wrong(1, format!("{} bytes; expected at most {MOST_BYTES}", text.len())));
         }
-        let mut parser = Parser { words: split(text)?.into_iter().peekable(), end: text.chars().count() + 1 };
+        let words = split(text)?.into_iter().peekable();
+        let mut parser = Parser { words, end: text.chars().count() + 1, about: PhantomData };
         if parser.words.peek().is_none() {
             return Ok(Self::default());
         }
@@ -31,13 +31,14 @@ impl FromStr for Filter {
     }
 }
 
-struct Parser {
+struct Parser<A> {
     words: Peekable<IntoIter<Word>>,
     end: usize,
+    about: PhantomData<A>,
 }
 
-impl Parser {
-    fn any_of(&mut self, depth: usize) -> Result<Filter, FilterError> {
+impl<A: Vocabulary> Parser<A> {
+    fn any_of(&mut self, depth: usize) -> Result<Filter<A>, FilterError> {
         let mut filter = self.all_of(depth)?;
         while self.takes("or") {
             let column = self.column();
@@ -46,7 +47,7 @@ impl Parser {
         Ok(filter)
     }
 
-    fn all_of(&mut self, depth: usize) -> Result<Filter, FilterError> {
+    fn all_of(&mut self, depth: usize) -> Result<Filter<A>, FilterError> {
         let mut filter = self.term(depth)?;
         loop {
             let column = self.column();
@@ -60,7 +61,7 @@ impl Parser {
         }
     }
 
-    fn term(&mut self, depth: usize) -> Result<Filter, FilterError> {
+    fn term(&mut self, depth: usize) -> Result<Filter<A>, FilterError> {
         let column = self.column();
         match self.words.next().map(|word| word.what) {
             Some(What::Open) if depth == DEEPEST => {
@@ -78,9 +79,9 @@ impl Parser {
         }
     }
 
-    fn constraint(&mut self, column: usize, name: &str) -> Result<Constraint, FilterError> {
+    fn constraint(&mut self, column: usize, name: &str) -> Result<Constraint<A>, FilterError> {
         let attribute =
-            name.parse::<Attribute>().map_err(|error| wrong(column, format!("the attribute {error}")))?;
+            A::from_word(name).map_err(|error| wrong(column, format!("the attribute {error}")))?;
         let column = self.column();
         let test = match self.words.next().map(|word| word.what) {
             Some(What::Equal) => self.equal(attribute)?,
@@ -103,14 +104,9 @@ impl Parser {
         Ok(Constraint { attribute, test })
     }
 
-    fn equal(&mut self, attribute: Attribute) -> Result<Test, FilterError> {
+    fn equal(&mut self, attribute: A) -> Result<Test, FilterError> {
         let (column, word) = self.value()?;
-        let known = match attribute {
-            Attribute::Topic => word.parse::<Topic>().map(drop),
-            Attribute::Kind => word.parse::<Kind>().map(drop),
-            _ => Ok(()),
-        };
-        known.map_err(|error| wrong(column, format!("the {attribute} {error}")))?;
+        attribute.check(&word).map_err(|error| wrong(column, format!("the {attribute} {error}")))?;
         let value = attribute.shape().value(&word);
         let value = value.ok_or_else(|| {
             wrong(column, format!("{word:?} is not {}, which {attribute} is", attribute.shape().name()))
@@ -118,7 +114,7 @@ impl Parser {
         Ok(Test::Equal(value))
     }
 
-    fn within(&mut self, attribute: Attribute) -> Result<Test, FilterError> {
+    fn within(&mut self, attribute: A) -> Result<Test, FilterError> {
         let (column, word) = self.value()?;
         let test = match attribute.shape() {
             Shape::Address => word.parse().ok().map(Test::Within),
