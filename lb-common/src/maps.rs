@@ -76,6 +76,17 @@ pub const EVENTS: &str = "EVENTS";
 /// `RINGBUF` of [`crate::abi::FlowEvent`].
 pub const FLOW_EVENTS: &str = "FLOW_EVENTS";
 
+/// `ARRAY` of [`crate::abi::CaptureFilter`]. This and what follows is only there while something captures, and is not pinned.
+pub const CAPTURES: &str = "CAPTURES";
+/// `ARRAY` of u64 by capture: packets that were copied in a window of time (lower half), and the window's number.
+pub const CAPTURE_RATES: &str = "CAPTURE_RATES";
+/// `PERCPU_ARRAY` of [`crate::abi::CaptureCounters`] by capture.
+pub const CAPTURE_COUNTERS: &str = "CAPTURE_COUNTERS";
+/// `PERCPU_ARRAY` of one element: memory for a packet's copies.
+pub const CAPTURE_SCRATCH: &str = "CAPTURE_SCRATCH";
+/// `RINGBUF` of [`crate::abi::CapturedPacket`] with the copies.
+pub const CAPTURE_RING: &str = "CAPTURE_RING";
+
 /// Every map that is pinned, in the order of the list above.
 pub const ALL: &[&str] = &[
     FLOWS_V4,
@@ -116,6 +127,9 @@ pub const ALL: &[&str] = &[
     FLOW_EVENTS,
 ];
 
+/// The maps of captures.
+pub const OF_CAPTURES: &[&str] = &[CAPTURES, CAPTURE_RATES, CAPTURE_COUNTERS, CAPTURE_SCRATCH, CAPTURE_RING];
+
 /// Default number of entries of `FLOWS_V4` (two per connection).
 pub const DEFAULT_FLOWS_V4: u32 = 1 << 17;
 /// Default number of entries of `FLOWS_V6` (two per connection).
@@ -144,6 +158,8 @@ pub const MAX_FLOATING: u32 = 1024;
 pub const EVENTS_BYTES: u32 = 1 << 16;
 /// Size of `FLOW_EVENTS` in bytes where nothing is written to it: the least there is.
 pub const FLOW_EVENTS_BYTES: u32 = 1 << 12;
+/// Size of `CAPTURE_RING` in bytes where nothing captures: the least there is.
+pub const CAPTURE_RING_BYTES: u32 = 1 << 12;
 
 /// `BPF_F_INNER_MAP`: inner maps may differ in size (Linux 5.10).
 pub const INNER_MAP_FLAG: u32 = 0x1000;

@@ -1,5 +1,6 @@
 //! The tables: BPF maps, and what else the kernel gives (clock, chance, routing). All that is unsafe about them is in this file.
 
+pub(crate) mod capture;
 mod definitions;
 mod families;
 mod tables;

@@ -8,7 +8,7 @@ use lb_common::{
 };
 
 use crate::{
-    maps::Maps,
+    maps::{Maps, capture},
     xdp::{Frame, redirect},
 };
 
@@ -25,6 +25,27 @@ pub fn lb(ctx: XdpContext) -> u32 {
         _ => NOT_DONE,
     };
     if done == NOT_DONE { any(&ctx) } else { done }
+}
+
+/// [`lb`] for the time in which packets are captured: those that somebody may want are copied before and after, and take the long way, by
+/// which more is known of them.
+#[xdp(frags)]
+#[expect(unreachable_pub, clippy::needless_pass_by_value, reason = "what the macro wants")]
+pub fn lb_capture(ctx: XdpContext) -> u32 {
+    let done = match ether_type(&mut Frame::new(&ctx)) {
+        _ if capture::begin(&ctx) != 0 => NOT_DONE,
+        Some(ETHERTYPE_IPV4) => established_v4(&ctx),
+        Some(ETHERTYPE_IPV6) => established_v6(&ctx),
+        _ => NOT_DONE,
+    };
+    if done != NOT_DONE {
+        return done;
+    }
+    let Some((maps, workspace)) = Maps::open(&ctx) else { return xdp_action::XDP_PASS };
+    let verdict = long_way(&mut Frame::new(&ctx), &maps, workspace);
+    // Whether it is wanted is looked up there: the verifier would follow the long way twice if it were known here.
+    capture::end(&ctx, verdict);
+    act(&ctx, verdict)
 }
 
 /// Part of the entry function, as the others are: a call costs 4 ns where the kernel protects returns (SRSO).

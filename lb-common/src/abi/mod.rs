@@ -8,6 +8,7 @@ mod address;
 mod affinity;
 mod answer;
 mod backend;
+mod capture;
 mod counters;
 mod drop_reason;
 mod event;
@@ -24,6 +25,10 @@ pub use address::Address;
 pub use affinity::{Affinity, AffinityKey};
 pub use answer::Answer;
 pub use backend::{Backend, BackendFlags, BackendState};
+pub use capture::{
+    CAPTURE_WINDOW_SHIFT, CAPTURES, CaptureCounters, CaptureFilter, CapturedPacket, MAX_SNAP, SEEN_WORDS,
+    Seen,
+};
 pub use counters::{BackendSignals, InterfaceCounters, Signal, TrafficCounters};
 pub use drop_reason::DropReason;
 pub use event::{Event, EventKind, FlowEvent};
@@ -84,6 +89,10 @@ abi! {
     InterfaceCounters = 48,
     Event = 32,
     FlowEvent = 80,
+    Seen = 60,
+    CaptureFilter = 136,
+    CaptureCounters = 32,
+    CapturedPacket = 104,
     former::Flow<u32> = 48,
     former::Flow<[u32; 4]> = 72,
     u32 = 4,

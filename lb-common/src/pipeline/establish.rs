@@ -6,6 +6,7 @@ use super::{
     flow::{forget, is_over, is_reset, set_deltas, turn},
     forward, limit,
     parse::Headers,
+    seen::TableUse,
     select::Selected,
     snat,
 };
@@ -59,6 +60,7 @@ where
     let Work { headers, flow, .. } = work;
     let step = complete(tables, &headers.key, flow);
     if step == Step::DONE {
+        work.table = TableUse::Begun;
         tables.count_flow(flow.service, flow.backend);
     } else {
         limit::unclaim(tables, flow);
@@ -168,6 +170,7 @@ where
 {
     let Work { headers, flow, .. } = &mut *work;
     let step = answer(tables, &headers.key, headers.flags, flow);
+    work.table = TableUse::Unused;
     if step != Step::DONE || work.headers.flags & RST != 0 {
         return step;
     }
@@ -203,6 +206,7 @@ where
         return Step::end(Verdict::drop(DropReason::TupleConflict));
     }
     if tables.insert_flow(Tier::Embryonic, &headers.key, flow, Insert::Any) {
+        work.table = TableUse::Begun;
         tables.count_flow(flow.service, flow.backend);
         if flow.state == FlowState::SynReceived as u8 {
             // What the packet met, as with an entry: the first answer.

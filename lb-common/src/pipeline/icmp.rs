@@ -9,7 +9,9 @@ use super::{
     flow::{address_delta, is_reset, takes_packets},
     forward::{self, Refused},
     parse::{Fragment, Headers},
-    pass, reply, service, signals, source,
+    pass, reply,
+    seen::TableUse,
+    service, signals, source,
 };
 use crate::{
     Packet, Tables,
@@ -150,6 +152,7 @@ where
     let mut step = entry(tables, key, flow);
     if step == Step::ABSENT && key.proto == TCP {
         step = establish::answer(tables, key, 0, flow);
+        work.table = TableUse::Unused;
     }
     if step == Step::ABSENT || step == Step::RESET {
         return not_usable(tables, headers, DropReason::IcmpWithoutFlow).into();

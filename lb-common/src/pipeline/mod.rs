@@ -20,6 +20,7 @@ mod parse;
 mod relay;
 mod reply;
 mod rewrite;
+mod seen;
 mod select;
 mod service;
 mod signals;
@@ -39,6 +40,7 @@ use crate::{
 use family::Family;
 use forward::Refused;
 use parse::Headers;
+use seen::TableUse;
 use select::Selected;
 
 /// Memory for what the stages hand on: BPF's stack is too small for it. What it holds between packets means nothing.
@@ -67,6 +69,10 @@ struct Work<A> {
     service: Service,
     /// The backend that was selected for it.
     selected: Selected,
+    /// For who wants to know afterwards: what the flow table had to do with the packet.
+    table: TableUse,
+    /// Likewise: number of the drop reason plus 1 that the packet's sender is told.
+    told: u32,
 }
 
 /// Decides about a packet, rewrites it if it is to be forwarded, and counts it.
@@ -151,10 +157,13 @@ where
         }
     }
     if let Some(reason) = step.reset_reason() {
+        work.told = reason + 1;
         reply::reset(packet, tables, &work.headers, reason)
     } else if step == Step::TIME_EXCEEDED {
+        work.told = DropReason::TtlExceeded as u32 + 1;
         reply::time_exceeded(packet, tables, &work.headers)
     } else if let Some(mtu) = step.exceeded_mtu() {
+        work.told = DropReason::PacketTooBig as u32 + 1;
         reply::too_big(packet, tables, &work.headers, mtu)
     } else {
         step.verdict()

@@ -6,14 +6,15 @@ use aya_ebpf::{
 };
 use lb_common::{
     abi::{
-        Affinity, AffinityKey, Answer, Backend, BackendLimits, BackendSignals, DropReason, Event, Floating,
-        Flow, FlowEvent, FlowKey, FragmentKey, FragmentPorts, Interface, InterfaceCounters, NextHop, Origin,
-        Places, Relay, Service, ServiceKey, Settings, TrafficCounters,
+        Affinity, AffinityKey, Answer, Backend, BackendLimits, BackendSignals, CAPTURES as MOST_CAPTURES,
+        CaptureCounters, CaptureFilter, CapturedPacket, DropReason, Event, Floating, Flow, FlowEvent,
+        FlowKey, FragmentKey, FragmentPorts, Interface, InterfaceCounters, NextHop, Origin, Places, Relay,
+        Service, ServiceKey, Settings, TrafficCounters,
     },
     maps as sizes,
 };
 
-use super::Scratch;
+use super::{Scratch, capture::Copies};
 
 pub(super) type V6 = [u32; 4];
 type Fragments<A> = LruHashMap<FragmentKey<A>, FragmentPorts, { sizes::DEFAULT_FRAGMENTS as usize }>;
@@ -115,3 +116,15 @@ pub(super) static SCRATCH: PerCpuArray<Scratch, 1> = PerCpuArray::new();
 pub(super) static EVENTS: RingBuf<Event, { sizes::EVENTS_BYTES as usize }> = RingBuf::new();
 #[btf_map]
 pub(super) static FLOW_EVENTS: RingBuf<FlowEvent, { sizes::FLOW_EVENTS_BYTES as usize }> = RingBuf::new();
+#[btf_map]
+pub(super) static CAPTURES: Array<CaptureFilter, { MOST_CAPTURES as usize }> = Array::new();
+#[btf_map]
+pub(super) static CAPTURE_RATES: Array<u64, { MOST_CAPTURES as usize }> = Array::new();
+#[btf_map]
+pub(super) static CAPTURE_COUNTERS: PerCpuArray<CaptureCounters, { MOST_CAPTURES as usize }> =
+    PerCpuArray::new();
+#[btf_map]
+pub(super) static CAPTURE_SCRATCH: PerCpuArray<Copies, 1> = PerCpuArray::new();
+#[btf_map]
+pub(super) static CAPTURE_RING: RingBuf<CapturedPacket, { sizes::CAPTURE_RING_BYTES as usize }> =
+    RingBuf::new();
