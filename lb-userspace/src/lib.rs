@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod balance;
+pub mod capture;
 pub mod cli;
 pub mod config;
 pub mod control;

@@ -16,6 +16,11 @@ fn the_program_loads_attaches_natively_and_forwards() {
     assert_eq!(attached, [("eth0", "driver"), ("eth1", "driver")]);
     // One for each of the two processors, and as many for XDP to send from without a lock.
     assert_eq!(facts.queues, [4, 4]);
+    assert!(
+        facts.captured.contains("\"reason\":\"duration\""),
+        "the program that captures: {}",
+        facts.captured
+    );
     assert_eq!(facts.exchanges.len(), Way::ALL.len() * 2 * 2);
     for exchange in &facts.exchanges {
         let server = if exchange.way == Way::Back { "neighbour" } else { "server-1" };

@@ -7,7 +7,7 @@ use hyper::{
     Method, Request, Response, StatusCode,
     body::{Bytes, Incoming},
     client::conn::http1,
-    header::{ACCEPT, CONTENT_TYPE, HOST},
+    header::{ACCEPT, CONTENT_TYPE, HOST, LOCATION},
     http::request,
 };
 use hyper_util::rt::TokioIo;
@@ -43,6 +43,34 @@ pub(super) struct Connection(JoinHandle<()>);
 impl Drop for Connection {
     fn drop(&mut self) {
         self.0.abort();
+    }
+}
+
+/// An answer that comes bit by bit.
+#[derive(Debug)]
+pub struct Download {
+    /// The path of what it comes from; empty if that has none.
+    pub place: String,
+    body: Incoming,
+    _connection: Connection,
+}
+
+impl Download {
+    /// The next bytes; `None`: it has ended.
+    ///
+    /// # Errors
+    /// The connection broke: a sentence.
+    pub async fn next(&mut self) -> Option<Result<Bytes, String>> {
+        loop {
+            match self.body.frame().await? {
+                Ok(frame) => {
+                    if let Ok(data) = frame.into_data() {
+                        return Some(Ok(data));
+                    }
+                }
+                Err(error) => return Some(Err(format!("the connection to lbd broke: {error}"))),
+            }
+        }
     }
 }
 
@@ -159,6 +187,33 @@ impl Client {
             Err(error) => Err(error),
             Ok(_) => Err(self.protocol("an answer that is no stream")),
         }
+    }
+
+    /// A call whose answer comes bit by bit, in the form that `accept` says.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn download(
+        &self,
+        path: &str,
+        body: &(impl Serialize + Sync),
+        accept: &str,
+    ) -> Result<Download, ClientError> {
+        let body = serde_json::to_vec(body).map_err(|error| self.protocol(error))?;
+        let request = self.request(Method::POST, path).header(CONTENT_TYPE, "application/json");
+        let request = request.header(ACCEPT, accept).body(Full::new(body.into()));
+        let opened = self.open(request.map_err(|error| self.protocol(error))?);
+        let (answer, connection) =
+            tokio::time::timeout(TIMEOUT, opened).await.map_err(|_| self.silent(path))??;
+        if !answer.status().is_success() {
+            return match self.read(answer).await {
+                Err(error) => Err(error),
+                Ok(_) => Err(self.protocol("an answer that is no stream")),
+            };
+        }
+        let place = answer.headers().get(LOCATION).and_then(|place| place.to_str().ok());
+        let place = place.unwrap_or_default().to_owned();
+        Ok(Download { place, body: answer.into_body(), _connection: connection })
     }
 
     async fn exchange(&self, method: Method, path: &str, body: Bytes) -> Result<Bytes, ClientError> {

@@ -8,10 +8,16 @@ use std::{
 };
 
 use ipnet::IpNet;
-use lb_common::abi::DropReason;
+use lb_common::abi::{CaptureFilter, DropReason};
 
 use crate::{
-    control::Error, explain::Trace, health::Suspects, history::Rate, model::ServiceName, plan::FlowGroup,
+    capture::{CaptureRefused, Counts, Feed},
+    control::Error,
+    explain::Trace,
+    health::Suspects,
+    history::Rate,
+    model::ServiceName,
+    plan::FlowGroup,
 };
 
 use super::{
@@ -62,6 +68,34 @@ pub trait DataSource: Send + Sync + 'static {
     /// # Errors
     /// A sentence for the operator.
     fn explain(&self, packet: &PacketAt) -> Result<Explained, DataError>;
+
+    /// Begins to capture what the data path can tell at once; takes about a second.
+    ///
+    /// # Errors
+    /// There are too many captures, or the program cannot be loaded.
+    fn capture(&self, _wanted: &CaptureFilter, _about: CaptureAbout) -> Result<Feed, CaptureRefused> {
+        Err(CaptureRefused::Failed("there is no data path".to_owned()))
+    }
+
+    /// The captures under way.
+    fn captures(&self) -> Vec<CaptureUnderWay> {
+        Vec::new()
+    }
+
+    /// Lets a capture end, with all that it still has; false: there is none with this number.
+    fn stop_capture(&self, _number: u64) -> bool {
+        false
+    }
+
+    /// The present moment by the clock by which packets are captured.
+    fn now_of_packets(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    /// What the wall clock, since 1970, is ahead of the clock by which packets are captured.
+    fn wall_clock_ahead(&self) -> Duration {
+        Duration::ZERO
+    }
 
     /// How full the flow tables are; may be some seconds old.
     fn flow_tables(&self) -> Vec<FlowTable> {
@@ -151,6 +185,28 @@ pub struct Occupancy {
     pub backends: BTreeMap<u32, u64>,
     /// Clients whose backend is remembered, by service id.
     pub clients: BTreeMap<u16, u64>,
+}
+
+/// What is shown of a capture.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CaptureAbout {
+    /// Its filter.
+    pub filter: String,
+    /// Bytes of each frame.
+    pub snap: u32,
+}
+
+/// A capture.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CaptureUnderWay {
+    /// Its number.
+    pub number: u64,
+    /// What it is about.
+    pub about: CaptureAbout,
+    /// For how long.
+    pub since: Duration,
+    /// What became of its packets.
+    pub counts: Counts,
 }
 
 /// Why the data path's figures cannot be read.

@@ -142,7 +142,7 @@ fn flow_entry(names: &Names<'_>, entry: &Entry) -> FlowEntry {
     }
 }
 
-fn headers(headers: &Headers) -> PacketHeaders {
+pub(super) fn headers(headers: &Headers) -> PacketHeaders {
     let mac = |octets: [u8; 6]| octets.map(|octet| format!("{octet:02x}")).join(":");
     let end = |address: IpAddr, port: Option<u16>| {
         port.map_or_else(|| address.to_string(), |port| SocketAddr::new(address, port).to_string())

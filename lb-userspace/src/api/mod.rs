@@ -4,11 +4,14 @@
 
 mod access;
 mod answer;
+mod captured;
+mod captures;
 mod changes;
 mod check;
 mod client;
 mod configuration;
 mod convert;
+mod copies;
 mod data;
 mod drop_reasons;
 mod error;
@@ -45,12 +48,14 @@ mod way;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use captured::{CaptureEnd, CaptureInfo, CaptureLine, CaptureList, CapturedPacket, NewCapture};
 pub use changes::{Applied, Change, FlowImpact, KeyChange};
 pub use check::Health;
-pub use client::{Client, ClientError, encode};
+pub use client::{Client, ClientError, Download, encode};
+pub use copies::PCAPNG;
 pub use data::{
-    Counters, DataError, DataSource, Ended, Explained, FlowCount, FlowFilter, FlowGroupKey, FlowList,
-    FlowRecord, FlowShare, FlowTable, FlowTally, GroupBy, Occupancy, PacketAt,
+    CaptureAbout, CaptureUnderWay, Counters, DataError, DataSource, Ended, Explained, FlowCount, FlowFilter,
+    FlowGroupKey, FlowList, FlowRecord, FlowShare, FlowTable, FlowTally, GroupBy, Occupancy, PacketAt,
 };
 pub use error::{ErrorBody, ErrorDetail};
 pub use explain::{Packet, TcpFlag};

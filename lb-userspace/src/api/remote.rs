@@ -8,7 +8,7 @@ use std::{
 };
 
 use axum::{
-    Router,
+    Extension, Router,
     extract::Request,
     http::{StatusCode, header, uri::Authority},
     middleware::{self, Next},
@@ -89,6 +89,10 @@ impl Port {
     }
 }
 
+/// Part of the requests of those of whom it is not known who they are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Unknown;
+
 /// A port with those who come in by it.
 #[derive(Debug)]
 pub struct Remote {
@@ -105,7 +109,8 @@ impl Remote {
         let router = if port.tls.is_some() {
             router.layer(middleware::from_fn(no_browser))
         } else {
-            router.layer(middleware::from_fn(local_host)).layer(middleware::from_fn(no_browser))
+            let router = router.layer(Extension(Unknown)).layer(middleware::from_fn(local_host));
+            router.layer(middleware::from_fn(no_browser))
         };
         Self { port, router, seats: Seats::new(CONNECTIONS), quiet: Quiet::default() }
     }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use aide::axum::{
     ApiRouter,
-    routing::{get_with, post_with},
+    routing::{delete_with, get_with, post_with},
 };
 use axum::{
     Router,
@@ -16,7 +16,7 @@ use axum::{
 };
 
 use super::{
-    configuration as whole,
+    captures as copies, configuration as whole,
     data::DataSource,
     error::ApiError,
     events, explain, flows, handlers as on, history,
@@ -68,6 +68,7 @@ pub(super) fn routes() -> ApiRouter<Api> {
         .api_route("/v1/status", get_with(on::status, about("status", "What lbd is doing.")))
         .merge(services())
         .merge(figures())
+        .merge(captures())
         .merge(virtual_routers())
         .merge(config())
 }
@@ -164,6 +165,24 @@ fn figures() -> ApiRouter<Api> {
             get_with(
                 events::events,
                 about("events", "What happened, and, as a stream of server-sent events, what happens."),
+            ),
+        )
+}
+
+fn captures() -> ApiRouter<Api> {
+    ApiRouter::new()
+        .api_route(
+            "/v1/captures",
+            get_with(copies::captures, about("captures", "The captures under way.")).post_with(
+                copies::capture,
+                about_failing("capture", "Copies of packets, before and after, as a stream.", &[409]),
+            ),
+        )
+        .api_route(
+            "/v1/captures/{capture}",
+            delete_with(
+                copies::stop,
+                about("stopCapture", "Ends a capture; its stream gets what there is, and ends."),
             ),
         )
 }

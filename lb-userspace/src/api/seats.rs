@@ -2,7 +2,11 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use tokio::sync::Notify;
@@ -39,6 +43,7 @@ pub(super) struct Seat {
     shared: Arc<Shared>,
     number: u64,
     evicted: Arc<Notify>,
+    longer: Arc<AtomicU64>,
 }
 
 /// Says of a connection that a request is being worked on. Part of the requests of that connection.
@@ -46,6 +51,7 @@ pub(super) struct Seat {
 pub(super) struct Progress {
     shared: Arc<Shared>,
     number: u64,
+    longer: Arc<AtomicU64>,
 }
 
 impl Seats {
@@ -78,7 +84,7 @@ impl Seats {
         let evicted = Arc::new(Notify::new());
         let holder = Holder { idle_since: Some(number), evicted: Arc::clone(&evicted) };
         state.holders.insert(number, holder);
-        Some(Seat { shared: Arc::clone(&self.0), number, evicted })
+        Some(Seat { shared: Arc::clone(&self.0), number, evicted, longer: Arc::default() })
     }
 }
 
@@ -89,7 +95,12 @@ impl Seat {
     }
 
     pub(super) fn progress(&self) -> Progress {
-        Progress { shared: Arc::clone(&self.shared), number: self.number }
+        Progress { shared: Arc::clone(&self.shared), number: self.number, longer: Arc::clone(&self.longer) }
+    }
+
+    /// How much longer its connection may live than others.
+    pub(super) fn longer(&self) -> Duration {
+        Duration::from_millis(self.longer.load(Ordering::Relaxed))
     }
 }
 
@@ -101,6 +112,12 @@ impl Drop for Seat {
 }
 
 impl Progress {
+    /// The answer takes so long: the connection may live for that much longer than others.
+    pub(super) fn stay(&self, time: Duration) {
+        let milliseconds = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        self.longer.fetch_max(milliseconds, Ordering::Relaxed);
+    }
+
     /// A request is complete: from now on the connection is not sent away.
     pub(super) fn busy(&self) {
         if let Some(holder) = self.shared.lock().holders.get_mut(&self.number) {
@@ -135,8 +152,6 @@ impl State {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use tokio::time::timeout;
 
     use super::*;

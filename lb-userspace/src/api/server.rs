@@ -95,10 +95,16 @@ pub(super) async fn connection(
         .serve_connection(TokioIo::new(stream), service);
     tokio::select! {
         () = seat.evicted() => tracing::debug!("an idle connection to the API made room for a new one"),
-        served = time::timeout(CONNECTION_LIFE, served) => match served {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::debug!(%error, "connection to the API"),
-            Err(_) => tracing::debug!("a connection to the API was open for too long"),
+        () = life(seat) => tracing::debug!("a connection to the API was open for too long"),
+        served = served => if let Err(error) = served {
+            tracing::debug!(%error, "connection to the API");
         },
     }
+}
+
+/// Waits for the end of a connection's life.
+async fn life(seat: &Seat) {
+    time::sleep(CONNECTION_LIFE).await;
+    // Asked only then: the answer that takes longer had begun before.
+    time::sleep(seat.longer()).await;
 }

@@ -1,5 +1,6 @@
 //! The API over a real Unix socket, with control on maps in memory.
 
+mod captures;
 mod changes;
 mod document;
 mod errors;

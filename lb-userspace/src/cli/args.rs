@@ -1,6 +1,7 @@
 //! The command line.
 
 mod backend;
+mod capture;
 mod configuration;
 mod explain;
 mod flow;
@@ -17,6 +18,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use self::values::seconds;
 pub(super) use self::{
     backend::{BackendCommand, BackendOptions, DrainArgs},
+    capture::CaptureArgs,
     configuration::{ApplyArgs, ConfigCommand, ImportArgs},
     explain::{DropsArgs, ExplainArgs},
     flow::{FlowCommand, FlowPick, KillArgs, TopArgs},
@@ -128,6 +130,11 @@ pub enum Command {
     /// The program's own code runs on a copy of the tables: nothing that lives is changed, no packet is sent. It takes about a second. What is
     /// drawn by lot may come out otherwise for a packet that really arrives.
     Explain(Box<ExplainArgs>),
+    /// Show packets as they arrive and as they leave, with what the data path decided and why: what tcpdump does not see.
+    ///
+    /// With -w for Wireshark: `lbctl capture -w - service=web | tshark -r -`. For the time of it the interfaces run a program that copies; no
+    /// packet is lost by that. docs/capture.md describes filters and files.
+    Capture(Box<CaptureArgs>),
     /// Show what happens, as it happens: backends that go up and down, changes of the configuration, drains that end.
     ///
     /// Events that happen while lbd cannot be reached are shown later, as far as lbd keeps them. docs/events.md lists all kinds with their

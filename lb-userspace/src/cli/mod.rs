@@ -1,6 +1,7 @@
 //! `lbctl`: arguments, calls of the API, and what is printed.
 
 mod args;
+mod capture;
 mod commands;
 mod complete;
 mod config;

@@ -7,6 +7,7 @@ use std::{
 
 use super::{
     args::{Args, Command, ConfigCommand, Output},
+    capture,
     commands::{self, Session},
     complete::script,
     config, doctor, drops, events, explain,
@@ -36,6 +37,12 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     }
     if let Command::Top(wanted) = &args.command {
         return top::top(&args, wanted).await;
+    }
+    if let Command::Capture(wanted) = &args.command
+        && !wanted.list
+        && wanted.stop.is_none()
+    {
+        return capture::capture(&Client::new(server(&args)?), wanted, args.output == Output::Json).await;
     }
     match text(args).await {
         Ok(text) => print(&text),
@@ -76,6 +83,7 @@ pub(super) async fn text(args: Args) -> Result<String, Failure> {
         Command::Flow(command) => flow::flow(&session, command).await,
         Command::Stats { rate } => commands::stats(&session, rate).await,
         Command::Drops(args) => drops::drops(&session, &args, None).await,
+        Command::Capture(wanted) => capture::others(&session, &wanted).await,
         Command::Explain(args) => explain::explain(&session, *args).await,
         Command::Top(_) => Err(Failure::new(Exit::General, "top is no text")),
         Command::Vrrp(command) => vrrp::vrrp(&session, command).await,

@@ -100,8 +100,7 @@ impl Filter {
 impl<A: Vocabulary> Filter<A> {
     /// Whether something is wanted whose properties have these values; `None`: it has not got it.
     pub fn accepts(&self, value: impl Fn(A) -> Option<Value>) -> bool {
-        let holds =
-            |one: &Constraint<A>| value(one.attribute).is_some_and(|value| one.test.holds(&value));
+        let holds = |one: &Constraint<A>| value(one.attribute).is_some_and(|value| one.test.holds(&value));
         self.alternatives.iter().any(|constraints| constraints.iter().all(holds))
     }
 

@@ -91,7 +91,7 @@ impl Program {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(LoaderError::path(pin, "open this pinned link")(error)),
         }
-        let (link, mode, fallback) = attach_new(self.xdp()?, interface, ifindex, wanted)?;
+        let (link, mode, fallback) = attach_new(self.attached()?, interface, ifindex, wanted)?;
         link.pin(&pin)
             .map_err(|error| LoaderError::path(pin, "pin the link here")(io::Error::other(error)))?;
         Ok(Attachment { mode: Some(mode), adopted: false, fallback })
@@ -102,7 +102,7 @@ impl Program {
     pub fn switch(&mut self, interfaces: &[InterfaceName]) {
         let pins = interfaces.iter().map(|interface| self.directory.link(interface.as_str()));
         let links: Vec<_> = pins.filter_map(|pin| open_link(&pin).ok()).collect();
-        let Ok(xdp) = self.xdp() else { return };
+        let Ok(xdp) = self.attached() else { return };
         // The descriptors of the links are closed later, which takes its time.
         let switched: Vec<_> = links.into_iter().filter_map(|link| xdp.attach_to_link(link).ok()).collect();
         for id in switched {
@@ -118,11 +118,11 @@ impl Program {
         remove_file(&self.directory.link(interface))
     }
 
-    fn adopt(&mut self, interface: &str) -> Result<(), LoaderError> {
+    pub(super) fn adopt(&mut self, interface: &str) -> Result<(), LoaderError> {
         let pin = self.directory.link(interface);
         let failed = |reason| LoaderError::Adopt { interface: interface.to_owned(), reason };
         let link = open_link(&pin).map_err(failed)?;
-        let xdp = self.xdp()?;
+        let xdp = self.attached()?;
         let id = xdp.attach_to_link(link).map_err(|error| failed(chain(&error)))?;
         // The pin holds the link; without this the list of links would too, for nothing.
         drop(xdp.take_link(id).map_err(|error| failed(chain(&error)))?);

@@ -15,7 +15,7 @@ use aya_log::EbpfLogger;
 use lb_common::maps;
 
 use super::{
-    LoaderError, PinDirectory, Trial,
+    CaptureProgram, LoaderError, PinDirectory, Trial,
     directory::{file_names, remove_file},
     kept::{self, OBJECT_PREFIX},
     migrate::{Target, Transfer},
@@ -86,6 +86,8 @@ pub struct Options {
 #[derive(Debug)]
 pub struct Program {
     loaded: Loaded,
+    /// What the links run in its place while somebody captures.
+    pub(super) capture: Option<CaptureProgram>,
     pub(super) directory: PinDirectory,
     /// Maps whose contents are moving.
     transfers: Vec<Transfer>,
@@ -128,6 +130,7 @@ pub fn load(options: &Options) -> Result<Program, LoaderError> {
     };
     let program = Program {
         loaded,
+        capture: None,
         directory: directory.clone(),
         transfers,
         takeover,
@@ -155,6 +158,10 @@ fn load_anew(bytes: &[u8], options: &Options) -> Result<(Loaded, u32), LoaderErr
     let (id, pin) = load_program(xdp(&mut ebpf)?, directory)?;
     if options.log == LogLevel::Off {
         kept::keep(directory, bytes, &pin)?;
+    }
+    // They are for another program, which has its own.
+    for name in maps::OF_CAPTURES {
+        drop(ebpf.take_map(name));
     }
     Ok((Loaded::Anew(ebpf), id))
 }
@@ -255,6 +262,17 @@ impl Program {
         EbpfLogger::init(ebpf).inspect_err(|error| tracing::warn!(%error, "the data path has no log")).ok()
     }
 
+    /// What the links are to run.
+    pub(super) fn attached(&mut self) -> Result<&mut Xdp, LoaderError> {
+        match &mut self.capture {
+            Some(capture) => capture.xdp(),
+            None => match &mut self.loaded {
+                Loaded::Anew(ebpf) => xdp(ebpf),
+                Loaded::Before(xdp) => Ok(xdp),
+            },
+        }
+    }
+
     pub(super) fn xdp(&mut self) -> Result<&mut Xdp, LoaderError> {
         match &mut self.loaded {
             Loaded::Anew(ebpf) => xdp(ebpf),
@@ -283,7 +301,7 @@ pub fn attached_tag(directory: &PinDirectory, interface: &str) -> Option<u64> {
 }
 
 /// Loads the program and pins it, so that the next `lbd` knows whether a link runs it; its id, and where it is pinned.
-fn load_program(xdp: &mut Xdp, directory: &PinDirectory) -> Result<(u32, PathBuf), LoaderError> {
+pub(super) fn load_program(xdp: &mut Xdp, directory: &PinDirectory) -> Result<(u32, PathBuf), LoaderError> {
     let refused = |error: &dyn std::error::Error| LoaderError::Load { reason: chain(error) };
     xdp.load().map_err(|error| refused(&error))?;
     let id = xdp.info().map_err(|error| refused(&error))?.id();
@@ -303,7 +321,10 @@ fn xdp(ebpf: &mut Ebpf) -> Result<&mut Xdp, LoaderError> {
 }
 
 /// The maps that the object defines, with the configured sizes.
-fn defined_shapes(object: &[u8], sizes: &Sizes) -> Result<Vec<(&'static str, MapShape)>, LoaderError> {
+pub(super) fn defined_shapes(
+    object: &[u8],
+    sizes: &Sizes,
+) -> Result<Vec<(&'static str, MapShape)>, LoaderError> {
     let parsed =
         aya_obj::Object::parse(object).map_err(|error| LoaderError::BadObject { reason: chain(&error) })?;
     maps::ALL

@@ -5,6 +5,7 @@
 //! others are made anew and their contents moved, and the links are switched to the new program without a gap.
 
 mod attach;
+mod capture;
 mod detach;
 mod directory;
 mod downgrade;
@@ -20,6 +21,7 @@ mod trial;
 mod versions;
 
 pub use attach::{AttachMode, Attachment};
+pub use capture::CaptureProgram;
 pub use detach::detach;
 pub use directory::{Lock, PinDirectory, pin_anew};
 pub use downgrade::prepare_downgrade;

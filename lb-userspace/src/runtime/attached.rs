@@ -11,7 +11,7 @@ use std::{
 use lb_common::abi::Interface;
 
 use crate::{
-    loader::{AttachMode, LoaderError, Lock, Program, pin_anew},
+    loader::{AttachMode, CaptureProgram, LoaderError, Lock, Program, pin_anew},
     model::{Config, InterfaceName, XdpMode},
     net::{Link, View},
     sys::bpf::pinned_xdp_link,
@@ -30,6 +30,7 @@ pub(super) struct Attached {
 pub(super) struct AttachedList {
     list: Arc<Mutex<Vec<Attached>>>,
     out_of_reach: Arc<AtomicBool>,
+    captured: Arc<AtomicBool>,
 }
 
 impl AttachedList {
@@ -40,6 +41,11 @@ impl AttachedList {
     /// Whether what is pinned cannot be reached, as its file system was unmounted: with the end of this process forwarding ends.
     pub(super) fn is_out_of_reach(&self) -> bool {
         self.out_of_reach.load(Ordering::Relaxed)
+    }
+
+    /// Whether they run the program that captures.
+    pub(super) fn is_captured(&self) -> bool {
+        self.captured.load(Ordering::Relaxed)
     }
 
     fn replace(&self, list: Vec<Attached>) {
@@ -141,6 +147,13 @@ impl Attacher {
         links.map(|link| (link.ifindex, view.interface(link))).collect()
     }
 
+    /// Has the interfaces run the program that captures, or the usual one again.
+    pub(super) fn capture_with(&mut self, capture: Option<CaptureProgram>) -> Result<(), LoaderError> {
+        let switched = self.program.capture_with(capture, &self.wanted);
+        self.list.captured.store(self.program.captures(), Ordering::Relaxed);
+        switched
+    }
+
     pub(super) fn program(&mut self) -> &mut Program {
         &mut self.program
     }
@@ -223,6 +236,17 @@ impl Attacher {
         list.push(Attached { name: name.as_str().to_owned(), ifindex: link.ifindex, mode });
         self.list.replace(list);
         Ok(!done.adopted)
+    }
+}
+
+/// Whatever ends `lbd` but a signal that cannot be caught: what forwards from here on costs nothing more.
+impl Drop for Attacher {
+    fn drop(&mut self) {
+        if self.program.captures()
+            && let Err(error) = self.capture_with(None)
+        {
+            tracing::error!(%error, "an interface goes on with the program that captures, which copies nothing any more");
+        }
     }
 }
 

@@ -46,6 +46,14 @@ impl Clock {
         }
     }
 
+    /// What the wall clock, since 1970, is ahead of [`Self::now`].
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this is the place that reads the clock")]
+    pub fn wall_clock_ahead(self) -> Duration {
+        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        wall.saturating_sub(self.now())
+    }
+
     /// Sleeps until [`Self::now`] is `due`; for ever if there is none.
     pub async fn sleep_until(self, due: Option<Duration>) {
         match due {

@@ -7,11 +7,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lb_common::abi::{BackendSignals, DropReason, InterfaceCounters, Signal, TrafficCounters};
+use lb_common::abi::{BackendSignals, CaptureFilter, DropReason, InterfaceCounters, Signal, TrafficCounters};
 
 use super::{
     Clock, Failure,
     attached::AttachedList,
+    captures::Captures,
     explainer::Explainer,
     flows::LastReport,
     history::LastHour,
@@ -21,9 +22,11 @@ use super::{
 };
 use crate::{
     api::{
-        self, Counters as CounterList, DataError, DataSource, Ended, Explained, FlowCount, FlowFilter,
-        FlowList, FlowTable, FlowTally, GroupBy, InterfaceTraffic, Occupancy, PacketAt, Switch, Traffic,
+        self, CaptureAbout, CaptureUnderWay, Counters as CounterList, DataError, DataSource, Ended,
+        Explained, FlowCount, FlowFilter, FlowList, FlowTable, FlowTally, GroupBy, InterfaceTraffic,
+        Occupancy, PacketAt, Switch, Traffic,
     },
+    capture::{CaptureRefused, Feed},
     control::Error,
     flows::{self, Counts, FlowMaps, Owner},
     health::Suspects,
@@ -49,6 +52,7 @@ pub(super) struct Data {
     pub(super) suspects: KnownSuspects,
     pub(super) history: LastHour,
     explainer: Explainer,
+    pub(super) captures: Captures,
 }
 
 impl Data {
@@ -66,6 +70,7 @@ impl Data {
             routers,
             replicated: ReplicationBoard::default(),
             attached: explainer.attached.clone(),
+            captures: Captures::default(),
             explainer,
             flows: Arc::new(FlowMaps::open(tables).map_err(Failure::system("open the flow tables"))?),
             counters: Counters::open(tables)?,
@@ -115,6 +120,26 @@ impl DataSource for Data {
 
     fn explain(&self, packet: &PacketAt) -> Result<Explained, DataError> {
         self.explainer.explain(&self.flows, packet, self.clock.tick()).map_err(DataError)
+    }
+
+    fn capture(&self, wanted: &CaptureFilter, about: CaptureAbout) -> Result<Feed, CaptureRefused> {
+        self.captures.begin(wanted, about)
+    }
+
+    fn captures(&self) -> Vec<CaptureUnderWay> {
+        self.captures.list()
+    }
+
+    fn stop_capture(&self, number: u64) -> bool {
+        self.captures.stop(number)
+    }
+
+    fn now_of_packets(&self) -> Duration {
+        self.clock.now()
+    }
+
+    fn wall_clock_ahead(&self) -> Duration {
+        self.clock.wall_clock_ahead()
     }
 
     fn flow_tables(&self) -> Vec<FlowTable> {

@@ -55,6 +55,8 @@ impl Explainer {
         let attached = self.attached.snapshot();
         let name = attached.iter().find(|attached| attached.ifindex == packet.ifindex);
         let expected = name.and_then(|attached| attached_tag(&self.directory, &attached.name));
-        Ok(Explained { trace, same_code: tag == expected })
+        // Who captures has attached what is made of the same code.
+        let same_code = tag == expected || self.attached.is_captured();
+        Ok(Explained { trace, same_code })
     }
 }

@@ -3,6 +3,7 @@
 //! Everything here is plumbing: decisions are made by the modules that are called.
 
 mod attached;
+mod captures;
 mod clock;
 mod data;
 mod deadlines;

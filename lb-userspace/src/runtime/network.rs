@@ -4,11 +4,15 @@ use std::time::Duration;
 
 use aya::maps::{MapData, RingBuf};
 use lb_common::abi::{self, EventKind};
-use tokio::{io::unix::AsyncFd, sync::mpsc};
+use tokio::{
+    io::unix::AsyncFd,
+    sync::{mpsc, oneshot},
+};
 
 use super::{Clock, attached::Attacher, neighbours::Message};
 use crate::{
     control::{Event, Handle},
+    loader::{CaptureProgram, LoaderError},
     net::{
         Debounce, Effect, Neighbour, NeighbourKey, NeighbourState, NetError, Notice, Notices, Requests, View,
     },
@@ -67,11 +71,18 @@ fn lost_neighbour(notice: &Notice) -> Option<NeighbourKey> {
     }
 }
 
+/// The interfaces are to run the program that captures, or the usual one again.
+pub(super) struct Capture {
+    pub(super) program: Option<CaptureProgram>,
+    pub(super) done: oneshot::Sender<Result<(), LoaderError>>,
+}
+
 /// Whom the task below talks to.
 pub(super) struct Peers {
     pub(super) control: Handle,
     pub(super) neighbours: mpsc::Sender<Message>,
     pub(super) events: AsyncFd<RingBuf<MapData>>,
+    pub(super) captures: mpsc::Receiver<Capture>,
     pub(super) clock: Clock,
 }
 
@@ -105,6 +116,11 @@ pub(super) async fn run(network: Network, attacher: Attacher, peers: Peers) {
                 }
                 Err(_) => false,
             },
+            Some(Capture { program, done }) = follower.peers.captures.recv() => {
+                // Nobody waits for the end of a capture.
+                drop(done.send(follower.attacher.capture_with(program)));
+                true
+            }
             () = clock.sleep_until(follower.debounce.poll_timeout()) => follower.act().await.is_some(),
             () = clock.sleep_until(Some(check)) => {
                 check = clock.now() + CHECK;

@@ -122,7 +122,10 @@ async fn daemon(
     let wanted = Attacher::planned(&config, &network.view)?;
 
     limits::allow_route_lookups();
-    let mut attacher = Attacher::new(load(options, &config, &directory, &network)?, &config, lock);
+    let sizes = sizes(&config, &network);
+    let program = load(options, &directory, &sizes)?;
+    let mut attacher = Attacher::new(program, &config, lock);
+    let capturing = (directory.clone(), options.object.clone(), sizes);
     let tables = directory.versioned();
     let maps = Box::new(PinnedMaps::open(&tables)?);
     let explainer = Explainer::new(directory, options.object.clone(), &maps, &attacher);
@@ -154,6 +157,7 @@ async fn daemon(
         dashboard,
         metrics,
         config_file: options.config.display().to_string(),
+        capturing,
     })?;
 
     let took = clock.now().saturating_sub(started).as_millis();
@@ -178,16 +182,15 @@ fn sources(
     Ok(vrrp::Sources { control, attached: attacher.list(), trial, clock, counters })
 }
 
-fn load(
-    options: &Options,
-    config: &Config,
-    directory: &PinDirectory,
-    network: &Network,
-) -> Result<Program, Failure> {
+fn sizes(config: &Config, network: &Network) -> Sizes {
+    Sizes::new(&config.limits, network.view.highest_ifindex(), config.replication.is_some())
+}
+
+fn load(options: &Options, directory: &PinDirectory, sizes: &Sizes) -> Result<Program, Failure> {
     let options = loader::Options {
         object: options.object.clone(),
         directory: directory.clone(),
-        sizes: Sizes::new(&config.limits, network.view.highest_ifindex(), config.replication.is_some()),
+        sizes: sizes.clone(),
         log: options.data_path_log,
         discard_flows: options.discard_flows,
     };

@@ -1,6 +1,6 @@
 //! The tasks of a running daemon.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::Future, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{
     io::unix::AsyncFd,
@@ -12,6 +12,7 @@ use tokio::{
 use super::{
     Clock, Failure,
     attached::Attacher,
+    captures::{self, Captures},
     data::Data,
     deadlines, flows, health, history, neighbours,
     network::{self, Network, Peers},
@@ -22,6 +23,7 @@ use crate::{
     control::Handle,
     dashboard as page,
     events::Bus,
+    loader::{PinDirectory, Sizes},
     metrics,
     sys::readable::{self, LogReader},
 };
@@ -44,6 +46,7 @@ pub(super) struct Parts {
     pub(super) dashboard: Option<Port>,
     pub(super) metrics: Option<TcpListener>,
     pub(super) config_file: String,
+    pub(super) capturing: (PinDirectory, Option<PathBuf>, Sizes),
     pub(super) trackers: (vrrp::Trackers, vrrp::Sources),
 }
 
@@ -52,6 +55,8 @@ pub(super) struct Tasks {
     stop: watch::Sender<bool>,
     /// Ends the streams of events, which have no end of their own.
     events: Bus,
+    /// The same of captures.
+    captures: Captures,
     /// End when they are told to, so that answers under way are not cut off.
     servers: JoinSet<&'static str>,
     /// Can be ended at any moment.
@@ -73,9 +78,10 @@ pub(super) fn start(parts: Parts) -> Result<Tasks, Failure> {
         metrics,
         config_file,
         trackers,
+        capturing,
     } = parts;
     let (stop, _) = watch::channel(false);
-    let mut tasks = Tasks { stop, events: bus.clone(), servers: JoinSet::new(), workers: JoinSet::new() };
+    let mut tasks = Tasks::new(stop, bus.clone(), data.captures.clone());
 
     let events = attacher.program().events()?;
     let events =
@@ -89,7 +95,8 @@ pub(super) fn start(parts: Parts) -> Result<Tasks, Failure> {
     let requests = network.requests.clone();
     tasks.work("the neighbours", neighbours::run(control.clone(), requests, inbox, clock));
     tasks.work("what systemd is told", notify::run(control.clone(), attacher.list(), clock));
-    let peers = Peers { control: control.clone(), neighbours, events, clock };
+    let captures = tasks.capture(capturing, clock);
+    let peers = Peers { control: control.clone(), neighbours, events, captures, clock };
     tasks.work("the network", network::run(network, attacher, peers));
     tasks.work("the virtual routers", data.routers.clone().follow(control.clone()));
     tasks.work("the deadlines", deadlines::run(control.clone(), clock));
@@ -122,6 +129,10 @@ pub(super) fn start(parts: Parts) -> Result<Tasks, Failure> {
 }
 
 impl Tasks {
+    fn new(stop: watch::Sender<bool>, events: Bus, captures: Captures) -> Self {
+        Self { stop, events, captures, servers: JoinSet::new(), workers: JoinSet::new() }
+    }
+
     /// Waits for `end`, or a task that ends by itself, whose name is returned. Then all are ended.
     pub(super) async fn run(mut self, end: impl Future<Output = ()>) -> Option<&'static str> {
         let ended = tokio::select! {
@@ -132,12 +143,26 @@ impl Tasks {
         notify::stopping();
         self.stop.send_replace(true);
         self.events.end();
+        self.captures.stop_all();
         let servers = async { while self.servers.join_next().await.is_some() {} };
         if tokio::time::timeout(GRACE, servers).await.is_err() {
             tracing::warn!("requests were cut off");
         }
         self.workers.shutdown().await;
         ended
+    }
+
+    /// Starts what serves captures; where it says which program the interfaces are to run.
+    fn capture(
+        &mut self,
+        (directory, object, sizes): (PinDirectory, Option<PathBuf>, Sizes),
+        clock: Clock,
+    ) -> mpsc::Receiver<network::Capture> {
+        let (network, switches) = mpsc::channel(1);
+        let means = captures::Means { directory, object, sizes, network, clock };
+        let orders = self.captures.orders();
+        self.work("the captures", captures::run(self.captures.clone(), orders, means));
+        switches
     }
 
     fn work(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {

@@ -85,6 +85,8 @@ pub struct Facts {
     pub queues: Vec<u16>,
     /// Every way, family and protocol.
     pub exchanges: Vec<Exchange>,
+    /// What `lbctl capture` says, for which another program is loaded.
+    pub captured: String,
 }
 
 /// Boots a guest whose own kernel forwards nothing, starts `lbd` in it, and makes requests.
@@ -114,6 +116,7 @@ pub fn run() -> Result<Facts> {
         attachments: lbd.attachments()?,
         queues: queues(&network)?,
         exchanges: exchanges(&network),
+        captured: network.machine.sh("lbctl -o json capture --duration 1s")?,
     })
 }
 
@@ -178,7 +181,7 @@ impl Facts {
 
 impl fmt::Display for Facts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { release, boot, load, attachments, queues, exchanges } = self;
+        let Self { release, boot, load, attachments, queues, exchanges, captured: _ } = self;
         writeln!(f, "kernel {release}, up after {:.1} s", boot.as_secs_f64())?;
         writeln!(f, "lbd ready after {:.1} s", load.as_secs_f64())?;
         for (Attachment { interface, mode }, queues) in attachments.iter().zip(queues) {

@@ -15,6 +15,7 @@ use lb_common::{
     maps as names,
 };
 use lb_userspace::{
+    capture::Packet,
     explain::{Extent, Fate, Live, Trace, Trial, explain_with},
     plan::SlotTable,
     sys::bpf::from_bytes,
@@ -23,6 +24,7 @@ use nix::time::{ClockId, clock_gettime};
 
 use super::{
     case::{Outcome, difference},
+    copies::{self, Copies, told_alike},
     maps::{Maps, SIZES},
 };
 use crate::temporary::BpfFs;
@@ -41,6 +43,7 @@ pub struct Kernel {
     events: RingBuf<MapData>,
     live: Live,
     trial: Trial,
+    copies: Copies,
     /// Frames that ran.
     frames: u64,
     _pins: BpfFs,
@@ -64,6 +67,8 @@ pub struct Ran {
     events: Vec<Event>,
     /// What was said before that it would do, if it was asked.
     trace: Option<Trace>,
+    /// What was told of it, if it was captured: the frame as it arrived, and where.
+    captured: Option<(Vec<Packet>, Vec<u8>, u32)>,
 }
 
 impl Kernel {
@@ -81,13 +86,15 @@ impl Kernel {
         for (name, entries) in SIZES {
             loader.map_max_entries(name, entries);
         }
+        loader.map_max_entries(names::CAPTURE_RING, copies::RING_BYTES);
         let mut ebpf = loader.load(lb_userspace::loader::OBJECT).context("cannot load the object")?;
         let events = ebpf.take_map(names::EVENTS).context("the object has no ring buffer")?;
         let events = RingBuf::try_from(events)?;
         program(&mut ebpf)?.load().context("the kernel refuses the program")?;
+        let copies = Copies::load(&mut ebpf)?;
         let live = Live::open(pins.path())?;
         let trial = Trial::load(lb_userspace::loader::OBJECT, &live, Extent::of(&live))?;
-        Ok(Self { ebpf, maps: Maps::open(pins.path())?, events, live, trial, frames: 0, _pins: pins })
+        Ok(Self { ebpf, maps: Maps::open(pins.path())?, events, live, trial, copies, frames: 0, _pins: pins })
     }
 
     /// Instructions that the verifier followed; it gives up at a million.
@@ -109,16 +116,20 @@ impl Kernel {
     pub fn run(&mut self, tables: &HostTables, ingress: u32, frame: &[u8]) -> Result<Ran> {
         clear_counters(tables);
         self.frames += 1;
+        // Every other frame takes the way of packets that are captured.
+        let capture = self.frames.is_multiple_of(2);
         let explain = self.frames % EXPLAINED == 1 || std::env::var_os("LB_EXPLAIN_ALL").is_some();
         loop {
             let tick = tick()?;
             self.maps.write(tables, tick).context("cannot write the maps")?;
             while self.events.next().is_some() {}
             let trace = if explain { Some(self.explain(tables, ingress, frame, tick)?) } else { None };
-            let (action, frame) = self.test_run(ingress, frame)?;
+            self.copies.take();
+            let (action, after) = self.test_run(ingress, frame, capture)?;
             // The clock may have moved meanwhile, about once a second.
             if self::tick()? == tick {
-                return Ok(Ran { action, frame, tick, events: self.events(), trace });
+                let captured = capture.then(|| (self.copies.take(), frame.to_vec(), ingress));
+                return Ok(Ran { action, frame: after, tick, events: self.events(), trace, captured });
             }
         }
     }
@@ -130,7 +141,7 @@ impl Kernel {
             .context("cannot explain the frame")
     }
 
-    fn test_run(&mut self, ingress: u32, frame: &[u8]) -> Result<(u32, Vec<u8>)> {
+    fn test_run(&mut self, ingress: u32, frame: &[u8], capture: bool) -> Result<(u32, Vec<u8>)> {
         // struct xdp_md: data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex.
         let context: Vec<u8> =
             [0, frame.len() as u32, 0, ingress, 0, 0].into_iter().flat_map(u32::to_ne_bytes).collect();
@@ -139,7 +150,8 @@ impl Kernel {
         options.data_in = Some(frame);
         options.data_out = Some(&mut out);
         options.ctx_in = Some(&context);
-        let result = program(&mut self.ebpf)?.test_run(options).with_context(|| {
+        let program = if capture { copies::program(&mut self.ebpf)? } else { program(&mut self.ebpf)? };
+        let result = program.test_run(options).with_context(|| {
             format!("BPF_PROG_TEST_RUN with {} bytes at interface {ingress}", frame.len())
         })?;
         out.truncate(result.data_size_out as usize);
@@ -171,6 +183,9 @@ impl Kernel {
         }
         if let Some(trace) = &ran.trace {
             explained_alike(trace, ran, outcome)?;
+        }
+        if let Some((packets, arrived, ingress)) = &ran.captured {
+            told_alike(packets, arrived, *ingress, outcome)?;
         }
         let events = tables.events.borrow();
         if ran.events != *events {

@@ -6,6 +6,7 @@
 
 pub mod case;
 pub mod cases;
+mod copies;
 pub mod kernel;
 mod maps;
 pub mod scene;

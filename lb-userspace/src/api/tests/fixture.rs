@@ -16,17 +16,19 @@ use hyper::{
     header::{ALLOW, HOST},
 };
 use hyper_util::rt::TokioIo;
-use lb_common::abi::{DropReason, Selector};
+use lb_common::abi::{CaptureFilter, DropReason, Selector};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::{net::UnixStream, sync::oneshot, task::JoinHandle};
 
 use crate::{
     api::{
-        self, Api, Client, ClientError, Counters, DataError, DataSource, Ended, Explained, FlowCount,
-        FlowFilter, FlowGroupKey, FlowList, FlowRecord, FlowShare, FlowTable, FlowTally, GroupBy, Interface,
-        InterfaceTraffic, Local, PacketAt, Remote, Signals, Socket, Switch, Traffic, VirtualRouter, router,
+        self, Api, CaptureAbout, Client, ClientError, Counters, DataError, DataSource, Ended, Explained,
+        FlowCount, FlowFilter, FlowGroupKey, FlowList, FlowRecord, FlowShare, FlowTable, FlowTally, GroupBy,
+        Interface, InterfaceTraffic, Local, PacketAt, Remote, Signals, Socket, Switch, Traffic,
+        VirtualRouter, router,
     },
+    capture::{CaptureRefused, Feed},
     config::Document,
     control::{
         Error, Handle,
@@ -194,6 +196,10 @@ fn record(client: &str, backend: u32) -> FlowRecord {
 impl DataSource for FakeData {
     fn now(&self) -> std::time::Instant {
         fixture::moment()
+    }
+
+    fn capture(&self, _: &CaptureFilter, _: CaptureAbout) -> Result<Feed, CaptureRefused> {
+        Err(CaptureRefused::TooMany(4))
     }
 
     fn suspects(&self) -> Arc<Suspects> {

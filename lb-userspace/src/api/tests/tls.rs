@@ -21,7 +21,7 @@ use tokio::{
 
 use super::fixture::Port;
 use crate::{
-    api::{Client, ClientError, Server},
+    api::{Client, ClientError, NewCapture, PCAPNG, Server},
     model::{ApiListener, TlsFiles},
 };
 
@@ -220,6 +220,8 @@ async fn plain_http_serves_programs_of_this_machine_and_no_web_page() {
     let url = format!("http://{}", port.address).parse().unwrap();
     let client = Client::new(Server::remote(url, Path::new("/unused"), None).unwrap());
     assert_eq!(services(&client).await.unwrap(), 2);
+    let refused = client.download("/v1/captures", &NewCapture::default(), PCAPNG).await.unwrap_err();
+    assert!(refused.to_string().contains("nobody may capture over plain HTTP"), "{refused}");
     for (headers, status) in [
         ("Host: 127.0.0.1:9465\r\n", "200"),
         ("Host: localhost\r\n", "200"),

@@ -1,5 +1,6 @@
 //! Answers as text for people: pure functions, so that their output is tested as text.
 
+mod capture;
 mod configuration;
 mod event;
 mod explanation;
@@ -12,6 +13,7 @@ mod table;
 mod traffic;
 mod vrrp;
 
+pub(super) use capture::{captured, captures};
 pub(super) use configuration::{applied, changes};
 pub(super) use event::event;
 pub(super) use explanation::explanation;

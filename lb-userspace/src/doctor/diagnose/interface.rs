@@ -67,7 +67,7 @@ fn program(facts: &Facts, name: &str, link: &Link, findings: &mut Vec<Finding>) 
         return findings.push(PROGRAM.ok(name, format!("lbd's program, id {}", program.id)));
     }
     let called = program.name.as_deref().map(|name| format!(" `{name}`")).unwrap_or_default();
-    let is_lbds = program.name.as_deref() == Some("lb");
+    let is_lbds = matches!(program.name.as_deref(), Some("lb" | "lb_capture"));
     if is_lbds && runs && !facts.pins.mount.as_ref().is_some_and(|mount| mount.bpf) {
         let found = format!("lbd's program, id {}, whose pins are out of reach: do not stop lbd", program.id);
         let mount_point = facts.pins.directory.parent().unwrap_or(&facts.pins.directory);

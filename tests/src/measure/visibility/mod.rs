@@ -1,5 +1,6 @@
 //! Area `visibility`: whether what `lbd` shows is true, and what looking costs.
 
+mod capture;
 mod page;
 mod strangers;
 mod truth;
@@ -10,5 +11,6 @@ use super::Step;
 pub(super) const STEPS: &[Step] = &[
     ("truth: counters beside what crossed the links", truth::measure),
     ("page: the dashboard in a browser", page::measure),
+    ("capture: what it costs, and leaves behind", capture::measure),
     ("strangers at the metrics", strangers::measure),
 ];
