@@ -5,13 +5,14 @@
 use std::{thread, time::Duration};
 
 use lb_tests::{
+    client::{self, Echo, Load},
     clock,
     config::{Config, Mode, Protocol, Service},
     daemon::Daemon,
     require_privileged,
     servers::{ECHO_PORT, EchoServer},
     site::target,
-    topology::{Family, Plan, Topology},
+    topology::{Family, Plan, Topology, addresses},
 };
 use serde_json::Value;
 
@@ -63,4 +64,34 @@ fn the_death_of_a_server_is_told_and_a_subscriber_goes_on_after_a_restart() {
     servers.push(EchoServer::start(&topology.servers[1]).unwrap());
     let told = events(&daemon, &format!("--after {last} --match kind=health-up(backend={dead}) --count 1"));
     assert!(told[0]["sequence"].as_u64().unwrap() > last, "{told:?}");
+}
+
+#[test]
+fn flows_are_told_to_who_asks_for_them() {
+    require_privileged!();
+    let topology = Topology::build(Plan { servers: 1, ..Plan::default() }).unwrap();
+    let _server = EchoServer::start(&topology.servers[0]).unwrap();
+    let at = target(Family::V4, ECHO_PORT);
+    let service = Service::new("echo", Protocol::Tcp, at).mode(Mode::Nat);
+    let service = service.backends(&topology.servers, ECHO_PORT).checked(ECHO_PORT);
+    let daemon = Daemon::start(&topology.balancer, &Config::new(topology.interfaces(), [service])).unwrap();
+    let backend = topology.servers[0].name.clone();
+    daemon.wait_backend("echo", &backend, "active").unwrap();
+    let load = Load::steady(addresses::clients(Family::V4));
+    let load = client::start(&topology.client, &Echo { target: at }, &load);
+    // The words of a filter stand without spaces here: the helper splits by them.
+    let told = events(&daemon, &format!("--topic flow --count 20 --match (backend={backend})(protocol=tcp)"));
+    drop(load.stop());
+    assert_eq!(told.len(), 20);
+    for event in &told {
+        assert_eq!(event["topic"], "flow", "{event}");
+        assert!(
+            event["attributes"]["backend"] == backend.as_str() || event["kind"] == "flow-untold",
+            "{event}"
+        );
+    }
+    let has = |kind: &str| told.iter().any(|event| event["kind"] == kind);
+    assert!(has("flow-began"), "{told:?}");
+    let past = daemon.lbctl("events --past --topic flow").unwrap();
+    assert_eq!(past["events"].as_array().unwrap().len(), 0, "they are not kept");
 }

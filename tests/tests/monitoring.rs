@@ -122,3 +122,66 @@ fn prometheus_scrapes_lbd_answers_the_dashboard_and_fires_alerts() {
     assert_eq!(status, 200);
     promtool(&["check", "metrics"], None, &page);
 }
+
+/// The metrics that the documentation lists.
+fn documented() -> Vec<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/monitoring.md");
+    let text = fs::read_to_string(path).unwrap();
+    let table = text.split_once("<!-- metrics -->").unwrap().1.split_once("<!-- end -->").unwrap().0;
+    let names = table.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+    names.map(|(name, _)| name.to_owned()).collect()
+}
+
+/// A new metric fails here until the daemon below has something to count with it.
+#[test]
+fn every_metric_of_the_documentation_has_a_sample_in_a_scrape() {
+    require_privileged!();
+    let topology = Topology::build(Plan { servers: 1, ..Plan::default() }).unwrap();
+    let _server = EchoServer::start(&topology.servers[0]).unwrap();
+    let at = target(Family::V4, ECHO_PORT);
+    let service = Service::new("echo", Protocol::Tcp, at).mode(Mode::FullNat);
+    let service = service.backends(&topology.servers, ECHO_PORT).checked(ECHO_PORT);
+    let directory = lb_tests::temporary::directory("key").unwrap();
+    let key = directory.path().join("key");
+    fs::write(&key, "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f").unwrap();
+    fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let (own, peer) = (addresses::BALANCER_SERVER_V4, topology.servers[0].address(Family::V4));
+    let tables = format!(
+        "[[vrrp]]\nname = \"outside\"\ninterface = \"{}\"\nvirtual_router_id = 51\nadvert_interval = \"100ms\"\n\
+         virtual_addresses = [\"192.0.2.200/32\"]\n\
+         [replication]\nlocal_address = \"{own}\"\npeer_address = \"{peer}\"\nkey_file = \"{}\"\n",
+        topology.interfaces()[0],
+        key.display()
+    );
+    let config = Config::new(topology.interfaces(), [service]).tables(&tables);
+    let daemon = Daemon::start(&topology.balancer, &config).unwrap();
+    let backend = &topology.servers[0].name;
+    daemon.wait_backend("echo", backend, "active").unwrap();
+    daemon.lbctl("service set echo --max-connections 1000 --affinity-timeout 60s").unwrap();
+    daemon.lbctl(&format!("backend set echo {backend} --max-connections 1000")).unwrap();
+    let load =
+        client::start(&topology.client, &Echo { target: at }, &Load::steady(addresses::clients(Family::V4)));
+    // Packets of somebody who does not have the key are rejected.
+    let port = lb_userspace::model::Replication::DEFAULT_PORT;
+    let garbage = || {
+        topology.servers[0].netns.run(|| {
+            let socket = std::net::UdpSocket::bind((peer, port))?;
+            socket.send_to(b"garbage", (own, port))
+        })
+    };
+    let documented = documented();
+    assert!(documented.len() > 60, "{documented:?}");
+    let missing = || -> Vec<String> {
+        garbage().unwrap();
+        let (_, page) = http::get(&topology.balancer, ([127, 0, 0, 1], 9464).into(), "/metrics").unwrap();
+        let has = |name: &&String| {
+            let sample =
+                |line: &str| line.starts_with(&format!("{name}{{")) || line.starts_with(&format!("{name} "));
+            page.lines().any(sample) || page.contains(&format!("\n{name}_count"))
+        };
+        documented.iter().filter(|name| !has(name)).cloned().collect()
+    };
+    let found = clock::wait_until("samples of all metrics", Duration::from_secs(20), || missing().is_empty());
+    assert!(found.is_ok(), "no sample of {:?}", missing());
+    drop(load.stop());
+}

@@ -16,7 +16,7 @@ use crate::{
     explain::Trace,
     health::Suspects,
     history::Rate,
-    model::ServiceName,
+    model::{ServiceName, Timestamp},
     plan::FlowGroup,
 };
 
@@ -35,6 +35,11 @@ pub trait DataSource: Send + Sync + 'static {
 
     /// Which backends are or were suspect.
     fn suspects(&self) -> Arc<Suspects>;
+
+    /// The time of the day, at which events happen.
+    fn wall(&self) -> Timestamp {
+        Timestamp::default()
+    }
 
     /// Time since `lbd` started.
     fn uptime(&self) -> Duration;

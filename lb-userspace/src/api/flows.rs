@@ -24,6 +24,7 @@ use super::{
 };
 use crate::{
     control::{Error, ServiceView, Snapshot},
+    events::{Attribute, Kind, Notice},
     model::{Protocol, keyword::keyword},
 };
 
@@ -207,8 +208,29 @@ pub(super) async fn kill(State(api): State<Api>, Body(body): Body<KillFlows>) ->
     let ended = reading(&api, move |data| data.kill_flows(&filter, dry_run)).await?;
     if !dry_run {
         tracing::info!(which = ?body, reset = ended.reset, forgotten = ended.forgotten, "flows were ended by request");
+        let notice = Notice::new(Kind::FlowKilled).with(Attribute::Count, ended.reset + ended.forgotten);
+        api.events.publish(api.data.wall(), [notice.with(Attribute::Reason, body.which())]);
     }
     Ok(Json(view::killed(&ended, dry_run)))
+}
+
+impl KillFlows {
+    /// Which flows are meant, such as `service=web client=198.51.100.0/24`.
+    fn which(&self) -> String {
+        let Self { service, backend, client, protocol, state, idle_min, idle_max, .. } = self;
+        let given = [
+            ("service", service),
+            ("backend", backend),
+            ("client", client),
+            ("protocol", protocol),
+            ("state", state),
+            ("idle_min", idle_min),
+            ("idle_max", idle_max),
+        ];
+        let words = given.iter().filter_map(|(key, value)| Some(format!("{key}={}", value.as_ref()?)));
+        let words: Vec<String> = words.collect();
+        if words.is_empty() { "all".to_owned() } else { words.join(" ") }
+    }
 }
 
 /// As [`blocking`], for what reads all flows.

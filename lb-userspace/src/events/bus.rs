@@ -7,7 +7,7 @@ use std::{
 
 use tokio::sync::Notify;
 
-use super::{Batch, EventCounts, Filter, Log, Notice, SubscriptionId, TooMany};
+use super::{Batch, EventCounts, Filter, Log, Notice, SubscriptionId, TooMany, Topic};
 use crate::model::Timestamp;
 
 /// Where events are published, and subscribed to.
@@ -39,13 +39,24 @@ impl Bus {
 
     /// Publishes notices in their order.
     pub fn publish(&self, at: Timestamp, notices: impl IntoIterator<Item = Notice>) {
-        let mut shared = self.lock();
         for notice in notices {
-            let woken = shared.log.publish(at, notice);
-            woken
-                .filter_map(|subscription| shared.waiting.get(&subscription))
-                .for_each(|one| one.notify_one());
+            self.publish_wanted(at, notice);
         }
+    }
+
+    /// Publishes a notice; whether anybody wants it.
+    pub fn publish_wanted(&self, at: Timestamp, notice: Notice) -> bool {
+        let mut shared = self.lock();
+        let woken = shared.log.publish(at, notice);
+        let is_wanted = woken.len() > 0;
+        woken.filter_map(|subscription| shared.waiting.get(&subscription)).for_each(|one| one.notify_one());
+        is_wanted
+    }
+
+    /// Whether somebody asks for a topic by name.
+    #[must_use]
+    pub fn asks_for(&self, topic: Topic) -> bool {
+        self.lock().log.asks_for(topic)
     }
 
     /// Subscribes, see [`Log::subscribe`].

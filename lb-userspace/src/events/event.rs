@@ -21,6 +21,8 @@ pub enum Topic {
     Vrrp,
     /// The other machine that flows are replicated with.
     Replication,
+    /// Flows. Those that begin and end are told only to those who ask for the topic.
+    Flow,
 }
 
 keyword!(Topic {
@@ -31,6 +33,7 @@ keyword!(Topic {
     Drift = "drift",
     Vrrp = "vrrp",
     Replication = "replication",
+    Flow = "flow",
 });
 
 macro_rules! kinds {
@@ -108,6 +111,20 @@ kinds! {
     ReplicationPeerHeard = "replication-peer-heard", Replication, "The machine that flows are replicated with is heard.", [Address];
     ReplicationPeerSilent = "replication-peer-silent", Replication, "It has not been heard for a second.", [Address];
     ReplicationSynced = "replication-synced", Replication, "This machine has all flows of the other one.", [Address];
+    FlowBegan = "flow-began", Flow, "A flow is seen for the first time. Only where the topic is asked for.",
+        [Service, Backend, Address, Protocol, Client, Port, State];
+    FlowEnded = "flow-ended", Flow, "A flow was closed or reset, or its time-out is over. Only where the topic is asked for.",
+        [Service, Backend, Address, Protocol, Client, Port, Reason];
+    FlowUntold = "flow-untold", Flow, "So many flows more began or ended, and are not told one by one. For all who ask for the topic.", [Count];
+    FlowKilled = "flow-killed", Flow, "Flows were ended by request (`lbctl flow kill`); `reason` says which.", [Count, Reason];
+}
+
+impl Kind {
+    /// Whether it is told only to those who ask for its topic, and not kept for those who come later: there may be thousands in a second.
+    #[must_use]
+    pub fn is_on_request(self) -> bool {
+        matches!(self, Self::FlowBegan | Self::FlowEnded | Self::FlowUntold)
+    }
 }
 
 /// A property of an event.
@@ -147,6 +164,14 @@ pub enum Attribute {
     Router,
     /// Priority of a virtual router on another machine.
     Priority,
+    /// `tcp` or `udp`.
+    Protocol,
+    /// Address of a client.
+    Client,
+    /// Port of a client.
+    Port,
+    /// State of a flow.
+    State,
 }
 
 keyword!(Attribute {
@@ -167,6 +192,10 @@ keyword!(Attribute {
     Count = "count",
     Router = "router",
     Priority = "priority",
+    Protocol = "protocol",
+    Client = "client",
+    Port = "port",
+    State = "state",
 });
 
 /// The value of an attribute.
@@ -254,7 +283,8 @@ impl Notice {
 /// A notice with its place among all others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// One more than that of the event before; greater than all of earlier runs of `lbd`.
+    /// One more than that of the event before; greater than all of earlier runs of `lbd`. Of kinds that are told on request only: that
+    /// of the last other event.
     pub sequence: u64,
     /// When.
     pub at: Timestamp,

@@ -95,6 +95,21 @@ impl Filter {
     pub fn equal(attribute: Attribute, value: impl Into<Value>) -> Self {
         Self::of(Constraint { attribute, test: Test::Equal(value.into()) })
     }
+
+    /// Whether it asks for a topic by name, or for a kind of it.
+    #[must_use]
+    pub fn asks_for(&self, topic: Topic) -> bool {
+        let kinds = || Kind::ALL.iter().filter(|kind| kind.topic() == topic).map(|kind| kind.as_str());
+        let names = |constraint: &Constraint| match (constraint.attribute, &constraint.test) {
+            (Attribute::Topic, Test::Equal(Value::Text(word))) => word == topic.as_str(),
+            (Attribute::Kind, Test::Equal(Value::Text(word))) => kinds().any(|kind| kind == word),
+            (Attribute::Kind, Test::Prefix(prefix)) => {
+                !prefix.is_empty() && kinds().any(|kind| kind.starts_with(prefix.as_str()))
+            }
+            _ => false,
+        };
+        self.alternatives.iter().flatten().any(names)
+    }
 }
 
 impl<A: Vocabulary> Filter<A> {
@@ -184,10 +199,14 @@ impl Vocabulary for Attribute {
 
     fn shape(self) -> Shape {
         match self {
-            Self::Address => Shape::Address,
-            Self::Healthy | Self::Wanted | Self::Flows | Self::Services | Self::Count | Self::Priority => {
-                Shape::Number
-            }
+            Self::Address | Self::Client => Shape::Address,
+            Self::Healthy
+            | Self::Wanted
+            | Self::Flows
+            | Self::Services
+            | Self::Count
+            | Self::Priority
+            | Self::Port => Shape::Number,
             Self::Topic
             | Self::Kind
             | Self::Service
@@ -197,7 +216,9 @@ impl Vocabulary for Attribute {
             | Self::Reason
             | Self::Unsaved
             | Self::Until
-            | Self::Router => Shape::Text,
+            | Self::Router
+            | Self::Protocol
+            | Self::State => Shape::Text,
         }
     }
 }

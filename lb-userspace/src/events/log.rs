@@ -1,13 +1,13 @@
 //! The events of the last time, and who waits for the next ones. No I/O, no clock.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
 };
 
 use thiserror::Error;
 
-use super::{Event, Filter, Index, Notice, SubscriptionId, Topic};
+use super::{Event, Filter, Index, Kind, Notice, SubscriptionId, Topic};
 use crate::model::{Keyword, Timestamp};
 
 /// Events that are kept for those who resume.
@@ -64,6 +64,8 @@ pub struct Log {
     kept: VecDeque<Arc<Event>>,
     index: Index,
     subscribers: HashMap<SubscriptionId, Subscriber>,
+    /// Subscriptions by the topics that they ask for.
+    askers: HashMap<Topic, HashSet<SubscriptionId>>,
     last_subscription: SubscriptionId,
     counts: EventCounts,
 }
@@ -88,6 +90,7 @@ impl Log {
             kept: VecDeque::new(),
             index: Index::default(),
             subscribers: HashMap::new(),
+            askers: HashMap::new(),
             last_subscription: 0,
             counts: EventCounts::default(),
         }
@@ -99,16 +102,40 @@ impl Log {
         self.next
     }
 
-    /// Gives a notice its number, and puts it into the queues of those who want it; who they are.
-    pub fn publish(&mut self, at: Timestamp, notice: Notice) -> impl Iterator<Item = SubscriptionId> + use<> {
-        self.counts.published[notice.kind.topic() as usize] += 1;
-        let event = Arc::new(Event { sequence: self.next, at, notice });
-        self.next += 1;
-        if self.kept.len() == KEPT {
-            self.kept.pop_front();
+    /// Whether a subscription asks for a topic by name ([`Filter::asks_for`]).
+    #[must_use]
+    pub fn asks_for(&self, topic: Topic) -> bool {
+        self.askers.contains_key(&topic)
+    }
+
+    /// Gives a notice its number, keeps it, and puts it into the queues of those who want it; who they are. One that is told on request
+    /// only ([`Kind::is_on_request`]) gets no number of its own, and is not kept.
+    pub fn publish(
+        &mut self,
+        at: Timestamp,
+        notice: Notice,
+    ) -> impl ExactSizeIterator<Item = SubscriptionId> + use<> {
+        let (kind, mut wanted) = (notice.kind, self.index.matching(&notice));
+        let is_on_request = kind.is_on_request();
+        if is_on_request {
+            let none = HashSet::new();
+            let askers = self.askers.get(&kind.topic()).unwrap_or(&none);
+            // What is missing is told to everybody who might miss it.
+            match kind {
+                Kind::FlowUntold => wanted.clone_from(askers),
+                _ => wanted.retain(|subscription| askers.contains(subscription)),
+            }
         }
-        self.kept.push_back(Arc::clone(&event));
-        let wanted = self.index.matching(&event.notice);
+        let sequence = if is_on_request { self.next - 1 } else { self.next };
+        let event = Arc::new(Event { sequence, at, notice });
+        if !is_on_request {
+            self.next += 1;
+            if self.kept.len() == KEPT {
+                self.kept.pop_front();
+            }
+            self.kept.push_back(Arc::clone(&event));
+        }
+        self.counts.published[kind.topic() as usize] += u64::from(!is_on_request || !wanted.is_empty());
         for subscription in &wanted {
             if let Some(subscriber) = self.subscribers.get_mut(subscription) {
                 self.counts.lost += u64::from(!subscriber.push(Arc::clone(&event)));
@@ -139,6 +166,9 @@ impl Log {
             subscriber.room += subscriber.queue.len();
         }
         self.last_subscription += 1;
+        for topic in Topic::ALL.iter().filter(|topic| filter.asks_for(**topic)) {
+            self.askers.entry(*topic).or_default().insert(self.last_subscription);
+        }
         self.index.insert(self.last_subscription, filter);
         self.subscribers.insert(self.last_subscription, subscriber);
         Ok(self.last_subscription)
@@ -158,6 +188,10 @@ impl Log {
     /// Ends a subscription.
     pub fn unsubscribe(&mut self, subscription: SubscriptionId) {
         self.index.remove(subscription);
+        self.askers.retain(|_, askers| {
+            askers.remove(&subscription);
+            !askers.is_empty()
+        });
         self.subscribers.remove(&subscription);
     }
 

@@ -7,7 +7,7 @@ mod filter;
 mod index;
 mod log;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use bus::{Bus, Subscription};
 pub use changes::changes;

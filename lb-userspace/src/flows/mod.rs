@@ -6,6 +6,7 @@
 mod affinity;
 mod census;
 mod ending;
+mod follow;
 mod kill;
 mod list;
 mod places;
@@ -19,6 +20,7 @@ mod tests;
 
 pub use census::{Census, Counts, Owner, Rules, Tier};
 pub use ending::{Ending, MOST_ENDINGS, is_reset};
+pub use follow::{End, Followed, Follower, MOST_FOLLOWED};
 pub use kill::kill;
 pub use list::{count, groups, list};
 pub use pools::{Pool, PoolUse, PortPools};

@@ -247,3 +247,68 @@ fn replication_is_printed_where_there_is_one() {
         assert!(text.lines().any(|found| found == line), "{line} is missing from:\n{text}");
     }
 }
+
+/// Everything that there can be.
+fn whole() -> Observation {
+    let replication = Replication { rejected: [("replayed".to_owned(), 4)].into(), ..Replication::default() };
+    Observation { replication: Some(replication), ..observation() }
+}
+
+/// A family of the page: name, kind, the labels of its first sample, help text.
+fn families(page: &str) -> Vec<(String, String, Vec<String>, String)> {
+    let mut families: Vec<(String, String, Vec<String>, String)> = Vec::new();
+    for line in page.lines() {
+        if let Some((name, help)) = line.strip_prefix("# HELP ").and_then(|rest| rest.split_once(' ')) {
+            families.push((name.to_owned(), String::new(), Vec::new(), help.to_owned()));
+        } else if let (Some(rest), Some(family)) = (line.strip_prefix("# TYPE "), families.last_mut()) {
+            family.1 = rest.split_once(' ').unwrap().1.to_owned();
+        } else if let Some(family) = families.last_mut().filter(|family| family.2.is_empty()) {
+            let labels = line.split_once('{').map_or("", |(_, rest)| rest.rsplit_once('}').unwrap().0);
+            let names = labels.split(',').filter_map(|label| Some(label.split_once('=')?.0.to_owned()));
+            family.2 = names.filter(|name| name != "le").collect();
+        }
+    }
+    families.sort();
+    families
+}
+
+const RULE: &str = "every metric is in the table of docs/monitoring.md (LB_UPDATE_DOCS=1 writes it anew), has a sample in the \
+                    observation of these tests, and one in the scrape of tests/tests/monitoring.rs";
+
+#[test]
+fn every_metric_that_the_code_names_has_a_sample() {
+    let families = families(&text(&whole()).unwrap());
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/src/metrics");
+    let mut named = std::collections::BTreeSet::new();
+    for file in std::fs::read_dir(directory).unwrap().map(|file| file.unwrap().path()) {
+        let is_code =
+            file.extension().is_some_and(|extension| extension == "rs") && !file.ends_with("tests.rs");
+        let source = if is_code { std::fs::read_to_string(&file).unwrap() } else { String::new() };
+        let code = source.split("#[cfg(test)]").next().unwrap_or_default();
+        let words = code.split('"').skip(1).step_by(2).filter(|word| word.starts_with("lb_"));
+        named.extend(words.filter(|word| !word.contains(['{', ' '])).map(str::to_owned));
+    }
+    assert!(named.len() > 40, "{named:?}");
+    let missing: Vec<&String> =
+        named.iter().filter(|name| families.iter().all(|(family, ..)| family != *name)).collect();
+    assert!(missing.is_empty(), "{missing:?}: {RULE}");
+}
+
+#[test]
+fn the_documentation_lists_every_metric() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/monitoring.md");
+    let found = std::fs::read_to_string(&path).unwrap();
+    let (begin, end) = ("<!-- metrics -->\n", "<!-- end -->");
+    let (head, rest) = found.split_once(begin).unwrap();
+    let tail = rest.split_once(end).unwrap().1;
+    let mut table = "\n| metric | kind | labels | meaning |\n|---|---|---|---|\n".to_owned();
+    for (name, kind, labels, help) in families(&text(&whole()).unwrap()) {
+        let labels: Vec<String> = labels.iter().map(|label| format!("`{label}`")).collect();
+        table += &format!("| `{name}` | {kind} | {} | {help} |\n", labels.join(", "));
+    }
+    let expected = format!("{head}{begin}{table}\n{end}{tail}");
+    if std::env::var_os("LB_UPDATE_DOCS").is_some() {
+        return std::fs::write(&path, &expected).unwrap();
+    }
+    assert_eq!(found, expected, "{RULE}");
+}

@@ -32,7 +32,7 @@ use crate::{
     health::Suspects,
     history::Rate,
     maps::{Counters, Signals},
-    model::ServiceName,
+    model::{ServiceName, Timestamp},
     plan::FlowGroup,
     vrrp::{Impact, Reading},
 };
@@ -111,6 +111,10 @@ impl DataSource for Data {
 
     fn flow_top(&self, by: GroupBy, filter: &FlowFilter) -> Result<FlowTally, DataError> {
         flows::top(&self.flows, self.clock.tick(), by, filter).map_err(|error| unreadable(&error))
+    }
+
+    fn wall(&self) -> Timestamp {
+        self.clock.moment().wall
     }
 
     fn kill_flows(&self, filter: &FlowFilter, dry_run: bool) -> Result<Ended, DataError> {

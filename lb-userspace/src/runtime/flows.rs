@@ -9,10 +9,11 @@ use std::{
 use lb_common::abi::BackendState;
 use tokio::sync::watch;
 
-use super::{Clock, resets};
+use super::{Clock, follow, resets};
 use crate::{
     control::{Event, Handle, Snapshot},
-    flows::{FlowMaps, Report, Scanner, scan_threads},
+    events::Bus,
+    flows::{FlowMaps, Follower, Report, Scanner, scan_threads},
 };
 
 /// Between the starts of two scans, unless that would take more than a fifth of a CPU.
@@ -33,20 +34,26 @@ impl LastReport {
 }
 
 /// Scans until control ends.
-pub(super) async fn run(control: Handle, maps: Arc<FlowMaps>, last: LastReport, clock: Clock) {
-    let mut scanner = Scanner::default();
+pub(super) async fn run(control: Handle, events: Bus, maps: Arc<FlowMaps>, last: LastReport, clock: Clock) {
+    let (mut scanner, mut follower) = (Scanner::default(), Follower::default());
     let mut failing = false;
     let mut snapshots = control.watch();
     let mut out = taken_out(&snapshots.borrow_and_update());
     loop {
         let (begin, began) = (clock.now(), clock.instant());
         let scanned = Arc::clone(&maps);
+        let asked = follow::is_asked(&events);
         let scan = tokio::task::spawn_blocking(move || {
-            let outcome = scanner.scan(&scanned, clock.tick());
-            (scanner, outcome)
+            let tick = clock.tick();
+            let followed = follow::look(&mut follower, asked, &scanned, tick);
+            let outcome = scanner.scan(&scanned, tick);
+            (scanner, follower, followed, outcome)
         });
-        let Ok((scanner_back, outcome)) = scan.await else { return };
-        scanner = scanner_back;
+        let Ok((scanner_back, follower_back, followed, outcome)) = scan.await else { return };
+        (scanner, follower) = (scanner_back, follower_back);
+        if let Some(followed) = followed {
+            follow::tell(&events, &followed, &control.snapshot(), clock.moment().wall);
+        }
         match outcome {
             Ok(mut report) => {
                 failing = false;

@@ -10,6 +10,7 @@ mod deadlines;
 mod explainer;
 mod failure;
 mod flows;
+mod follow;
 mod health;
 mod history;
 mod limits;

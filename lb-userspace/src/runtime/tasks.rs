@@ -105,7 +105,10 @@ pub(super) fn start(parts: Parts) -> Result<Tasks, Failure> {
     let (trackers, sources) = trackers;
     tasks.work("what VRRP tracks", trackers.run(sources));
     let last = data.last.clone();
-    tasks.work("the flow scan", flows::run(control.clone(), Arc::clone(&data.flows), last.clone(), clock));
+    tasks.work(
+        "the flow scan",
+        flows::run(control.clone(), bus.clone(), Arc::clone(&data.flows), last.clone(), clock),
+    );
 
     let data = Arc::new(data);
     if let Some(listener) = metrics {

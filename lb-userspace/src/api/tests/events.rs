@@ -6,7 +6,10 @@ use hyper::{Method, StatusCode};
 use serde_json::json;
 
 use super::fixture::Daemon;
-use crate::api::{Message, Stream};
+use crate::{
+    api::{Message, Stream},
+    events::tests::{TELLERS, Teller, kinds_of},
+};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -89,4 +92,18 @@ async fn a_stream_gives_what_happens_and_resumes_where_it_ended() {
     let mut stream = daemon.client.stream(path, Some(1)).await.unwrap();
     assert!(matches!(next(&mut stream).await, Message::Lost(lost) if lost.at_most.is_none()));
     assert_eq!(kinds(&mut stream, 3).await.len(), 3);
+}
+
+#[tokio::test]
+async fn flows_that_were_ended_by_request_are_told() {
+    let daemon = Daemon::start();
+    daemon.call(Method::POST, "/v1/flows/kill", r#"{"backend": "b1", "dry_run": true}"#).await;
+    daemon.call(Method::POST, "/v1/flows/kill", r#"{"client": "198.51.100.7", "backend": "b1"}"#).await;
+    let told = daemon.get("/v1/events?filter=topic%3Dflow").await;
+    let told = told["events"].as_array().unwrap();
+    let attributes = json!({"count": 1, "reason": "backend=b1 client=198.51.100.7"});
+    assert_eq!((told.len(), &told[0]["attributes"]), (1, &attributes), "{told:?}");
+    let kinds: std::collections::BTreeSet<&str> =
+        told.iter().map(|event| event["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, kinds_of(Teller::Api), "{TELLERS}");
 }

@@ -1,6 +1,6 @@
 //! What control's states come to.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use super::*;
 use crate::{
@@ -9,12 +9,10 @@ use crate::{
         BackendChange, Control, Edit, Event, Now, Persist, Request, ServiceChange,
         fixture::{MemoryStore, SharedMaps, backend, control, example, moment, name},
     },
-    events::{Topic, changes},
+    events::changes,
     model::{AdminState, DrainEnd, Health, Keyword as _, Timestamp},
 };
 
-/// What the checks themselves tell.
-const OF_CHECKS: [Kind; 2] = [Kind::HealthSuspect, Kind::HealthCleared];
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Control, and what is said of it.
@@ -133,10 +131,7 @@ fn each_kind_of_event_is_told_and_nothing_else() {
     maps(&mut story);
 
     let told: BTreeSet<&str> = story.told.iter().map(|notice| notice.kind.as_str()).collect();
-    // Virtual routers and replication are not control's.
-    let is_of_control = |topic| !matches!(topic, Topic::Vrrp | Topic::Replication);
-    let of_control = Kind::ALL.iter().filter(|kind| is_of_control(kind.topic()) && !OF_CHECKS.contains(kind));
-    assert_eq!(told, of_control.map(|kind| kind.as_str()).collect());
+    assert_eq!(told, kinds_of(Teller::Control), "{TELLERS}");
 }
 
 fn drains(story: &mut Story) {
@@ -194,6 +189,16 @@ fn services_that_only_move_are_not_told() {
     assert!(changes(&before, &after).iter().all(|notice| {
         notice.value(Attribute::Service).is_none_or(|service| service.to_string() == "web")
     }));
+}
+
+/// A backend becomes suspect only by traffic: the test with a running daemon names both kinds.
+#[test]
+fn what_the_checks_tell_is_told_in_the_test_of_signals() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/tests/signals.rs");
+    let text = std::fs::read_to_string(&path).unwrap();
+    for kind in kinds_of(Teller::Checks) {
+        assert!(text.contains(&format!("kind={kind}")), "{kind} is not in {}: {TELLERS}", path.display());
+    }
 }
 
 #[test]

@@ -6,10 +6,12 @@ use aya::maps::{MapData, RingBuf};
 use lb_common::abi::FlowEvent;
 use tokio::{io::unix::AsyncFd, net::UdpSocket, sync::watch};
 
-use super::{Prepared, ReplicationBoard, ReplicationStatus, seeds, socket, sweep::Sweep};
+use super::{
+    Prepared, ReplicationBoard, ReplicationStatus, seeds, socket, standing::Standing, sweep::Sweep,
+};
 use crate::{
     control::Snapshot,
-    events::{Attribute, Bus, Kind, Notice},
+    events::{Attribute, Bus, Notice},
     flows::{FlowMaps, Outcome, Replica, told},
     model::Timeouts,
     replication::{Event, Flow, Link, MOST_BYTES, Mark, Rejection, Seeds},
@@ -67,8 +69,7 @@ pub(super) struct Machine {
     outcomes: BTreeMap<Outcome, u64>,
     forgotten: u64,
     is_failing: bool,
-    was_connected: bool,
-    was_synced: bool,
+    before: Standing,
     show_at: Duration,
     logged: BTreeMap<Rejection, Duration>,
 }
@@ -110,8 +111,7 @@ impl Machine {
             outcomes: BTreeMap::new(),
             forgotten: 0,
             is_failing: false,
-            was_connected: false,
-            was_synced: false,
+            before: Standing::default(),
             show_at: now,
             logged: BTreeMap::new(),
         })
@@ -345,15 +345,15 @@ impl Machine {
     fn show(&mut self, now: Duration) {
         let (is_connected, is_synced) = (self.link.is_connected(now), self.link.is_synced(now));
         self.prepared.synced.send_if_modified(|synced| std::mem::replace(synced, is_synced) != is_synced);
-        if self.was_connected && !is_connected {
+        let before = std::mem::replace(&mut self.before, Standing { is_connected, is_synced });
+        if before.is_connected && !is_connected {
             let peer = self.prepared.wanted.peer_address;
             tracing::warn!(%peer, "replication: the other machine is silent");
         }
-        self.tell(is_connected, is_synced);
-        if now < self.show_at && is_connected == self.was_connected {
+        self.tell(before);
+        if now < self.show_at && is_connected == before.is_connected {
             return;
         }
-        self.was_connected = is_connected;
         self.show_at = now + SHOW_AGAIN;
         let status = ReplicationStatus {
             is_connected,
@@ -371,17 +371,10 @@ impl Machine {
 
 impl Machine {
     /// Publishes what is another way than it was.
-    fn tell(&mut self, is_connected: bool, is_synced: bool) {
-        let kind = match (self.was_connected, is_connected) {
-            (false, true) => Some(Kind::ReplicationPeerHeard),
-            (true, false) => Some(Kind::ReplicationPeerSilent),
-            _ => None,
-        };
-        let synced = (is_synced && !std::mem::replace(&mut self.was_synced, is_synced))
-            .then_some(Kind::ReplicationSynced);
+    fn tell(&mut self, before: Standing) {
         let peer = self.prepared.wanted.peer_address;
         let notice = |kind| Notice::new(kind).with(Attribute::Address, peer);
-        let notices: Vec<Notice> = kind.into_iter().chain(synced).map(notice).collect();
+        let notices: Vec<Notice> = self.before.kinds_since(before).map(notice).collect();
         if !notices.is_empty() {
             self.events.publish(self.clock.moment().wall, notices);
         }

@@ -2,6 +2,7 @@
 
 mod machine;
 mod socket;
+mod standing;
 mod status;
 mod sweep;
 

@@ -150,7 +150,11 @@ impl Chronicle {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vrrp::{Interval, Priority, Standby};
+    use crate::{
+        events::tests::{TELLERS, Teller, kinds_of},
+        model::Keyword as _,
+        vrrp::{Interval, Priority, Standby},
+    };
 
     const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 3));
 
@@ -232,6 +236,19 @@ mod tests {
         chronicle.changed(State::Backup, Cause::Recovered);
         chronicle.announced(at(99_000));
         assert_eq!(chronicle.figures.takeover, Some(at(340)), "meanwhile nothing could be heard");
+    }
+
+    #[test]
+    fn each_kind_of_event_of_virtual_routers_is_told() {
+        let mut chronicle = chronicle();
+        let mut told: Vec<Notice> = Vec::new();
+        told.extend(chronicle.changed(State::Backup, Cause::Started));
+        told.extend(chronicle.switched(Some(Switchover::HandingOver)));
+        told.extend(chronicle.heard(Duration::ZERO, PEER, &ACCEPTED));
+        told.extend(chronicle.claimed(Duration::ZERO, PEER));
+        told.extend(chronicle.handle_timeout(chronicle.poll_timeout().unwrap()));
+        let kinds = told.iter().map(|notice| notice.kind.as_str()).collect();
+        assert_eq!(kinds_of(Teller::Routers), kinds, "{TELLERS}");
     }
 
     #[test]
