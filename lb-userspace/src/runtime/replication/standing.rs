@@ -27,7 +27,10 @@ impl Standing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::events::tests::{TELLERS, Teller, kinds_of};
+    use crate::{
+        events::tests::{TELLERS, Teller, kinds_of},
+        model::Keyword as _,
+    };
 
     #[test]
     fn each_change_is_told_once_and_again_when_it_happens_again() {
