@@ -193,6 +193,8 @@ pub trait Tables: AddressTables<u32> + AddressTables<[u32; 4]> {
     fn snat_address(&self, index: u32) -> Option<[u32; 4]>;
     /// Lowest and highest port that may be allocated.
     fn port_range(&self) -> (u16, u16);
+    /// [`crate::abi::Settings::own_ports`].
+    fn own_ports(&self) -> u64;
     /// A word of the port pools.
     fn port_word(&self, index: u32) -> Option<u64>;
     /// Sets bits of a word atomically; the word as it was before.

@@ -38,4 +38,22 @@ pub struct SettingsFlags;
 impl SettingsFlags {
     /// Flows that are answered and flows that end are written to `FLOW_EVENTS`.
     pub const TELL_FLOWS: u32 = 1;
+    /// Of two machines that replicate their flows, this one gives even SNAT ports away, and others only where those near by are used up.
+    pub const EVEN_PORTS: u32 = 2;
+    /// The other one of these machines: odd ports.
+    pub const ODD_PORTS: u32 = 4;
+}
+
+impl Settings {
+    /// Bits of a word of `PORTS` whose ports are this machine's: those that it gives away first.
+    #[inline(always)]
+    #[must_use]
+    pub const fn own_ports(&self) -> u64 {
+        const EVEN: u64 = 0x5555_5555_5555_5555;
+        match self.flags & (SettingsFlags::EVEN_PORTS | SettingsFlags::ODD_PORTS) {
+            SettingsFlags::EVEN_PORTS => EVEN,
+            SettingsFlags::ODD_PORTS => !EVEN,
+            _ => u64::MAX,
+        }
+    }
 }

@@ -440,6 +440,10 @@ impl Tables for HostTables {
         self.snat_addresses.borrow().get(index as usize).copied()
     }
 
+    fn own_ports(&self) -> u64 {
+        self.settings.get().own_ports()
+    }
+
     fn port_range(&self) -> (u16, u16) {
         (self.settings.get().port_min, self.settings.get().port_max)
     }

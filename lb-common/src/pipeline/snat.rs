@@ -65,7 +65,8 @@ where
     };
     work.flow.src = A::from_words(address);
     let wanted = u32::from(u16::from_be(work.headers.key.sport));
-    if take(tables, pool(work, position), wanted) && establish::claim(tables, work) {
+    if is_own(tables, wanted) && take(tables, pool(work, position), wanted) && establish::claim(tables, work)
+    {
         Step::DONE
     } else {
         Step::ABSENT
@@ -113,7 +114,9 @@ fn free_port<T: Tables>(tables: &T, pool: u32, place: u32, part: u32) -> u32 {
         let word = (first + position) % PORT_WORDS;
         let Some(used) = tables.port_word(pool + word) else { return 0 };
         if used != u64::MAX {
-            return word * 64 + lowest_clear(used);
+            // A port of the other machine's only where this one's are used up.
+            let own = used | !tables.own_ports();
+            return word * 64 + lowest_clear(if own == u64::MAX { used } else { own });
         }
         position = (position + stride) % words;
     }
@@ -172,6 +175,12 @@ fn take<T: Tables>(tables: &T, pool: u32, port: u32) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether a port is one that this machine gives away first.
+#[inline(always)]
+fn is_own<T: Tables>(tables: &T, port: u32) -> bool {
+    tables.own_ports() >> (port % 64) & 1 != 0
 }
 
 /// Position of the lowest clear bit of a word that has one.

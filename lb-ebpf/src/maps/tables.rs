@@ -219,6 +219,11 @@ impl Tables for Maps {
     }
 
     #[inline(always)]
+    fn own_ports(&self) -> u64 {
+        self.settings.own_ports()
+    }
+
+    #[inline(always)]
     fn port_range(&self) -> (u16, u16) {
         (self.settings.port_min, self.settings.port_max)
     }

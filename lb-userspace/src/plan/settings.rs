@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lb_common::abi::{Answer, FlowState, Settings, SettingsFlags, TICK_SHIFT};
 
-use crate::model::{AnswerRates, Draft, SnatPorts, Timeouts};
+use crate::model::{AnswerRates, Draft, Replication, SnatPorts, Timeouts};
 
 /// Source ports that full NAT may allocate, as the port pools are set up for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,13 +47,20 @@ pub(super) fn settings(config: &Draft, seed: u64) -> Settings {
     }
     Settings {
         seed: [seed as u32, (seed >> 32) as u32],
-        flags: if config.replication.is_some() { SettingsFlags::TELL_FLOWS } else { 0 },
+        flags: config.replication.as_ref().map_or(0, replicating),
         port_min: config.snat_ports.min,
         port_max: config.snat_ports.max,
         answer_rates: rates(&config.answers),
         timeouts,
         ..Settings::default()
     }
+}
+
+/// What flows that another machine is to have ask for. Both machines come to different halves of the ports, as each has the other one's
+/// address.
+fn replicating(replication: &Replication) -> u32 {
+    let is_first = replication.local_address < replication.peer_address;
+    SettingsFlags::TELL_FLOWS | if is_first { SettingsFlags::EVEN_PORTS } else { SettingsFlags::ODD_PORTS }
 }
 
 fn rates(answers: &AnswerRates) -> [u32; Answer::COUNT] {

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use lb_common::{
-    abi::{DropReason, Mode, Selector},
+    abi::{DropReason, Mode, Selector, Settings, SettingsFlags},
     host::{FrameSpec, HostTables, ServiceSetup},
     maps::PORT_WORDS,
     tables::Tier,
@@ -22,6 +22,7 @@ pub(super) fn cases() -> Vec<Case> {
     for scene in Scene::all() {
         if scene.mode == Mode::FullNat {
             cases.extend(ports(&scene));
+            cases.extend(shared_out(&scene));
             cases.extend(taken_over(&scene));
             cases.extend(exhausted(&scene));
         } else {
@@ -110,6 +111,32 @@ fn ports(scene: &Scene) -> Vec<Case> {
                 mark(tables, 80);
             })
             .then(vec![leaves_from(scene, &low, FIRST + 5)]),
+    ]
+}
+
+/// Two machines that replicate their flows give different ports away.
+fn shared_out(scene: &Scene) -> Vec<Case> {
+    const FREE: &[u16] = &[FIRST + 2, FIRST + 3, FIRST + 5];
+    const LAST: &[u16] = &[FIRST + 8];
+    let request = scene.request(SYN);
+    let with = |what: &str, flags: u32, free: &'static [u16]| {
+        scene.case(what).change(move |tables| {
+            only(tables, free);
+            tables.settings.set(Settings { flags, ..tables.settings.get() });
+        })
+    };
+    let (even, odd) = (SettingsFlags::EVEN_PORTS, SettingsFlags::ODD_PORTS);
+    vec![
+        with("a client's port that is the other machine's is replaced", odd, FREE)
+            .then(vec![leaves_from(scene, &request, FIRST + 3)])
+            .fact(Fact::Port(POOL, 40000, false)),
+        with("a client's port that is this machine's is kept", even, FREE)
+            .then(vec![scene.forwards(&request)]),
+        with("the lowest of this machine's free ports is taken", even, FREE)
+            .change(|tables| mark(tables, 40000))
+            .then(vec![leaves_from(scene, &request, FIRST + 2)]),
+        with("the other machine's ports are taken when this one's are used up", odd, LAST)
+            .then(vec![leaves_from(scene, &request, FIRST + 8)]),
     ]
 }
 
