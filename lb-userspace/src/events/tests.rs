@@ -58,7 +58,9 @@ fn teller(kind: Kind) -> Teller {
         | Kind::VrrpPeerActive
         | Kind::VrrpPeerSilent
         | Kind::VrrpConflict => Teller::Routers,
-        Kind::ReplicationPeerHeard | Kind::ReplicationPeerSilent | Kind::ReplicationSynced => Teller::Replication,
+        Kind::ReplicationPeerHeard | Kind::ReplicationPeerSilent | Kind::ReplicationSynced => {
+            Teller::Replication
+        }
         Kind::FlowBegan | Kind::FlowEnded | Kind::FlowUntold => Teller::Flows,
         Kind::FlowKilled => Teller::Api,
     }

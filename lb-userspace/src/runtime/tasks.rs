@@ -77,11 +77,10 @@ pub(super) fn start(parts: Parts) -> Result<Tasks, Failure> {
         dashboard,
         metrics,
         config_file,
-        trackers,
+        trackers: (trackers, sources),
         capturing,
     } = parts;
-    let (stop, _) = watch::channel(false);
-    let mut tasks = Tasks::new(stop, bus.clone(), data.captures.clone());
+    let mut tasks = Tasks::new(bus.clone(), data.captures.clone());
 
     let events = attacher.program().events()?;
     let events =
@@ -102,7 +101,6 @@ pub(super) fn start(parts: Parts) -> Result<Tasks, Failure> {
     tasks.work("the deadlines", deadlines::run(control.clone(), clock));
     let (signals, suspects) = (Arc::clone(&data.signals), data.suspects.clone());
     tasks.work("the health checks", health::run(control.clone(), bus.clone(), signals, suspects, clock));
-    let (trackers, sources) = trackers;
     tasks.work("what VRRP tracks", trackers.run(sources));
     let last = data.last.clone();
     tasks.work(
@@ -132,7 +130,8 @@ pub(super) fn start(parts: Parts) -> Result<Tasks, Failure> {
 }
 
 impl Tasks {
-    fn new(stop: watch::Sender<bool>, events: Bus, captures: Captures) -> Self {
+    fn new(events: Bus, captures: Captures) -> Self {
+        let (stop, _) = watch::channel(false);
         Self { stop, events, captures, servers: JoinSet::new(), workers: JoinSet::new() }
     }
 

@@ -6,9 +6,7 @@ use aya::maps::{MapData, RingBuf};
 use lb_common::abi::FlowEvent;
 use tokio::{io::unix::AsyncFd, net::UdpSocket, sync::watch};
 
-use super::{
-    Prepared, ReplicationBoard, ReplicationStatus, seeds, socket, standing::Standing, sweep::Sweep,
-};
+use super::{Prepared, ReplicationBoard, ReplicationStatus, seeds, socket, standing::Standing, sweep::Sweep};
 use crate::{
     control::Snapshot,
     events::{Attribute, Bus, Notice},

@@ -26,6 +26,8 @@ impl Standing {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::{
         events::tests::{TELLERS, Teller, kinds_of},
@@ -38,9 +40,13 @@ mod tests {
             .map(|(is_connected, is_synced)| Standing { is_connected, is_synced });
         let looks = [silent, silent, heard, synced, synced, silent, heard, heard, synced];
         let told: Vec<&str> =
-            looks.windows(2).flat_map(|pair| pair[1].kinds_since(pair[0])).map(|kind| kind.as_str()).collect();
+            looks.windows(2).flat_map(|pair| pair[1].kinds_since(pair[0])).map(Kind::as_str).collect();
         let once = ["replication-peer-heard", "replication-synced"];
         assert_eq!(told, [&once[..], &["replication-peer-silent"], &once[..]].concat());
-        assert_eq!(told.into_iter().collect::<std::collections::BTreeSet<_>>(), kinds_of(Teller::Replication), "{TELLERS}");
+        assert_eq!(
+            told.into_iter().collect::<std::collections::BTreeSet<_>>(),
+            kinds_of(Teller::Replication),
+            "{TELLERS}"
+        );
     }
 }
