@@ -43,10 +43,6 @@ mod tests {
             looks.windows(2).flat_map(|pair| pair[1].kinds_since(pair[0])).map(Kind::as_str).collect();
         let once = ["replication-peer-heard", "replication-synced"];
         assert_eq!(told, [&once[..], &["replication-peer-silent"], &once[..]].concat());
-        assert_eq!(
-            told.into_iter().collect::<std::collections::BTreeSet<_>>(),
-            kinds_of(Teller::Replication),
-            "{TELLERS}"
-        );
+        assert_eq!(BTreeSet::from_iter(told), kinds_of(Teller::Replication), "{TELLERS}");
     }
 }
