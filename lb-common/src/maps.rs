@@ -43,6 +43,10 @@ pub const AFFINITY: &str = "AFFINITY";
 pub const BACKEND_HOPS: &str = "BACKEND_HOPS";
 /// `ARRAY` of [`crate::abi::BackendSignals`] by backend id, which `lbd` maps into its memory.
 pub const BACKEND_SIGNALS: &str = "BACKEND_SIGNALS";
+/// `ARRAY` of [`crate::abi::Latencies`] by backend id, which `lbd` maps into its memory.
+pub const BACKEND_LATENCIES: &str = "BACKEND_LATENCIES";
+/// `ARRAY` of [`crate::abi::Stamp`] by the hash of a flow.
+pub const HANDSHAKES: &str = "HANDSHAKES";
 /// `ARRAY` of [`crate::abi::NextHop`] by ifindex: the router that was found last for a client whose SYN came in there. A cache of the
 /// data path.
 pub const CLIENT_HOPS: &str = "CLIENT_HOPS";
@@ -110,6 +114,8 @@ pub const ALL: &[&str] = &[
     AFFINITY,
     BACKEND_HOPS,
     BACKEND_SIGNALS,
+    BACKEND_LATENCIES,
+    HANDSHAKES,
     CLIENT_HOPS,
     SNAT_ADDRESSES,
     PORTS,
@@ -152,6 +158,8 @@ pub const DEFAULT_PORT_POOLS: u32 = 256;
 pub const DEFAULT_SNAT_ADDRESSES: u32 = 256;
 /// Default size of `INTERFACES`: the highest ifindex that can be attached, plus 1.
 pub const DEFAULT_INTERFACES: u32 = 1024;
+/// Number of elements of `HANDSHAKES`, a power of 2: handshakes that can be timed at once.
+pub const TIMED_HANDSHAKES: u32 = 1 << 14;
 /// Most addresses that are held by VRRP.
 pub const MAX_FLOATING: u32 = 1024;
 /// Size of `EVENTS` in bytes.

@@ -4,7 +4,8 @@ use crate::{
     Action,
     abi::{
         Address, Affinity, AffinityKey, Answer, Backend, BackendLimits, Event, Floating, Flow, FlowKey,
-        FragmentKey, FragmentPorts, Interface, NextHop, Origin, Places, Relay, Service, ServiceKey, Signal,
+        FragmentKey, FragmentPorts, Interface, Latency, NextHop, Origin, Places, Relay, Service, ServiceKey,
+        Signal, Stamp,
     },
 };
 
@@ -146,6 +147,8 @@ pub trait Tables: AddressTables<u32> + AddressTables<[u32; 4]> {
 
     /// Whether `lbd` wants to be told of flows.
     fn tells_flows(&self) -> bool;
+    /// Whether handshakes are timed.
+    fn times_handshakes(&self) -> bool;
 
     /// A backend.
     fn backend(&self, id: u32) -> Option<Backend>;
@@ -181,6 +184,12 @@ pub trait Tables: AddressTables<u32> + AddressTables<[u32; 4]> {
     fn count_flow(&self, service: u16, backend: u32);
     /// Counts what a packet says of a backend's health.
     fn count_signal(&self, backend: u32, signal: Signal);
+    /// A stamp of `HANDSHAKES`.
+    fn stamp(&self, index: u32) -> Option<Stamp>;
+    /// Writes it.
+    fn set_stamp(&self, index: u32, stamp: Stamp);
+    /// Adds a latency to those of a backend, in units of [`Stamp::UNIT_SHIFT`].
+    fn count_latency(&self, backend: u32, what: Latency, units: u32);
     /// Element `index` of a service's slot table, see [`crate::maps::slot_position`].
     fn slot_element(&self, service: u16, index: u32) -> Option<[u32; 2]>;
     /// Takes the next number of a service's rotation.

@@ -25,8 +25,8 @@ use aya_ebpf::{
 use lb_common::{
     Workspace,
     abi::{
-        Address, Affinity, BackendSignals, Floating, Flow, FlowFlags, NextHop, Places, Settings, Signal,
-        ticks_from_nanos,
+        Address, Affinity, BackendSignals, Floating, Flow, FlowFlags, Histogram, Latencies, Latency, NextHop,
+        Places, Settings, Signal, Stamp, ticks_from_nanos,
     },
     tables::{FibQuery, FibResult, FlowEntry},
 };
@@ -219,6 +219,28 @@ fn set_bits(word: *mut u64, bits: u64) -> u64 {
 fn increment_signal(signals: *mut BackendSignals, signal: Signal) {
     // SAFETY: a look-up returned it; the number of a signal is within its counts.
     increment(unsafe { (&raw mut (*signals).counts).cast::<u64>().add(signal as usize) });
+}
+
+/// Overwrites a stamp, by one store.
+#[inline(always)]
+fn store_stamp(kept: *mut Stamp, stamp: Stamp) {
+    let word = u64::from(stamp.tag) | u64::from(stamp.since) << 32;
+    // SAFETY: a look-up returned it; it is as large and as aligned as the word.
+    unsafe { ptr::write_volatile(kept.cast::<u64>(), word.to_le()) }
+}
+
+/// Counts a latency.
+#[inline(always)]
+fn add_latency(latencies: *mut Latencies, what: Latency, units: u32) {
+    const { assert!(size_of::<Latencies>() == 2 * size_of::<Histogram>()) }
+    // SAFETY: a look-up returned it; `what` is 0 or 1, and a bucket is within the counts.
+    unsafe {
+        let histogram = latencies.cast::<Histogram>().add(what as usize);
+        let counts = (&raw mut (*histogram).counts).cast::<u64>();
+        increment(counts.add(Histogram::bucket(units)));
+        let nanos = u64::from(units) << Stamp::UNIT_SHIFT;
+        atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(&raw mut (*histogram).nanos, nanos);
+    }
 }
 
 #[inline(always)]

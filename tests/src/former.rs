@@ -30,7 +30,7 @@ use crate::daemon::Daemon;
 const FLOWS_V4: [&str; 2] = [maps::FLOWS_V4, maps::EMBRYONIC_V4];
 const FLOWS_V6: [&str; 2] = [maps::FLOWS_V6, maps::EMBRYONIC_V6];
 /// Maps that layout 1 does not have, or has in another layout, or that hold nothing that lasts.
-const OWN: [&str; 16] = [
+const OWN: [&str; 18] = [
     maps::ORIGINS_V4,
     maps::ORIGINS_V6,
     maps::OWN_ADDRESSES,
@@ -40,6 +40,8 @@ const OWN: [&str; 16] = [
     maps::AFFINITY,
     maps::BACKEND_HOPS,
     maps::BACKEND_SIGNALS,
+    maps::BACKEND_LATENCIES,
+    maps::HANDSHAKES,
     maps::CLIENT_HOPS,
     maps::FLOATING,
     maps::RELAYS,

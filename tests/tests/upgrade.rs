@@ -235,6 +235,8 @@ fn maps_that_the_former_version_did_not_have_are_made_without_a_gap() {
     site.daemon.terminate().unwrap();
     for map in [
         maps::BACKEND_SIGNALS,
+        maps::BACKEND_LATENCIES,
+        maps::HANDSHAKES,
         maps::BACKEND_LIMITS,
         maps::BACKEND_PLACES,
         maps::SERVICE_PLACES,

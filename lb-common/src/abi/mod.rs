@@ -16,6 +16,7 @@ mod floating;
 mod flow;
 pub mod former;
 mod interface;
+mod latency;
 mod limit;
 mod relay;
 mod service;
@@ -35,6 +36,7 @@ pub use event::{Event, EventKind, FlowEvent};
 pub use floating::Floating;
 pub use flow::{Flow, FlowFlags, FlowKey, FlowState, FragmentKey, FragmentPorts, NextHop};
 pub use interface::{Interface, InterfaceFlags, Mac};
+pub use latency::{Histogram, Latencies, Latency, Stamp};
 pub use limit::{BackendLimits, Places};
 pub use relay::Relay;
 pub use service::{Mode, Origin, Selector, Service, ServiceFlags, ServiceKey};
@@ -86,6 +88,8 @@ abi! {
     Settings = 96,
     TrafficCounters = 40,
     BackendSignals = 64,
+    Latencies = 352,
+    Stamp = 8,
     InterfaceCounters = 48,
     Event = 32,
     FlowEvent = 80,

@@ -42,6 +42,8 @@ impl SettingsFlags {
     pub const EVEN_PORTS: u32 = 2;
     /// The other one of these machines: odd ports.
     pub const ODD_PORTS: u32 = 4;
+    /// Handshakes are timed, in `HANDSHAKES` and `BACKEND_LATENCIES`.
+    pub const TIME_HANDSHAKES: u32 = 8;
 }
 
 impl Settings {

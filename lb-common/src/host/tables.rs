@@ -11,8 +11,8 @@ use crate::{
     abi::{
         Address, Affinity, AffinityKey, Answer, Backend, BackendLimits, BackendSignals, Event, Floating,
         Flow, FlowEvent, FlowFlags, FlowKey, FragmentKey, FragmentPorts, Interface, InterfaceCounters,
-        NextHop, Origin, Places, Relay, Service, ServiceKey, Settings, SettingsFlags, Signal,
-        TrafficCounters,
+        Latencies, Latency, NextHop, Origin, Places, Relay, Service, ServiceKey, Settings, SettingsFlags,
+        Signal, Stamp, TrafficCounters,
     },
     maps::address_bit,
     tables::{FibQuery, FibResult, FlowEntry, Holder, Insert, Tier, Traffic},
@@ -87,6 +87,10 @@ pub struct HostTables {
     pub backend_hops: RefCell<HashMap<u32, NextHop>>,
     /// `BACKEND_SIGNALS`.
     pub backend_signals: RefCell<HashMap<u32, BackendSignals>>,
+    /// `BACKEND_LATENCIES`.
+    pub latencies: RefCell<HashMap<u32, Latencies>>,
+    /// `HANDSHAKES`.
+    pub handshakes: RefCell<HashMap<u32, Stamp>>,
     /// `CLIENT_HOPS`.
     pub client_hops: RefCell<HashMap<u32, NextHop>>,
     /// `SNAT_ADDRESSES`.
@@ -331,6 +335,10 @@ impl Tables for HostTables {
         self.settings.get().flags & SettingsFlags::TELL_FLOWS != 0
     }
 
+    fn times_handshakes(&self) -> bool {
+        self.settings.get().flags & SettingsFlags::TIME_HANDSHAKES != 0
+    }
+
     fn backend(&self, id: u32) -> Option<Backend> {
         // An element of the kernel's array is there, and all 0, before it is used.
         Some(self.backends.borrow().get(&id).copied().unwrap_or_default())
@@ -417,6 +425,23 @@ impl Tables for HostTables {
 
     fn count_signal(&self, backend: u32, signal: Signal) {
         self.backend_signals.borrow_mut().entry(backend).or_default().counts[signal as usize] += 1;
+    }
+
+    fn stamp(&self, index: u32) -> Option<Stamp> {
+        Some(self.handshakes.borrow().get(&index).copied().unwrap_or_default())
+    }
+
+    fn set_stamp(&self, index: u32, stamp: Stamp) {
+        self.handshakes.borrow_mut().insert(index, stamp);
+    }
+
+    fn count_latency(&self, backend: u32, what: Latency, units: u32) {
+        let mut latencies = self.latencies.borrow_mut();
+        let latencies = latencies.entry(backend).or_default();
+        match what {
+            Latency::Handshake => latencies.handshake.add(units),
+            Latency::Rtt => latencies.rtt.add(units),
+        }
     }
 
     fn slot_element(&self, service: u16, index: u32) -> Option<[u32; 2]> {

@@ -15,6 +15,7 @@ mod flow;
 mod forward;
 mod fragment;
 mod icmp;
+mod latency;
 mod limit;
 mod parse;
 mod relay;
@@ -61,7 +62,7 @@ struct Work<A> {
     flow: Flow<A>,
     /// The entry of the other direction, while it is made.
     twin: Flow<A>,
-    /// Its key; of an ICMP error: the key of the entry that it follows.
+    /// Its key; of an ICMP error: the key of the entry that it follows; when a handshake is timed: the key of the client's packets.
     twin_key: FlowKey<A>,
     /// The packet an ICMP error quotes.
     quote: Headers<A>,

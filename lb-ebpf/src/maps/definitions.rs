@@ -8,8 +8,8 @@ use lb_common::{
     abi::{
         Affinity, AffinityKey, Answer, Backend, BackendLimits, BackendSignals, CAPTURES as MOST_CAPTURES,
         CaptureCounters, CaptureFilter, CapturedPacket, DropReason, Event, Floating, Flow, FlowEvent,
-        FlowKey, FragmentKey, FragmentPorts, Interface, InterfaceCounters, NextHop, Origin, Places, Relay,
-        Service, ServiceKey, Settings, TrafficCounters,
+        FlowKey, FragmentKey, FragmentPorts, Interface, InterfaceCounters, Latencies, NextHop, Origin, Places,
+        Relay, Service, ServiceKey, Settings, Stamp, TrafficCounters,
     },
     maps as sizes,
 };
@@ -83,6 +83,14 @@ pub(super) static AFFINITY: LruHashMap<AffinityKey, Affinity, { sizes::DEFAULT_A
 pub(super) static BACKEND_HOPS: Array<NextHop, { sizes::DEFAULT_BACKENDS as usize }> = Array::new();
 #[btf_map]
 pub(super) static BACKEND_SIGNALS: Signals = Signals::new();
+#[btf_map]
+pub(super) static BACKEND_LATENCIES: Array<
+    Latencies,
+    { sizes::DEFAULT_BACKENDS as usize },
+    { sizes::MMAPABLE_FLAG as usize },
+> = Array::new();
+#[btf_map]
+pub(super) static HANDSHAKES: Array<Stamp, { sizes::TIMED_HANDSHAKES as usize }> = Array::new();
 #[btf_map]
 pub(super) static CLIENT_HOPS: Array<NextHop, { sizes::DEFAULT_INTERFACES as usize }> = Array::new();
 #[btf_map]

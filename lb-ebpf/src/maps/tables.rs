@@ -5,15 +5,15 @@ use lb_common::{
     Action, Tables,
     abi::{
         Affinity, AffinityKey, Answer, Backend, BackendLimits, Event, Floating, Interface, InterfaceCounters,
-        NextHop, Places, Relay, SettingsFlags, Signal, TrafficCounters,
+        Latency, NextHop, Places, Relay, SettingsFlags, Signal, Stamp, TrafficCounters,
     },
     maps as sizes,
     tables::{Holder, Traffic},
 };
 
 use super::{
-    Maps, claim, copy, definitions::*, increment, increment_signal, nanos, next, random, read_places,
-    return_place, set_bits, set_hop, take_place, touch, untake_place, update,
+    Maps, add_latency, claim, copy, definitions::*, increment, increment_signal, nanos, next, random,
+    read_places, return_place, set_bits, set_hop, store_stamp, take_place, touch, untake_place, update,
 };
 
 impl Tables for Maps {
@@ -89,6 +89,11 @@ impl Tables for Maps {
     #[inline(always)]
     fn tells_flows(&self) -> bool {
         self.settings.flags & SettingsFlags::TELL_FLOWS != 0
+    }
+
+    #[inline(always)]
+    fn times_handshakes(&self) -> bool {
+        self.settings.flags & SettingsFlags::TIME_HANDSHAKES != 0
     }
 
     #[inline(always)]
@@ -191,6 +196,25 @@ impl Tables for Maps {
     fn count_signal(&self, backend: u32, signal: Signal) {
         if let Some(signals) = BACKEND_SIGNALS.get_ptr_mut(backend) {
             increment_signal(signals, signal);
+        }
+    }
+
+    #[inline(always)]
+    fn stamp(&self, index: u32) -> Option<Stamp> {
+        HANDSHAKES.get(index).copied()
+    }
+
+    #[inline(always)]
+    fn set_stamp(&self, index: u32, stamp: Stamp) {
+        if let Some(kept) = HANDSHAKES.get_ptr_mut(index) {
+            store_stamp(kept, stamp);
+        }
+    }
+
+    #[inline(always)]
+    fn count_latency(&self, backend: u32, what: Latency, units: u32) {
+        if let Some(latencies) = BACKEND_LATENCIES.get_ptr_mut(backend) {
+            add_latency(latencies, what, units);
         }
     }
 

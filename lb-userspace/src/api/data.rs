@@ -8,7 +8,7 @@ use std::{
 };
 
 use ipnet::IpNet;
-use lb_common::abi::{CaptureFilter, DropReason};
+use lb_common::abi::{CaptureFilter, DropReason, Latencies};
 
 use crate::{
     capture::{CaptureRefused, Counts, Feed},
@@ -39,6 +39,11 @@ pub trait DataSource: Send + Sync + 'static {
     /// The time of the day, at which events happen.
     fn wall(&self) -> Timestamp {
         Timestamp::default()
+    }
+
+    /// How long handshakes with a backend took, by its id; nothing where nothing is measured.
+    fn latencies(&self, _backend: u32) -> Latencies {
+        Latencies::default()
     }
 
     /// Time since `lbd` started.

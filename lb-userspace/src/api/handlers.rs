@@ -244,12 +244,13 @@ pub(super) async fn blocking<T: Send + 'static>(
 }
 
 /// What a view of `snapshot` needs besides it.
-pub(super) fn moment<'a>(api: &Api, snapshot: &'a Snapshot) -> Moment<'a> {
+pub(super) fn moment<'a>(api: &'a Api, snapshot: &'a Snapshot) -> Moment<'a> {
     Moment {
         now: api.data.now(),
         drains: &snapshot.drains,
         occupancy: api.data.occupancy(),
         suspects: api.data.suspects(),
+        data: api.data.as_ref(),
     }
 }
 

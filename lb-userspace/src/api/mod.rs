@@ -73,7 +73,7 @@ pub use stream::{Message, Stream};
 pub use tls::TlsError;
 pub use traffic::{
     BackendFlows, BackendStats, Drop, Flow, FlowGroup, FlowTop, FlowTotals, Flows, InterfaceTraffic,
-    KilledFlows, ServiceStats, Signals, Stats, TableUse, Traffic,
+    KilledFlows, Latencies, Latency, ServiceStats, Signals, Stats, TableUse, Traffic,
 };
 pub use types::{
     Backend, BackendPatch, BackendTotals, Checked, Drain, DriftCount, Interface, NewBackend, NewDrain,

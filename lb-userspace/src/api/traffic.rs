@@ -40,6 +40,32 @@ pub struct Signals {
     pub unreachable_by_routers: u64,
 }
 
+/// How long handshakes of TCP with a backend took since the maps were made; see docs/monitoring.md.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Latencies {
+    /// From the first SYN to the backend's SYN-ACK; none: nothing was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handshake: Option<Latency>,
+    /// From the SYN-ACK to the client's ACK; none: nothing was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rtt: Option<Latency>,
+}
+
+/// A distribution of latencies. Shares are estimated within buckets that double.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Latency {
+    /// How many were measured.
+    pub count: u64,
+    /// Their mean.
+    pub mean_microseconds: u64,
+    /// What half of them do not exceed.
+    pub p50_microseconds: u64,
+    /// What 90 % do not exceed.
+    pub p90_microseconds: u64,
+    /// What 99 % do not exceed.
+    pub p99_microseconds: u64,
+}
+
 /// Traffic of an interface.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct InterfaceTraffic {

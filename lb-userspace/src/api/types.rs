@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::check::Health;
 use super::object;
 use super::schema::{Address, Duration, Name, Word};
+use super::traffic::Latencies;
 use crate::model::{AdminState, Algorithm, Condition, DrainEnd, Mode, OnFull, Protocol, Standing};
 
 /// `GET /v1/status`.
@@ -201,6 +202,9 @@ pub struct Backend {
     /// How often it became suspect.
     #[serde(default)]
     pub suspects: u64,
+    /// How long handshakes with it took; none: nothing was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency: Option<Latencies>,
 }
 
 /// How far a drain is.

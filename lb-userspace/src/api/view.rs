@@ -6,19 +6,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lb_common::abi::{BackendState, DropReason, FlowState};
+use lb_common::abi::{self, BackendState, DropReason, FlowState, Histogram};
 
 use super::{
     check::Health,
     data::{
-        Counters, Ended, FlowCount, FlowGroupKey, FlowList, FlowRecord, FlowShare, FlowTable, FlowTally,
-        Occupancy,
+        Counters, DataSource, Ended, FlowCount, FlowGroupKey, FlowList, FlowRecord, FlowShare, FlowTable,
+        FlowTally, Occupancy,
     },
     drop_reasons::{DropAdvice, advice},
     flows::TopBy,
     traffic::{
         BackendFlows, BackendStats, Drop, Flow, FlowGroup, FlowTop, FlowTotals, Flows, KilledFlows,
-        ServiceStats, Stats, TableUse,
+        Latencies, Latency, ServiceStats, Stats, TableUse,
     },
     types::{Backend, BackendTotals, Checked, Drain, DriftCount, Repaired, Service},
 };
@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// What is not in the view of a service itself.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Moment<'a> {
     /// The present.
     pub(super) now: Instant,
@@ -41,6 +41,8 @@ pub(super) struct Moment<'a> {
     pub(super) occupancy: Occupancy,
     /// Who is or was suspect.
     pub(super) suspects: Arc<Suspects>,
+    /// What the data path measured.
+    pub(super) data: &'a dyn DataSource,
 }
 
 /// A service.
@@ -105,7 +107,25 @@ pub(super) fn backend(service: &ServiceView, view: &BackendView, moment: &Moment
         suspect: suspect
             .and_then(|suspect| suspect.present.as_ref().map(|(reason, _)| reason.clone().into_owned())),
         suspects: suspect.map_or(0, |suspect| suspect.times),
+        latency: latencies(moment.data.latencies(view.id)),
     }
+}
+
+fn latencies(measured: abi::Latencies) -> Option<Latencies> {
+    let found = Latencies { handshake: latency(&measured.handshake), rtt: latency(&measured.rtt) };
+    (found != Latencies::default()).then_some(found)
+}
+
+fn latency(histogram: &Histogram) -> Option<Latency> {
+    let count = histogram.count();
+    let quantile = |share| histogram.quantile(share).map(|nanos| nanos / 1000);
+    Some(Latency {
+        count,
+        mean_microseconds: histogram.nanos.checked_div(count)? / 1000,
+        p50_microseconds: quantile(0.5)?,
+        p90_microseconds: quantile(0.9)?,
+        p99_microseconds: quantile(0.99)?,
+    })
 }
 
 fn drain(view: &DrainView) -> Drain {

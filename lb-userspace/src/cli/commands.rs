@@ -90,6 +90,10 @@ pub(super) async fn backend(session: &Session, command: BackendCommand) -> Text 
             let backends: Vec<Backend> = client.get(&format!("{}/backends", service_path(&service))).await?;
             session.show(&backends, |backends| render::backends(&service, backends, session.style))
         }
+        BackendCommand::Show(backend) => {
+            let shown: Backend = client.get(&backend_path(&backend)).await?;
+            session.show(&shown, |shown| render::backend(&backend.service.service, shown, session.style))
+        }
         BackendCommand::List { service: None } => {
             let services: Vec<Service> = client.get("/v1/services").await?;
             let all: Vec<OfService<'_>> = services

@@ -74,6 +74,7 @@ fn restart_needed(started: &Draft, current: &Draft) -> Vec<&'static str> {
         ("api.group", started.api_group != current.api_group),
         ("api.listen", started.api_tcp != current.api_tcp),
         ("metrics.listen", started.metrics_listen != current.metrics_listen),
+        ("metrics.latency", started.latency != current.latency),
         ("dashboard.listen", started.dashboard_listen != current.dashboard_listen),
         ("limits", started.limits != current.limits),
         ("replication", started.replication != current.replication),

@@ -49,6 +49,7 @@ impl Extent {
             | maps::BACKEND_PLACES
             | maps::BACKEND_HOPS
             | maps::BACKEND_SIGNALS
+            | maps::BACKEND_LATENCIES
             | maps::BACKEND_COUNTERS => self.backends,
             maps::PORTS => self.port_words,
             maps::FLOWS_V4

@@ -81,9 +81,10 @@ const MOST_INTERFACES: u32 = 1 << 16;
 pub struct Sizes(Vec<(&'static str, u32)>);
 
 impl Sizes {
-    /// The sizes for these limits, with room for interfaces up to `highest_ifindex`, and for what is told of flows if that is wanted.
+    /// The sizes for these limits, with room for interfaces up to `highest_ifindex`, and for what is told of flows and
+    /// for the times of handshakes where that is wanted.
     #[must_use]
-    pub fn new(limits: &Limits, highest_ifindex: u32, tells_flows: bool) -> Self {
+    pub fn new(limits: &Limits, highest_ifindex: u32, tells_flows: bool, times_handshakes: bool) -> Self {
         // Id 0 is never a service or a backend.
         let services = limits.services.saturating_add(1);
         let backends = limits.backends.saturating_add(1);
@@ -110,6 +111,8 @@ impl Sizes {
             (maps::BACKEND_PLACES, backends),
             (maps::BACKEND_HOPS, backends),
             (maps::BACKEND_SIGNALS, backends),
+            (maps::BACKEND_LATENCIES, if times_handshakes { backends } else { 1 }),
+            (maps::HANDSHAKES, if times_handshakes { maps::TIMED_HANDSHAKES } else { 1 }),
             (maps::BACKEND_COUNTERS, backends),
             (maps::SNAT_ADDRESSES, snat_size(limits)),
             (maps::PORTS, limits.port_pools.saturating_mul(maps::PORT_WORDS)),

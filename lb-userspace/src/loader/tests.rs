@@ -58,7 +58,7 @@ fn a_map_that_cannot_be_read_is_refused_unless_it_can_be_made_again() {
 
 #[test]
 fn a_connection_takes_two_entries_and_id_0_is_spare() {
-    let sizes = Sizes::new(&Limits::default(), 5, false);
+    let sizes = Sizes::new(&Limits::default(), 5, false, true);
     assert_eq!(sizes.of(maps::FLOWS_V4), Some(131_072));
     assert_eq!(sizes.of(maps::BACKENDS), Some(8193));
     assert_eq!((sizes.of(maps::ORIGINS_V4), sizes.of(maps::ORIGINS_V6)), (Some(8193), Some(8193)));
@@ -68,9 +68,12 @@ fn a_connection_takes_two_entries_and_id_0_is_spare() {
 
 #[test]
 fn the_interface_table_reaches_up_to_the_highest_index() {
-    assert_eq!(Sizes::new(&Limits::default(), 5, false).of(maps::INTERFACES), Some(maps::DEFAULT_INTERFACES));
-    assert_eq!(Sizes::new(&Limits::default(), 1024, false).of(maps::INTERFACES), Some(2048));
-    assert_eq!(Sizes::new(&Limits::default(), u32::MAX, false).of(maps::INTERFACES), Some(65_536));
+    assert_eq!(
+        Sizes::new(&Limits::default(), 5, false, true).of(maps::INTERFACES),
+        Some(maps::DEFAULT_INTERFACES)
+    );
+    assert_eq!(Sizes::new(&Limits::default(), 1024, false, true).of(maps::INTERFACES), Some(2048));
+    assert_eq!(Sizes::new(&Limits::default(), u32::MAX, false, true).of(maps::INTERFACES), Some(65_536));
 }
 
 #[test]

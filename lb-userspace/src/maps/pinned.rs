@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use lb_common::abi::{
-    Abi, Backend, BackendLimits, BackendSignals, Interface, Origin, Places, Service, ServiceKey, Settings,
-    TrafficCounters,
+    Abi, Backend, BackendLimits, BackendSignals, Interface, Latencies, Origin, Places, Service, ServiceKey,
+    Settings, TrafficCounters,
 };
 use lb_common::maps;
 
@@ -30,6 +30,7 @@ pub struct PinnedMaps {
     backend_places: Map,
     service_places: Map,
     backend_signals: Map,
+    backend_latencies: Map,
     snat_addresses: Map,
     ports: Map,
     interfaces: Map,
@@ -63,6 +64,7 @@ impl PinnedMaps {
             backend_places: open(maps::BACKEND_PLACES)?,
             service_places: open(maps::SERVICE_PLACES)?,
             backend_signals: open(maps::BACKEND_SIGNALS)?,
+            backend_latencies: open(maps::BACKEND_LATENCIES)?,
             snat_addresses: open(maps::SNAT_ADDRESSES)?,
             ports: open(maps::PORTS)?,
             interfaces: open(maps::INTERFACES)?,
@@ -151,6 +153,12 @@ impl PinnedMaps {
         self.backend_signals
             .update(&id, &BackendSignals::default())
             .map_err(access(maps::BACKEND_SIGNALS, action()))?;
+        // Where nothing is measured it has no element for the backend.
+        if id < self.backend_latencies.info().shape.max_entries {
+            self.backend_latencies
+                .update(&id, &Latencies::default())
+                .map_err(access(maps::BACKEND_LATENCIES, action()))?;
+        }
         self.backend_flows.update(&id, &0_u64).map_err(access(maps::BACKEND_FLOWS, action()))?;
         self.backend_places.update(&id, &Places::default()).map_err(access(maps::BACKEND_PLACES, action()))
     }

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use lb_common::abi::{
     Abi, Affinity, AffinityKey, Backend, BackendLimits, BackendSignals, Floating, Interface,
-    InterfaceCounters, Origin, Places, Relay, Service, ServiceKey, Settings, TrafficCounters,
+    InterfaceCounters, Latencies, Origin, Places, Relay, Service, ServiceKey, Settings, Stamp,
+    TrafficCounters,
 };
 use lb_common::maps;
 
@@ -40,6 +41,8 @@ pub(super) fn expected(name: &str) -> Option<MapShape> {
         maps::BACKEND_SIGNALS => {
             MapShape { flags: maps::MMAPABLE_FLAG, ..shape::<u32, BackendSignals>(ARRAY) }
         }
+        maps::BACKEND_LATENCIES => MapShape { flags: maps::MMAPABLE_FLAG, ..shape::<u32, Latencies>(ARRAY) },
+        maps::HANDSHAKES => shape::<u32, Stamp>(ARRAY),
         maps::BACKEND_LIMITS => shape::<u32, BackendLimits>(ARRAY),
         maps::BACKEND_PLACES | maps::SERVICE_PLACES => {
             MapShape { flags: maps::MMAPABLE_FLAG, ..shape::<u32, Places>(ARRAY) }

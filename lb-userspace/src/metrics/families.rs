@@ -3,6 +3,7 @@
 use lb_common::abi::{DropReason, InterfaceCounters, Signal, TrafficCounters};
 use prometheus::Result;
 
+use super::latency;
 use super::page::{Page, Samples};
 use super::replication::replication;
 use super::routers;
@@ -51,6 +52,7 @@ pub fn text(observation: &Observation) -> Result<String> {
     events(&mut page, &observation.events)?;
     services(&mut page, &observation.services)?;
     limits(&mut page, &observation.services)?;
+    latency::write(&mut page, &observation.services, observation.latency)?;
     pools(&mut page, &observation.pools)?;
     routers::write(&mut page, observation)?;
     replication(&mut page, observation.replication.as_ref())?;

@@ -3,6 +3,7 @@
 //! Nothing is counted here: at each scrape an [`Observation`] is taken of the maps and of control, and printed.
 
 mod families;
+mod latency;
 mod observation;
 mod page;
 mod replication;

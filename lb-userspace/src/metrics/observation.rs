@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use lb_common::abi::{BackendSignals, InterfaceCounters, TrafficCounters};
+use lb_common::abi::{BackendSignals, InterfaceCounters, Latencies, TrafficCounters};
 
-use crate::model::{Condition, Health, Standing};
+use crate::model::{Condition, Health, LatencyMetrics, Standing};
 
 use crate::api::{Replication, Tracked};
 use crate::events::EventCounts;
@@ -17,6 +17,8 @@ pub struct Observation {
     pub version: &'static str,
     /// Services with their backends.
     pub services: Vec<ServiceSample>,
+    /// Whose latencies are shown.
+    pub latency: LatencyMetrics,
     /// Interfaces the program is attached to.
     pub interfaces: Vec<InterfaceSample>,
     /// Packets dropped, by [`lb_common::abi::DropReason`].
@@ -128,6 +130,8 @@ pub struct BackendSample {
     pub signals: BackendSignals,
     /// How often that made it suspect.
     pub suspects: u64,
+    /// How long handshakes with it took.
+    pub latencies: Latencies,
 }
 
 /// An interface.

@@ -1,6 +1,7 @@
 //! Prometheus' text format, family by family: a page has 150 000 samples and more, so that the encoder of `prometheus` writes the heads
 //! only. It turns each value into a float and each label into two strings.
 
+use lb_common::abi::Histogram;
 use prometheus::{
     Result, TextEncoder,
     proto::{Metric, MetricFamily, MetricType},
@@ -21,16 +22,17 @@ impl Page {
     }
 
     /// Describes the family whose samples follow.
-    fn describe(&mut self, name: &str, help: &str) -> Result<()> {
+    fn describe(&mut self, name: &str, help: &str, kind: MetricType) -> Result<()> {
         let mut family = MetricFamily::default();
         family.set_name(name.to_owned());
         family.set_help(help.to_owned());
-        let is_counter = name.ends_with("_total");
-        family.set_field_type(if is_counter { MetricType::COUNTER } else { MetricType::GAUGE });
+        family.set_field_type(kind);
         family.set_metric(vec![Metric::from_label(Vec::new())]);
+        let start = self.0.len();
         TextEncoder::new().encode_utf8(&[family], &mut self.0)?;
-        // Without samples a family is refused: what was written of this one goes again.
-        self.0.truncate(self.0.trim_end().rfind('\n').map_or(0, |end| end + 1));
+        // Without samples a family is refused: what was written of this one goes again, behind the lines of its help and its type.
+        let head: usize = self.0[start..].split_inclusive('\n').take(2).map(str::len).sum();
+        self.0.truncate(start + head);
         Ok(())
     }
 }
@@ -96,7 +98,8 @@ impl<T> Samples<T> {
         if self.owners.is_empty() {
             return Ok(());
         }
-        page.describe(name, help)?;
+        let is_counter = name.ends_with("_total");
+        page.describe(name, help, if is_counter { MetricType::COUNTER } else { MetricType::GAUGE })?;
         let mut start = 0;
         for (owner, end) in self.owners.iter().zip(&self.ends) {
             page.0.push_str(name);
@@ -108,6 +111,50 @@ impl<T> Samples<T> {
         Ok(())
     }
 }
+
+impl<T> Samples<T> {
+    /// Writes a family of histograms, whose unit is the second. Only for samples with a label; without samples it leaves no trace.
+    ///
+    /// # Errors
+    /// The encoder refuses the name.
+    pub(super) fn write_histograms(
+        &self,
+        page: &mut Page,
+        name: &str,
+        help: &str,
+        histogram: impl Fn(&T) -> &Histogram,
+    ) -> Result<()> {
+        if self.owners.is_empty() {
+            return Ok(());
+        }
+        page.describe(name, help, MetricType::HISTOGRAM)?;
+        let bounds = (0..Histogram::BUCKETS).map(|bucket| match Histogram::bound(bucket) {
+            Some(nanos) => format!(",le=\"{}\"}} ", nanos as f64 / NANOS),
+            None => ",le=\"+Inf\"} ".to_owned(),
+        });
+        let (bounds, mut digits, mut start): (Vec<_>, _, _) = (bounds.collect(), itoa::Buffer::new(), 0);
+        for (owner, end) in self.owners.iter().zip(&self.ends) {
+            let (labels, histogram, mut count) = (&self.labels[start..*end], histogram(owner), 0_u64);
+            for (bound, inside) in bounds.iter().zip(&histogram.counts) {
+                count += inside;
+                let open = labels.strip_suffix("} ").unwrap_or(labels);
+                for part in [name, "_bucket", open, bound, digits.format(count), "\n"] {
+                    page.0.push_str(part);
+                }
+            }
+            let sum = (histogram.nanos as f64 / NANOS).to_string();
+            for part in [name, "_sum", labels, &sum, "\n", name, "_count", labels, digits.format(count), "\n"]
+            {
+                page.0.push_str(part);
+            }
+            start = *end;
+        }
+        Ok(())
+    }
+}
+
+/// Nanoseconds of a second.
+const NANOS: f64 = 1e9;
 
 /// Appends a label's value as the format wants it.
 fn push_escaped(text: &mut String, value: &str) {
@@ -152,6 +199,31 @@ lb_all_total{a="",b="z"} 20
 lb_plain 9
 "##;
         assert_eq!(page.into_text(), wanted);
+    }
+
+    #[test]
+    fn histograms_are_cumulative_in_seconds() {
+        let mut one = Histogram::default();
+        // 20.5 and 102 microseconds, and an hour.
+        [20, 100, 3_600_000_000].into_iter().for_each(|units| one.add(units));
+        let mut page = Page::default();
+        let samples = Samples::new([(one, [("service", "w}")])]);
+        samples.write_histograms(&mut page, "lb_x_seconds", "Time.", |histogram| histogram).unwrap();
+        let text = page.into_text();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[..2], ["# HELP lb_x_seconds Time.", "# TYPE lb_x_seconds histogram"]);
+        for line in [
+            r#"lb_x_seconds_bucket{service="w}",le="0.000016384"} 0"#,
+            r#"lb_x_seconds_bucket{service="w}",le="0.000032768"} 1"#,
+            r#"lb_x_seconds_bucket{service="w}",le="0.000131072"} 2"#,
+            r#"lb_x_seconds_bucket{service="w}",le="8.589934592"} 2"#,
+            r#"lb_x_seconds_bucket{service="w}",le="+Inf"} 3"#,
+            r#"lb_x_seconds_sum{service="w}"} 3686.40012288"#,
+            r#"lb_x_seconds_count{service="w}"} 3"#,
+        ] {
+            assert!(lines.contains(&line), "{line} is missing in\n{text}");
+        }
+        assert_eq!(lines.len(), 2 + Histogram::BUCKETS + 2);
     }
 
     /// What `prometheus` itself writes for one sample.

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use lb_common::abi::{BackendSignals, DropReason, TrafficCounters};
+use lb_common::abi::{BackendSignals, DropReason, Latencies, TrafficCounters};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -11,7 +11,7 @@ use tokio::{
 use super::*;
 use crate::api::{Replication, Tracked};
 use crate::events::EventCounts;
-use crate::model::{Condition, Health, Standing};
+use crate::model::{Condition, Health, LatencyMetrics, Standing};
 use crate::{
     maps::Part,
     reconcile::{Drift, DriftCounts, DriftKind},
@@ -42,6 +42,9 @@ fn router() -> RouterSample {
 }
 
 fn observation() -> Observation {
+    let mut latencies = Latencies::default();
+    latencies.handshake.add(100);
+    latencies.rtt.add(3000);
     let traffic = TrafficCounters { packets_in: 3, bytes_in: 300, packets_out: 2, bytes_out: 200, flows: 1 };
     let backend = BackendSample {
         name: "b1".into(),
@@ -56,6 +59,7 @@ fn observation() -> Observation {
         max_connections: 10,
         signals: BackendSignals { counts: [21, 22, 23, 24, 25, 0, 0, 0] },
         suspects: 26,
+        latencies,
         ..BackendSample::default()
     };
     let (health, standing) = (Health::Down, Standing::Ejected);
@@ -76,6 +80,7 @@ fn observation() -> Observation {
     Observation {
         version: "1.2.3",
         services,
+        latency: LatencyMetrics::Backend,
         interfaces: vec![InterfaceSample {
             name: "eth0".into(),
             mode: "native",
@@ -98,6 +103,28 @@ fn observation() -> Observation {
         unknown_adverts: vec![("vrid", 35)],
         replication: None,
     }
+}
+
+#[test]
+fn latencies_are_of_backends_or_of_services_and_only_of_those_that_have_some() {
+    let mut observation = observation();
+    let of_backends = text(&observation).unwrap();
+    for line in [
+        r#"lb_backend_handshake_seconds_bucket{backend="b1",service="web",le="0.000131072"} 1"#,
+        r#"lb_backend_handshake_seconds_count{backend="b1",service="web"} 1"#,
+        r#"lb_backend_rtt_seconds_bucket{backend="b1",service="web",le="0.002097152"} 0"#,
+        r#"lb_backend_rtt_seconds_bucket{backend="b1",service="web",le="0.004194304"} 1"#,
+    ] {
+        assert!(of_backends.lines().any(|found| found == line), "{line} is missing in\n{of_backends}");
+    }
+    assert!(!of_backends.contains(r#"lb_backend_rtt_seconds_count{backend="b2""#));
+    // A second backend, with as many.
+    observation.services[0].backends[1].latencies = observation.services[0].backends[0].latencies;
+    observation.latency = LatencyMetrics::Service;
+    let of_services = text(&observation).unwrap();
+    assert!(of_services.contains("lb_backend_handshake_seconds_count{service=\"web\"} 2\n"), "{of_services}");
+    observation.latency = LatencyMetrics::Off;
+    assert!(!text(&observation).unwrap().contains("_seconds"));
 }
 
 #[test]

@@ -12,6 +12,18 @@ use super::{
     keyword::keyword,
 };
 
+/// Of whom the metrics have histograms of the latencies that the data path measures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum LatencyMetrics {
+    /// Of each backend.
+    #[default]
+    Backend,
+    /// Of each service: those of its backends together.
+    Service,
+    /// Nothing is measured.
+    Off,
+}
+
 /// How the XDP program is attached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum XdpMode {
@@ -24,6 +36,7 @@ pub enum XdpMode {
     Generic,
 }
 
+keyword!(LatencyMetrics { Backend = "backend", Service = "service", Off = "off" });
 keyword!(XdpMode { Auto = "auto", Native = "native", Generic = "generic" });
 
 /// Sizes of the maps.
@@ -143,6 +156,8 @@ pub struct Draft {
     pub api_tcp: ApiTcp,
     /// Where `/metrics` is served; `None`: nowhere.
     pub metrics_listen: Option<SocketAddr>,
+    /// Of whom the metrics have histograms of latencies.
+    pub latency: LatencyMetrics,
     /// Where the dashboard is served: a loopback address; `None`: nowhere.
     pub dashboard_listen: Option<SocketAddr>,
     /// Sizes of the maps.
@@ -172,6 +187,7 @@ impl Default for Draft {
             api_group: None,
             api_tcp: ApiTcp::default(),
             metrics_listen: Some(SocketAddr::from(([127, 0, 0, 1], 9464))),
+            latency: LatencyMetrics::default(),
             dashboard_listen: None,
             limits: Limits::default(),
             timeouts: Timeouts::default(),

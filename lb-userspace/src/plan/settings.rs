@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lb_common::abi::{Answer, FlowState, Settings, SettingsFlags, TICK_SHIFT};
 
-use crate::model::{AnswerRates, Draft, Replication, SnatPorts, Timeouts};
+use crate::model::{AnswerRates, Draft, LatencyMetrics, Replication, SnatPorts, Timeouts};
 
 /// Source ports that full NAT may allocate, as the port pools are set up for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ pub(super) fn settings(config: &Draft, seed: u64) -> Settings {
     }
     Settings {
         seed: [seed as u32, (seed >> 32) as u32],
-        flags: config.replication.as_ref().map_or(0, replicating),
+        flags: flags(config),
         port_min: config.snat_ports.min,
         port_max: config.snat_ports.max,
         answer_rates: rates(&config.answers),
@@ -69,6 +69,12 @@ fn rates(answers: &AnswerRates) -> [u32; Answer::COUNT] {
     rates[Answer::EchoReply as usize] = answers.echo_replies;
     rates[Answer::Reset as usize] = answers.resets;
     rates
+}
+
+fn flags(config: &Draft) -> u32 {
+    let tells = config.replication.as_ref().map_or(0, replicating);
+    let times = if config.latency == LatencyMetrics::Off { 0 } else { SettingsFlags::TIME_HANDSHAKES };
+    tells | times
 }
 
 fn timeout(timeouts: &Timeouts, state: FlowState) -> Duration {

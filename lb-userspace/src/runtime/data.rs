@@ -7,7 +7,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lb_common::abi::{BackendSignals, CaptureFilter, DropReason, InterfaceCounters, Signal, TrafficCounters};
+use lb_common::abi::{
+    BackendSignals, CaptureFilter, DropReason, InterfaceCounters, Latencies, Signal, TrafficCounters,
+};
 
 use super::{
     Clock, Failure,
@@ -31,7 +33,7 @@ use crate::{
     flows::{self, Counts, FlowMaps, Owner},
     health::Suspects,
     history::Rate,
-    maps::{Counters, Signals},
+    maps::{BackendLatencies, Counters, Signals},
     model::{ServiceName, Timestamp},
     plan::FlowGroup,
     vrrp::{Impact, Reading},
@@ -49,6 +51,7 @@ pub(super) struct Data {
     pub(super) counters: Counters,
     pub(super) last: LastReport,
     pub(super) signals: Arc<Signals>,
+    pub(super) latencies: BackendLatencies,
     pub(super) suspects: KnownSuspects,
     pub(super) history: LastHour,
     explainer: Explainer,
@@ -76,6 +79,7 @@ impl Data {
             counters: Counters::open(tables)?,
             last: LastReport::default(),
             signals: Arc::new(Signals::open(tables)?),
+            latencies: BackendLatencies::open(tables)?,
             suspects: KnownSuspects::default(),
             history: LastHour::default(),
         })
@@ -89,6 +93,10 @@ impl DataSource for Data {
 
     fn suspects(&self) -> Arc<Suspects> {
         self.suspects.latest()
+    }
+
+    fn latencies(&self, backend: u32) -> Latencies {
+        self.latencies.of(backend)
     }
 
     fn uptime(&self) -> Duration {

@@ -53,11 +53,13 @@ fn observe(control: &Handle, events: &Bus, data: &Data, report: &Report) -> Resu
                 let mut sample = service_sample(service, &totals, report, &occupancy, now);
                 for (sample, BackendView { id, .. }) in sample.backends.iter_mut().zip(&service.backends) {
                     sample.signals = data.signals.of(*id);
+                    sample.latencies = data.latencies.of(*id);
                     sample.suspects = suspects.of(*id).map_or(0, |suspect| suspect.times);
                 }
                 sample
             })
             .collect(),
+        latency: snapshot.config.latency,
         interfaces: interfaces.collect(),
         pools: pools(&names, report),
         tables: tables(report),

@@ -57,6 +57,7 @@ fn needs_restart(started: &Config, now: &Config) -> Vec<&'static str> {
         ("api.group", started.api_group != now.api_group),
         ("api.listen", started.api_tcp != now.api_tcp),
         ("metrics.listen", started.metrics_listen != now.metrics_listen),
+        ("metrics.latency", started.latency != now.latency),
         ("dashboard.listen", started.dashboard_listen != now.dashboard_listen),
         ("limits", started.limits != now.limits),
         ("replication", started.replication != now.replication),

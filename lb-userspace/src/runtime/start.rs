@@ -33,7 +33,7 @@ use crate::{
     health::Rights,
     loader::{self, LogLevel, PinDirectory, Program, Sizes},
     maps::{Counters, PinnedMaps},
-    model::Config,
+    model::{Config, LatencyMetrics},
 };
 
 /// How long control may take to write the last change.
@@ -183,7 +183,12 @@ fn sources(
 }
 
 fn sizes(config: &Config, network: &Network) -> Sizes {
-    Sizes::new(&config.limits, network.view.highest_ifindex(), config.replication.is_some())
+    Sizes::new(
+        &config.limits,
+        network.view.highest_ifindex(),
+        config.replication.is_some(),
+        config.latency != LatencyMetrics::Off,
+    )
 }
 
 fn load(options: &Options, directory: &PinDirectory, sizes: &Sizes) -> Result<Program, Failure> {

@@ -4,7 +4,7 @@ use std::{fmt, net::SocketAddr};
 
 use lb_common::{
     Action, Verdict,
-    abi::{DropReason, FlowState, Signal},
+    abi::{DropReason, FlowState, Histogram, Latency, Signal, Stamp},
     host::{self, FrameSpec, HostTables},
     tables::{Holder, Tier},
 };
@@ -83,6 +83,10 @@ pub enum Fact {
     Egress(Tier, Tuple, (u32, u32)),
     /// A backend has these signals, as often as said, and no others.
     Signals(u32, &'static [(Signal, u64)]),
+    /// A backend has so many latencies in these buckets, and none in others: first handshakes, then round trips.
+    Latencies(u32, &'static [(Latency, usize, u64)]),
+    /// So many handshakes are being timed.
+    Stamps(usize),
     /// So many places are in use.
     Places(Holder, i64),
     /// So many clients' backends are remembered.
@@ -272,6 +276,8 @@ impl Fact {
             }
             Self::Egress(tier, tuple, egress) => find(tier, tuple).is_some_and(|flow| flow.egress == *egress),
             Self::Signals(backend, expected) => signals(tables, *backend) == *expected,
+            Self::Latencies(backend, expected) => latencies(tables, *backend) == *expected,
+            Self::Stamps(number) => stamps(tables) == *number,
             Self::Places(holder, places) => tables.places_in_use(*holder) == *places,
             Self::Affinities(number) => tables.affinity.borrow().len() == *number,
         };
@@ -289,6 +295,8 @@ impl Fact {
             }
             Self::Port(..) => String::new(),
             Self::Signals(backend, _) => format!("{:?}", signals(tables, *backend)),
+            Self::Latencies(backend, _) => format!("{:?}", latencies(tables, *backend)),
+            Self::Stamps(_) => stamps(tables).to_string(),
             Self::Places(holder, _) => tables.places_in_use(*holder).to_string(),
             Self::Affinities(_) => format!("{:?}", tables.affinity.borrow()),
         };
@@ -300,6 +308,21 @@ impl Fact {
 fn signals(tables: &HostTables, backend: u32) -> Vec<(Signal, u64)> {
     let found = tables.backend_signals.borrow().get(&backend).copied().unwrap_or_default();
     Signal::ALL.into_iter().map(|signal| (signal, found.of(signal))).filter(|(_, count)| *count > 0).collect()
+}
+
+/// The buckets of a backend that have something.
+fn latencies(tables: &HostTables, backend: u32) -> Vec<(Latency, usize, u64)> {
+    let found = tables.latencies.borrow().get(&backend).copied().unwrap_or_default();
+    let filled = |what, histogram: Histogram| {
+        let counts = histogram.counts.into_iter().enumerate().filter(|(_, count)| *count > 0);
+        counts.map(move |(bucket, count)| (what, bucket, count))
+    };
+    filled(Latency::Handshake, found.handshake).chain(filled(Latency::Rtt, found.rtt)).collect()
+}
+
+/// How many handshakes are being timed.
+fn stamps(tables: &HostTables) -> usize {
+    tables.handshakes.borrow().values().filter(|stamp| **stamp != Stamp::default()).count()
 }
 
 impl fmt::Debug for Step {

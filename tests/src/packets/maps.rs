@@ -6,8 +6,8 @@ use anyhow::{Context, Result};
 use lb_common::{
     abi::{
         Abi, Affinity, AffinityKey, Backend, BackendSignals, Floating, Flow, FlowKey, FragmentKey,
-        FragmentPorts, Interface, InterfaceCounters, Mode, NextHop, Origin, Places, Service, ServiceKey,
-        TrafficCounters,
+        FragmentPorts, Interface, InterfaceCounters, Latencies, Mode, NextHop, Origin, Places, Service,
+        ServiceKey, SettingsFlags, Stamp, TrafficCounters,
     },
     host::{self, HostEntry, HostTables},
     maps as names,
@@ -23,7 +23,7 @@ const SNAT_ADDRESSES: u32 = 8;
 const FLOWS: u32 = 512;
 
 /// Sizes of the maps: small, as all of them are written for every frame.
-pub(super) const SIZES: [(&str, u32); 29] = [
+pub(super) const SIZES: [(&str, u32); 30] = [
     (names::SERVICES_V4, 2 * SERVICES),
     (names::SERVICES_V6, 2 * SERVICES),
     (names::ORIGINS_V4, BACKENDS),
@@ -39,6 +39,7 @@ pub(super) const SIZES: [(&str, u32); 29] = [
     (names::AFFINITY, FLOWS),
     (names::BACKEND_HOPS, BACKENDS),
     (names::BACKEND_SIGNALS, BACKENDS),
+    (names::BACKEND_LATENCIES, BACKENDS),
     (names::CLIENT_HOPS, INTERFACES),
     (names::BACKEND_COUNTERS, BACKENDS),
     (names::INTERFACES, INTERFACES),
@@ -65,6 +66,8 @@ pub(super) struct Maps {
     slots: HashMap<u16, Vec<[u32; 2]>>,
     /// The bits of the port pools in place; `None`: not known.
     ports: Option<HashMap<u32, u64>>,
+    /// How far the kernel's clock is ahead of the model's, in the unit of stamps.
+    ahead: u32,
 }
 
 #[derive(Debug)]
@@ -158,6 +161,7 @@ impl Maps {
             others,
             slots: HashMap::new(),
             ports: None,
+            ahead: 0,
         })
     }
 
@@ -185,6 +189,7 @@ impl Maps {
         self.array(names::BACKEND_HOPS, BACKENDS, |id| hops.get(&id).copied().unwrap_or_default())?;
         let signals = tables.backend_signals.borrow();
         self.array(names::BACKEND_SIGNALS, BACKENDS, |id| signals.get(&id).copied().unwrap_or_default())?;
+        self.write_latencies(tables)?;
         let hops = tables.client_hops.borrow();
         self.array(names::CLIENT_HOPS, INTERFACES, |ifindex| {
             hops.get(&ifindex).copied().unwrap_or_default()
@@ -223,6 +228,55 @@ impl Maps {
         for (kind, full_at) in (0_u32..).zip(tables.answers.get()) {
             let full_at = if full_at > tables.nanos.get() { u64::MAX >> 1 } else { 0 };
             self.others[names::ANSWERS].update(&kind, &full_at)?;
+        }
+        Ok(())
+    }
+
+    fn write_latencies(&mut self, tables: &HostTables) -> io::Result<()> {
+        let latencies = tables.latencies.borrow();
+        let of = |id| latencies.get(&id).copied().unwrap_or_default();
+        self.array(names::BACKEND_LATENCIES, BACKENDS, of)?;
+        if times_handshakes(tables) {
+            let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC)?;
+            let now = std::time::Duration::from(now).as_nanos() as u64;
+            self.ahead = Stamp::time(now).wrapping_sub(Stamp::time(tables.nanos.get()));
+            let stamps = tables.handshakes.borrow();
+            let ahead = self.ahead;
+            self.array(names::HANDSHAKES, names::TIMED_HANDSHAKES, |index| {
+                stamps.get(&index).map_or(Stamp::default(), |stamp| later_stamp(*stamp, ahead))
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Compares latencies and stamps, but for the time that the kernel takes.
+    fn same_latencies(&self, tables: &HostTables) -> Result<(), String> {
+        let latencies = tables.latencies.borrow();
+        let buckets = |latencies: Latencies| (latencies.handshake.counts, latencies.rtt.counts);
+        for id in 0..BACKENDS {
+            let model = latencies.get(&id).copied().unwrap_or_default();
+            let kernel = self.others[names::BACKEND_LATENCIES].lookup::<u32, Latencies>(&id);
+            let kernel = kernel.map_err(|error| error.to_string())?.unwrap_or_default();
+            equal(names::BACKEND_LATENCIES, id, &buckets(kernel), &buckets(model))?;
+            let nanos = |of: Latencies| of.handshake.nanos + of.rtt.nanos;
+            let handshakes = model.handshake.count() + model.rtt.count();
+            if nanos(kernel).abs_diff(nanos(model)) > (handshakes * u64::from(TOLERANCE)) << Stamp::UNIT_SHIFT
+            {
+                return Err(format!("{}[{id}]: {kernel:?}, {model:?}", names::BACKEND_LATENCIES));
+            }
+        }
+        if !times_handshakes(tables) {
+            return Ok(());
+        }
+        let stamps = tables.handshakes.borrow();
+        let kernel = self.others[names::HANDSHAKES].entries::<u32, Stamp>();
+        for (index, kernel) in kernel.map_err(|error| error.to_string())? {
+            let model = stamps.get(&index).map_or(Stamp::default(), |stamp| later_stamp(*stamp, self.ahead));
+            let (earlier, later) =
+                (model.since.wrapping_sub(kernel.since), kernel.since.wrapping_sub(model.since));
+            if kernel.tag != model.tag || earlier.min(later) > TOLERANCE {
+                return equal(names::HANDSHAKES, index, &kernel, &model);
+            }
         }
         Ok(())
     }
@@ -302,6 +356,7 @@ impl Maps {
         self.same_array(names::BACKEND_SIGNALS, |id| -> BackendSignals {
             tables.backend_signals.borrow().get(&id).copied().unwrap_or_default()
         })?;
+        self.same_latencies(tables)?;
         self.same_array(names::CLIENT_HOPS, |ifindex| -> NextHop {
             tables.client_hops.borrow().get(&ifindex).copied().unwrap_or_default()
         })?;
@@ -381,6 +436,18 @@ impl Maps {
             equal(names::INTERFACE_COUNTERS, index, &sum, &expected(index))
         })
     }
+}
+
+/// What the kernel may take for a frame, in the unit of stamps: 1.6 seconds.
+const TOLERANCE: u32 = 3 << 19;
+
+fn times_handshakes(tables: &HostTables) -> bool {
+    tables.settings.get().flags & SettingsFlags::TIME_HANDSHAKES != 0
+}
+
+/// A stamp as it is when the clock is `ahead`.
+fn later_stamp(stamp: Stamp, ahead: u32) -> Stamp {
+    if stamp.tag == 0 { stamp } else { Stamp { since: stamp.since.wrapping_add(ahead), ..stamp } }
 }
 
 fn allocates_ports(tables: &HostTables) -> bool {

@@ -16,7 +16,7 @@ use hyper::{
     header::{ALLOW, HOST},
 };
 use hyper_util::rt::TokioIo;
-use lb_common::abi::{CaptureFilter, DropReason, Selector};
+use lb_common::abi::{CaptureFilter, DropReason, Latencies, Selector};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::{net::UnixStream, sync::oneshot, task::JoinHandle};
@@ -206,6 +206,15 @@ impl DataSource for FakeData {
         let mut suspects = Suspects::default();
         suspects.raise(3, "3 of 3 SYNs refused within 0.25 s".into(), fixture::moment());
         Arc::new(suspects)
+    }
+
+    fn latencies(&self, backend: u32) -> Latencies {
+        let mut measured = Latencies::default();
+        if backend == 3 {
+            (0..99).for_each(|_| measured.handshake.add(100));
+            measured.handshake.add(1_000_000);
+        }
+        measured
     }
 
     fn uptime(&self) -> Duration {

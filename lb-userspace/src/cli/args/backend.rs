@@ -20,6 +20,8 @@ pub enum BackendCommand {
         #[arg(value_parser = NonEmptyStringValueParser::new(), add = ArgValueCandidates::new(complete::services))]
         service: Option<String>,
     },
+    /// Show a backend, with how long handshakes with it take.
+    Show(BackendArg),
     /// Add a backend to a service.
     Add {
         #[command(flatten)]

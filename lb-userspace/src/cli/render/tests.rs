@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::*;
 use crate::api::{
     Backend, BackendFlows, BackendStats, BackendTotals, Drop, Flow, FlowTotals, Flows, Health, Interface,
-    InterfaceTraffic, Service, ServiceStats, Signals, Stats, Status, Tracked, Traffic, VirtualRouter,
+    InterfaceTraffic, Latencies, Latency, Service, ServiceStats, Signals, Stats, Status, Tracked, Traffic,
+    VirtualRouter,
 };
 
 const PLAIN: Style = Style { coloured: false, wide: false };
@@ -32,6 +33,7 @@ fn example_backend(name: &str, address: &str, port: u16, effective: &str, health
         transitions: 0,
         suspect: None,
         suspects: 0,
+        latency: None,
     }
 }
 
@@ -447,4 +449,28 @@ outside: notify failed 2 times
 ";
     assert_eq!(virtual_routers(&[backup, active], PLAIN), text);
     assert_eq!(virtual_routers(&[], PLAIN), "no virtual routers\n");
+}
+
+#[test]
+fn a_backend_is_shown_with_its_latencies() {
+    let latency = Latency {
+        count: 100,
+        mean_microseconds: 110,
+        p50_microseconds: 95,
+        p90_microseconds: 1250,
+        p99_microseconds: 3_000_000,
+    };
+    let mut shown = example_backend("web-1", "10.0.0.11", 8080, "active", "up");
+    assert!(backend("web", &shown, PLAIN).ends_with("no handshake was timed yet\\n"));
+    shown.latency = Some(Latencies { handshake: Some(latency), rtt: None });
+    let text = backend("web", &shown, PLAIN);
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(
+        lines[3..],
+        [
+            "LATENCY         COUNT  P50    P90      P99    MEAN",
+            "SYN to SYN-ACK  100    95 us  1.25 ms  3.0 s  110 us",
+        ],
+        "{text}"
+    );
 }

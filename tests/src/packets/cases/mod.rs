@@ -9,6 +9,7 @@ mod forwarding;
 mod fragments;
 mod headers;
 mod icmp;
+mod latency;
 mod limits;
 mod messages;
 mod resets;
@@ -43,6 +44,7 @@ pub fn all() -> Vec<Case> {
         stateless::cases(),
         answers::cases(),
         signals::cases(),
+        latency::cases(),
         selection::cases(),
         limits::cases(),
         affinity::cases(),
