@@ -8,8 +8,8 @@ use lb_common::{
     abi::{
         Affinity, AffinityKey, Answer, Backend, BackendLimits, BackendSignals, CAPTURES as MOST_CAPTURES,
         CaptureCounters, CaptureFilter, CapturedPacket, DropReason, Event, Floating, Flow, FlowEvent,
-        FlowKey, FragmentKey, FragmentPorts, Interface, InterfaceCounters, Latencies, NextHop, Origin, Places,
-        Relay, Service, ServiceKey, Settings, Stamp, TrafficCounters,
+        FlowKey, FragmentKey, FragmentPorts, Interface, InterfaceCounters, Latencies, NextHop, Origin,
+        Places, Relay, Service, ServiceKey, Settings, Stamp, TrafficCounters,
     },
     maps as sizes,
 };

@@ -96,12 +96,7 @@ pub(super) async fn backend(session: &Session, command: BackendCommand) -> Text 
         }
         BackendCommand::List { service: None } => {
             let services: Vec<Service> = client.get("/v1/services").await?;
-            let all: Vec<OfService<'_>> = services
-                .iter()
-                .flat_map(|service| {
-                    service.backends.iter().map(|backend| OfService { service: &service.name, backend })
-                })
-                .collect();
+            let all: Vec<OfService<'_>> = services.iter().flat_map(OfService::all).collect();
             session.show(&all, |_| render::all_backends(&services, session.style))
         }
         BackendCommand::Add { backend: BackendArg { service, backend }, endpoint, options, change } => {
@@ -151,6 +146,13 @@ struct OfService<'a> {
     service: &'a str,
     #[serde(flatten)]
     backend: &'a Backend,
+}
+
+impl<'a> OfService<'a> {
+    /// All backends of a service.
+    fn all(service: &'a Service) -> impl Iterator<Item = Self> {
+        service.backends.iter().map(|backend| OfService { service: &service.name, backend })
+    }
 }
 
 pub(super) async fn stats(session: &Session, rate: Option<u64>) -> Text {

@@ -41,10 +41,14 @@ fn router() -> RouterSample {
     }
 }
 
-fn observation() -> Observation {
+fn latencies() -> Latencies {
     let mut latencies = Latencies::default();
     latencies.handshake.add(100);
     latencies.rtt.add(3000);
+    latencies
+}
+
+fn observation() -> Observation {
     let traffic = TrafficCounters { packets_in: 3, bytes_in: 300, packets_out: 2, bytes_out: 200, flows: 1 };
     let backend = BackendSample {
         name: "b1".into(),
@@ -59,7 +63,7 @@ fn observation() -> Observation {
         max_connections: 10,
         signals: BackendSignals { counts: [21, 22, 23, 24, 25, 0, 0, 0] },
         suspects: 26,
-        latencies,
+        latencies: latencies(),
         ..BackendSample::default()
     };
     let (health, standing) = (Health::Down, Standing::Ejected);
