@@ -37,9 +37,11 @@ const SNAP_MIN: u32 = 14;
 const SAMPLE_MAX: u32 = 1_000_000;
 const RATE_MAX: u32 = 1_000_000;
 const DURATION_MAX: Duration = Duration::from_secs(24 * 3600);
+
 /// The number in a path.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct Number {
+    #[schemars(range(max = 18_446_744_073_709_551_615_u64))]
     capture: u64,
 }
 

@@ -139,7 +139,16 @@ async fn json_keeps_the_order_of_the_keys() {
     "effective_weight": 100,
     "transitions": 0,
     "suspect": "3 of 3 SYNs refused within 0.25 s",
-    "suspects": 1
+    "suspects": 1,
+    "latency": {
+      "handshake": {
+        "count": 100,
+        "mean_microseconds": 10341,
+        "p50_microseconds": 98,
+        "p90_microseconds": 125,
+        "p99_microseconds": 131
+      }
+    }
   }
 ]
 "#;

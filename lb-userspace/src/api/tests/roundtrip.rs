@@ -60,7 +60,7 @@ fn body(shown: &Value) -> Value {
         value
     };
     let figures = ["id", "effective", "health", "drain", "standing", "effective_weight", "since_seconds"];
-    let more = ["reason", "held_seconds", "transitions", "connections", "suspect", "suspects"];
+    let more = ["reason", "held_seconds", "transitions", "connections", "suspect", "suspects", "latency"];
     let mut service = without(shown, &["id", "condition", "connections", "affinity_clients"]);
     let backends = shown["backends"].as_array().unwrap().iter();
     service["backends"] = backends.map(|backend| without(&without(backend, &figures), &more)).collect();

@@ -461,7 +461,7 @@ fn a_backend_is_shown_with_its_latencies() {
         p99_microseconds: 3_000_000,
     };
     let mut shown = example_backend("web-1", "10.0.0.11", 8080, "active", "up");
-    assert!(backend("web", &shown, PLAIN).ends_with("no handshake was timed yet\\n"));
+    assert!(backend("web", &shown, PLAIN).ends_with("no handshake was timed yet\n"));
     shown.latency = Some(Latencies { handshake: Some(latency), rtt: None });
     let text = backend("web", &shown, PLAIN);
     let lines: Vec<&str> = text.lines().collect();
