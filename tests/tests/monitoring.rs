@@ -129,8 +129,11 @@ fn documented() -> Vec<String> {
     let text = fs::read_to_string(path).unwrap();
     let table = text.split_once("<!-- metrics -->").unwrap().1.split_once("<!-- end -->").unwrap().0;
     let names = table.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
-    names.map(|(name, _)| name.to_owned()).collect()
+    names.map(|(name, _)| name.to_owned()).filter(|name| !ELSEWHERE.contains(&&**name)).collect()
 }
+
+/// What needs a second machine: the test of replication has one.
+const ELSEWHERE: [&str; 1] = ["lb_vrrp_takeover_seconds"];
 
 /// A new metric fails here until the daemon below has something to count with it.
 #[test]
@@ -148,7 +151,7 @@ fn every_metric_of_the_documentation_has_a_sample_in_a_scrape() {
     let (own, peer) = (addresses::BALANCER_SERVER_V4, topology.servers[0].address(Family::V4));
     let tables = format!(
         "[[vrrp]]\nname = \"outside\"\ninterface = \"{}\"\nvirtual_router_id = 51\nadvert_interval = \"100ms\"\n\
-         virtual_addresses = [\"192.0.2.200/32\"]\n\
+         virtual_addresses = [\"192.0.2.200/32\"]\nnotify = [\"/bin/true\"]\n\
          [replication]\nlocal_address = \"{own}\"\npeer_address = \"{peer}\"\nkey_file = \"{}\"\n",
         topology.interfaces()[0],
         key.display()

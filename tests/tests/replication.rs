@@ -14,6 +14,7 @@ use lb_tests::{
     clock,
     config::{Config, Mode, Protocol, Service},
     daemon::Daemon,
+    http,
     netns::Netns,
     require_privileged,
     servers::{ECHO_PORT, EchoServer},
@@ -54,6 +55,13 @@ impl Site {
         };
         let nodes = [start(0), start(1)];
         Self { nodes, _servers: echo, pair, key }
+    }
+
+    /// How many seconds the last takeover of a node took, by its metrics.
+    fn takeover(&self, node: usize) -> f64 {
+        let (_, page) = http::get(&self.pair.nodes[node], ([127, 0, 0, 1], 9464).into(), "/metrics").unwrap();
+        let sample = page.lines().find(|line| line.starts_with("lb_vrrp_takeover_seconds{")).unwrap();
+        sample.split(' ').next_back().unwrap().parse().unwrap()
     }
 
     /// Changes the key without a restart, in the three steps of the documentation.
@@ -191,6 +199,7 @@ fn connections_survive_failover_and_failback() {
     // Its cables are cut, and put in again.
     site.pair.plug(0, false).unwrap();
     site.wait_active(1);
+    assert!(site.takeover(1) > 0.0);
     site.assert_going_on(&connections, "the first failover");
     site.pair.plug(0, true).unwrap();
     site.wait_active(0);

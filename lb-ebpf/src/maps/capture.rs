@@ -215,10 +215,12 @@ fn opaque(value: u32) -> u64 {
 fn copy(ctx: &XdpContext, copies: &mut Copies, offset: u32, snap: u32) -> u32 {
     // SAFETY: the context is the one that the kernel gave us.
     let length = unsafe { bpf_xdp_get_buff_len(ctx.ctx) as u32 };
-    let (offset, length) = (opaque(offset), opaque(length.min(snap)));
-    if offset > MAX_SNAP.into() || length == 0 || length > MAX_SNAP.into() {
+    // By its last byte, as Linux 6.1 does not learn from `length != 0` that it is at least 1. Where there is none, the number wraps around.
+    let (offset, last) = (opaque(offset), opaque(length.min(snap).wrapping_sub(1)));
+    if offset > MAX_SNAP.into() || last >= MAX_SNAP.into() {
         return 0;
     }
+    let length = last + 1;
     let to = (&raw mut copies.record.bytes).cast::<u8>();
     // SAFETY: `offset` and `length` are at most half of `bytes` each.
     let copied = unsafe { bpf_xdp_load_bytes(ctx.ctx, 0, to.add(offset as usize).cast(), length as u32) };
