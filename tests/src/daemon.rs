@@ -27,6 +27,8 @@ use crate::{
 const LIMIT: Duration = Duration::from_secs(10);
 /// How long it may take to start, with as many services as a test likes.
 const START_LIMIT: Duration = Duration::from_secs(60);
+/// Number of the field `policy` in `/proc/[pid]/stat`.
+const POLICY: usize = 41;
 
 /// An `lbd` with its own configuration file, socket and pins. On drop it is killed, and what it left in the kernel removed.
 #[derive(Debug)]
@@ -245,6 +247,23 @@ impl Daemon {
     #[must_use]
     pub fn process_id(&self) -> Option<u32> {
         self.process.as_ref().map(Child::id)
+    }
+
+    /// Whether the thread of the virtual routers has real-time priority: the policy in `/proc/[pid]/task/[tid]/stat`, see `proc(5)`.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such thread.
+    pub fn has_real_time(&self) -> Result<bool> {
+        let process = self.process_id().context("lbd does not run")?;
+        for task in fs::read_dir(format!("/proc/{process}/task"))? {
+            let stat = fs::read_to_string(task?.path().join("stat"))?;
+            if let Some((_, fields)) = stat.split_once(" (vrrp) ") {
+                let policy = fields.split(' ').nth(POLICY - 3).context("too few fields")?;
+                return Ok(policy.parse() == Ok(libc::SCHED_FIFO));
+            }
+        }
+        bail!("lbd has no thread for VRRP")
     }
 
     /// The configuration file.

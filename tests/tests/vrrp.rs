@@ -7,6 +7,7 @@ use std::{fs, path::Path, time::Duration};
 use lb_tests::{
     clock, command, config::Config, daemon::Daemon, keepalived::Keepalived, netns::Netns, require_privileged,
 };
+use lb_userspace::sys::process::prefer_this_thread;
 use serde_json::Value;
 
 /// How long a change may take. Version 2 needs 3.6 s for some.
@@ -247,6 +248,8 @@ fn a_reload_adds_removes_and_changes_virtual_routers_and_leaves_the_others_alone
     let one = |priority| Config::new(&["eth0"], []).tables(&table(0, priority, ""));
     let first = Daemon::start(&network.ours, &one(150)).unwrap();
     let second = Daemon::start(&network.theirs, &one(100)).unwrap();
+    let may_have_real_time = std::thread::spawn(|| prefer_this_thread().is_ok()).join().unwrap();
+    assert_eq!(first.has_real_time().unwrap(), may_have_real_time);
     let (v3, v6, more) = (&VIPS[..1], &VIPS[1..3], &["10.77.0.105"]);
     let wait_owner = |vips: &[&str], owner: &Netns| network.wait_owner_of(vips, owner, || first.log());
     wait_owner(v3, &network.ours);

@@ -117,6 +117,7 @@ async fn daemon(
     let (port, dashboard) = ports(&config).await?;
     let metrics = listen(config.metrics_listen).await?;
     let (replicating, synced) = replication::prepare(&config, store.keys())?;
+    let seat = vrrp::Seat::take(privileges, !config.vrrp.is_empty())?;
     privileges.limit()?;
     let network = Network::open().await?;
     let wanted = Attacher::planned(&config, &network.view)?;
@@ -139,8 +140,7 @@ async fn daemon(
     };
     let (control, thread) = control::spawn(control, move || clock.moment(), publish)
         .map_err(Failure::system("start a thread"))?;
-    let vrrp =
-        vrrp::start(&config.vrrp, synced, &options.config, &tables, clock, events.clone(), privileges)?;
+    let vrrp = vrrp::start(&config.vrrp, synced, &options.config, &tables, clock, events.clone(), seat)?;
     let data = Data::open(&tables, clock, started, vrrp.routers(), explainer)?;
     let replication =
         replication::start(replicating, &data, (&control, &events), &mut attacher, clock, privileges)?;

@@ -12,6 +12,7 @@ mod publish;
 mod receive;
 mod relays;
 mod remembered;
+mod seat;
 mod trackers;
 
 use std::{
@@ -24,19 +25,21 @@ use std::{
 use tokio::sync::{mpsc, watch};
 
 use self::trackers::Outbox;
-pub(super) use self::trackers::{Sources, Trackers};
 use self::{
     chronicle::Figures, fence::Fence, hooks::Hooks, machine::Machine, orders::Orders, relays::Relays,
     remembered::Remembered,
 };
-use super::{Clock, Failure, privileges::Privileges, replication::Synced};
+pub(super) use self::{
+    seat::Seat,
+    trackers::{Sources, Trackers},
+};
+use super::{Clock, Failure, replication::Synced};
 use crate::{
     api::Switch,
     config::StandbyFile,
     control::{Error, Handle},
     events::{Bus, Notice},
     model::{Timestamp, VirtualRouter},
-    sys::process::{prefer_this_thread, run_this_thread_soon},
     vrrp::{Impact, Peer, Reading, State, Switchover},
 };
 
@@ -176,7 +179,7 @@ pub(super) struct Vrrp {
     stop: watch::Sender<bool>,
 }
 
-/// Starts the thread. `config` is the configuration file, `tables` where the maps are pinned.
+/// Gives the thread its work. `config` is the configuration file, `tables` where the maps are pinned.
 pub(super) fn start(
     routers: &[VirtualRouter],
     synced: Option<Synced>,
@@ -184,7 +187,7 @@ pub(super) fn start(
     tables: &Path,
     clock: Clock,
     events: Bus,
-    privileges: &Privileges,
+    seat: Seat,
 ) -> Result<Vrrp, Failure> {
     let board = StatusBoard::default();
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -209,25 +212,7 @@ pub(super) fn start(
     };
     let (stop, stopped) = watch::channel(false);
     let (orders, inbox) = mpsc::unbounded_channel();
-    let privileges = privileges.clone();
-    let work = move || {
-        if let Err(error) = prefer_this_thread() {
-            tracing::warn!(
-                %error,
-                "VRRP has no real-time priority: on a busy machine its adverts come late, and another machine takes over; \
-                 LimitRTPRIO=1 of systemd allows it"
-            );
-            if let Err(error) = run_this_thread_soon() {
-                tracing::debug!(%error, "nor does VRRP run sooner than others");
-            }
-        }
-        privileges.limit_thread();
-        runtime.block_on(machine.run(inbox, stopped));
-    };
-    let thread = thread::Builder::new()
-        .name("vrrp".to_owned())
-        .spawn(work)
-        .map_err(Failure::system("start a thread for VRRP"))?;
+    let thread = seat.begin(move || runtime.block_on(machine.run(inbox, stopped)));
     let routers = Routers { board, orders: Orders(orders) };
     Ok(Vrrp { routers, thread, stop, findings: outbox, hooks })
 }

@@ -160,6 +160,7 @@ fn one_round(duo: &Duo, round: u64) -> Result<u64> {
             forwarded += 1;
         }
     }
+    ensure!(forwarded > 0, "no packet of an established flow was forwarded in a round");
     Ok(forwarded)
 }
 

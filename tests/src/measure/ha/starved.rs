@@ -2,7 +2,7 @@
 
 use std::{thread, time::Duration};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use super::super::{Depth, Required, Row, busy::Busy, number};
 use crate::duo::{Duo, Setup};
@@ -17,6 +17,12 @@ pub(super) fn measure(depth: Depth) -> Result<Vec<Row>> {
     for (how, words) in [("with", &[][..]), ("without", WITHOUT)] {
         let interval = Duration::from_millis(10);
         let mut duo = Duo::start(Setup { interval, words, ..Setup::default() })?;
+        for daemon in &duo.daemons {
+            ensure!(
+                daemon.has_real_time()? == words.is_empty(),
+                "priority of VRRP's thread {how}: it is not so"
+            );
+        }
         let (before, seconds) = (duo.changes()?, depth.of(30));
         let [one, new] = duo.seen(|_| {
             let _busy = (0..BUSY).map(|_| Busy::start()).collect::<Result<Vec<_>>>()?;

@@ -1,0 +1,59 @@
+//! The thread of the virtual routers. It gets its priority while the process may still give it away, and its work when there is some.
+
+use std::{sync::mpsc, thread};
+
+use crate::{
+    runtime::{Failure, privileges::Privileges},
+    sys::process::{prefer_this_thread, run_this_thread_soon},
+};
+
+type Work = Box<dyn FnOnce() + Send>;
+
+/// The thread, before it has its work. It ends if it gets none.
+#[derive(Debug)]
+pub(in crate::runtime) struct Seat {
+    work: mpsc::Sender<Work>,
+    thread: thread::JoinHandle<()>,
+}
+
+impl Seat {
+    /// Starts the thread with the privileges of the calling one, of which it keeps those that it needs. That it can't have real-time
+    /// priority is worth a warning where it `matters`.
+    ///
+    /// # Errors
+    /// [`Failure::System`]: there are no threads left.
+    pub(in crate::runtime) fn take(privileges: &Privileges, matters: bool) -> Result<Self, Failure> {
+        let (work, begin) = mpsc::channel::<Work>();
+        let privileges = privileges.clone();
+        let sit = move || {
+            prefer(matters);
+            privileges.limit_thread();
+            if let Ok(work) = begin.recv() {
+                work();
+            }
+        };
+        let thread = thread::Builder::new().name("vrrp".to_owned()).spawn(sit);
+        Ok(Self { work, thread: thread.map_err(Failure::system("start a thread for VRRP"))? })
+    }
+
+    /// Has the thread do its work; it ends with it.
+    pub(super) fn begin(self, work: impl FnOnce() + Send + 'static) -> thread::JoinHandle<()> {
+        // Refused only where the thread is gone, which shows when it is joined.
+        let _ = self.work.send(Box::new(work));
+        self.thread
+    }
+}
+
+fn prefer(matters: bool) {
+    let Err(error) = prefer_this_thread() else { return };
+    if matters {
+        tracing::warn!(
+            %error,
+            "VRRP has no real-time priority: on a busy machine its adverts come late, and another machine takes over; \
+             LimitRTPRIO=1 of systemd allows it"
+        );
+    }
+    if let Err(error) = run_this_thread_soon() {
+        tracing::debug!(%error, "nor does VRRP run sooner than others");
+    }
+}
