@@ -6,6 +6,7 @@ use std::{
     net::{SocketAddr, TcpStream},
     ops::ControlFlow,
     path::Path,
+    thread,
     time::Duration,
 };
 
@@ -26,6 +27,9 @@ use serde_json::Value;
 
 /// How long lbd may take to find its neighbours.
 const LIMIT: Duration = Duration::from_secs(20);
+
+/// A SYN or an answer to it that was lost is sent again after a second.
+const QUIET: Duration = Duration::from_millis(1100);
 
 /// Every element of a map as bytes, in order: of a per-CPU map each CPU's.
 fn elements<K: Abi, V: Abi>(directory: &Path, name: &str) -> (String, Vec<Vec<u8>>) {
@@ -61,6 +65,16 @@ fn state(directory: &Path) -> Vec<(String, Vec<Vec<u8>>)> {
         elements::<u32, TrafficCounters>(at, maps::BACKEND_COUNTERS),
         elements::<u32, u64>(at, maps::DROPS),
     ]
+}
+
+/// The state once nothing has changed it for a while: what the connections sent again has arrived.
+fn settled(directory: &Path) -> Vec<(String, Vec<Vec<u8>>)> {
+    let unchanged = || {
+        let before = state(directory);
+        thread::sleep(QUIET);
+        (state(directory) == before).then_some(before)
+    };
+    clock::wait_for("the end of all packets", LIMIT, unchanged).unwrap()
 }
 
 /// Names of the maps that are not what they were.
@@ -99,7 +113,7 @@ fn what_is_explained_comes_true_and_nothing_is_changed_by_it() {
             let syn = format!("{} {echo}", client(40_002));
             let resolved = || explained(&site, &syn)["drop"].is_null().then_some(());
             clock::wait_for("the neighbours", LIMIT, resolved).unwrap();
-            let before = state(&site.daemon.pin_directory());
+            let before = settled(&site.daemon.pin_directory());
 
             let begun = explained(&site, &syn);
             assert_eq!(

@@ -9,6 +9,8 @@ pub(crate) struct Summary {
     pub(crate) passed: usize,
     pub(crate) failed: usize,
     pub(crate) skipped: usize,
+    /// Those of `passed` that failed before they passed.
+    pub(crate) flaky: usize,
 }
 
 impl Summary {
@@ -21,7 +23,8 @@ impl Summary {
             return Some(Self::from_counts(counts, ';'));
         }
         let (_, rest) = line.trim().strip_prefix("Summary [")?.split_once(" run: ")?;
-        Some(Self::from_counts(&without_remarks(rest), ','))
+        let flaky = rest.split(['(', ',', ')']).find_map(|remark| remark.trim().strip_suffix(" flaky")?.parse().ok());
+        Some(Self { flaky: flaky.unwrap_or_default(), ..Self::from_counts(&without_remarks(rest), ',') })
     }
 
     fn from_counts(counts: &str, separator: char) -> Self {
@@ -51,6 +54,7 @@ impl AddAssign for Summary {
         self.passed += other.passed;
         self.failed += other.failed;
         self.skipped += other.skipped;
+        self.flaky += other.flaky;
     }
 }
 
@@ -79,7 +83,7 @@ mod tests {
     use super::*;
 
     fn summary(passed: usize, failed: usize, skipped: usize) -> Option<Summary> {
-        Some(Summary { passed, failed, skipped })
+        Some(Summary { passed, failed, skipped, flaky: 0 })
     }
 
     #[test]
@@ -100,6 +104,14 @@ mod tests {
     }
 
     #[test]
+    fn those_that_passed_when_they_were_repeated_are_counted() {
+        let line = "     Summary [   1.250s] 9 tests run: 8 passed (1 slow, 2 flaky, 1 leaky), 1 failed, 0 skipped";
+        assert_eq!(Summary::parse(line), Some(Summary { passed: 8, failed: 1, skipped: 0, flaky: 2 }));
+        let line = "     Summary [   1.250s] 9 tests run: 9 passed (1 flaky), 0 skipped";
+        assert_eq!(Summary::parse(line).map(|summary| summary.flaky), Some(1));
+    }
+
+    #[test]
     fn colours_are_ignored() {
         let line = "\u{1b}[32;1m     Summary\u{1b}[0m [   0.01s] \u{1b}[1m2\u{1b}[0m tests run: \u{1b}[1m2\u{1b}[0m \u{1b}[32;1mpassed\u{1b}[0m, \u{1b}[1m0\u{1b}[0m skipped";
         assert_eq!(Summary::parse(line), summary(2, 0, 0));
@@ -115,7 +127,7 @@ mod tests {
 
     #[test]
     fn skipped_at_run_time_does_not_count_as_passed() {
-        let mut total = Summary { passed: 5, failed: 0, skipped: 1 };
+        let mut total = Summary { passed: 5, failed: 0, skipped: 1, flaky: 0 };
         total.passed_but_skipped(2);
         assert_eq!(total.to_string(), "3 passed, 0 failed, 3 skipped");
     }

@@ -163,11 +163,11 @@ impl fmt::Display for Measurement {
 /// A part of an area: its name, and what measures it.
 pub(crate) type Step = (&'static str, fn(Depth) -> Result<Vec<Row>>);
 
-/// Measures an area, or only the steps whose name contains `only`.
+/// Measures an area, and shows each step's rows on standard error when it ends; or only the steps whose name contains `only`.
 ///
 /// # Errors
 ///
-/// If the measurement itself fails, such as when `lbd` does not start, or no step is called so; a figure that falls short is no error.
+/// If no step is called so. A step that itself fails, such as when `lbd` does not start, is a row that falls short; the others go on.
 pub fn measure(area: Area, depth: Depth, only: Option<&str>) -> Result<Measurement> {
     let (name, steps) = match area {
         Area::Main => ("main", main_job::STEPS),
@@ -180,7 +180,13 @@ pub fn measure(area: Area, depth: Depth, only: Option<&str>) -> Result<Measureme
     let wanted = |step: &&Step| only.is_none_or(|only| step.0.contains(only));
     for (step, measure) in steps.iter().filter(wanted) {
         eprintln!("measuring: {step}");
-        rows.extend(measure(depth)?);
+        let measured = measure(depth);
+        if measured.is_err() {
+            rows.push(Row::succeeds(format!("{step}: the measurement itself"), &measured));
+        }
+        let measured = Measurement { area: name, rows: measured.unwrap_or_default() };
+        eprint!("{measured}");
+        rows.extend(measured.rows);
     }
     let names: Vec<&str> = steps.iter().map(|step| step.0).collect();
     ensure!(

@@ -54,6 +54,9 @@ fn run(mut args: Args) -> Result<()> {
     let skipped = skips.read();
     total.passed_but_skipped(skipped.lines().count());
     eprint!("{skipped}");
+    if total.flaky > 0 {
+        eprintln!("{} of them passed only when repeated: see FLAKY above", total.flaky);
+    }
     println!("{total} in {:.1} s", start.elapsed().as_secs_f64());
     if failed || total.failed > 0 { Err(Error::new("tests failed")) } else { Ok(()) }
 }
