@@ -23,7 +23,8 @@ impl Summary {
             return Some(Self::from_counts(counts, ';'));
         }
         let (_, rest) = line.trim().strip_prefix("Summary [")?.split_once(" run: ")?;
-        let flaky = rest.split(['(', ',', ')']).find_map(|remark| remark.trim().strip_suffix(" flaky")?.parse().ok());
+        let flaky =
+            rest.split(['(', ',', ')']).find_map(|remark| remark.trim().strip_suffix(" flaky")?.parse().ok());
         Some(Self { flaky: flaky.unwrap_or_default(), ..Self::from_counts(&without_remarks(rest), ',') })
     }
 
@@ -105,7 +106,8 @@ mod tests {
 
     #[test]
     fn those_that_passed_when_they_were_repeated_are_counted() {
-        let line = "     Summary [   1.250s] 9 tests run: 8 passed (1 slow, 2 flaky, 1 leaky), 1 failed, 0 skipped";
+        let line =
+            "     Summary [   1.250s] 9 tests run: 8 passed (1 slow, 2 flaky, 1 leaky), 1 failed, 0 skipped";
         assert_eq!(Summary::parse(line), Some(Summary { passed: 8, failed: 1, skipped: 0, flaky: 2 }));
         let line = "     Summary [   1.250s] 9 tests run: 9 passed (1 flaky), 0 skipped";
         assert_eq!(Summary::parse(line).map(|summary| summary.flaky), Some(1));

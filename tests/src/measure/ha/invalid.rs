@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
     net::{IpAddr, Ipv4Addr},
     thread,
     time::Duration,
@@ -15,7 +14,10 @@ use lb_userspace::vrrp::{
     Vrid,
 };
 
-use super::super::{Depth, Required, Row, number};
+use super::{
+    super::{Depth, Required, Row, number},
+    rounds::{maximum, thread_time},
+};
 use crate::{
     clock,
     duo::{self, Duo, Setup, VRIDS},
@@ -159,7 +161,7 @@ pub(super) fn measure(depth: Depth) -> Result<Vec<Row>> {
             Required::AtMost(1.0),
         ),
         Row::new(
-            format!("{FLOOD} invalid adverts a second: processor time of a node's lbd"),
+            format!("{FLOOD} invalid adverts a second: processor time of a node's thread for VRRP"),
             share,
             "% of a core",
             Required::AtMost(MOST_PROCESSOR),
@@ -199,24 +201,14 @@ fn send(duo: &Duo, frames: &[Vec<u8>], rate: u64, time: Duration) -> Result<()> 
     Ok(())
 }
 
-/// Part of a processor that the busier node's `lbd` takes while it is flooded, in percent.
+/// Part of a processor that the busier node's thread for VRRP takes while it is flooded, in percent.
 fn flood(duo: &Duo, frames: &[Vec<u8>], time: Duration) -> Result<f64> {
-    let before = [processor_time(duo, 0)?, processor_time(duo, 1)?];
-    let begin = clock::now();
+    let now = || Ok::<_, anyhow::Error>([thread_time(duo, 0, "vrrp")?, thread_time(duo, 1, "vrrp")?]);
+    let (before, begin) = (now()?, clock::now());
     send(duo, frames, FLOOD, time)?;
     let took = begin.elapsed().as_secs_f64();
-    let after = [processor_time(duo, 0)?, processor_time(duo, 1)?];
-    let most = after.iter().zip(&before).map(|(after, before)| after - before).max().unwrap_or_default();
-    // Hundredths of a second.
-    Ok(number(most) / took)
-}
-
-/// User and system time of a node's `lbd`, in hundredths of a second (proc(5): fields 14 and 15 of stat).
-pub(super) fn processor_time(duo: &Duo, node: usize) -> Result<u64> {
-    let id = duo.daemons[node].process_id().context("lbd does not run")?;
-    let text = fs::read_to_string(format!("/proc/{id}/stat"))?;
-    let (_, fields) = text.rsplit_once(')').context("/proc has another form")?;
-    fields.split_whitespace().skip(11).take(2).map(|field| field.parse::<u64>().context("no number")).sum()
+    let used: Vec<f64> = now()?.iter().zip(before).map(|(after, before)| after - before).collect();
+    Ok(maximum(&used) / took * 100.0)
 }
 
 /// An IPv4 header without options (RFC 791).

@@ -1,8 +1,8 @@
 //! Rounds of a case: those that the prober saw clearly count.
 
-use std::{array, time::Duration};
+use std::{array, fs, time::Duration};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::super::{Required, Row, number};
 use crate::{
@@ -135,6 +135,19 @@ pub(super) fn median(values: &[f64]) -> f64 {
 /// The greatest one; infinite if there is none.
 pub(super) fn maximum(values: &[f64]) -> f64 {
     values.iter().copied().max_by(f64::total_cmp).unwrap_or(f64::INFINITY)
+}
+
+/// Processor time of a thread of a node's `lbd` so far, in seconds (`/proc/PID/task/TID/schedstat`: nanoseconds first).
+pub(super) fn thread_time(duo: &Duo, node: usize, name: &str) -> Result<f64> {
+    let id = duo.daemons[node].process_id().context("lbd does not run")?;
+    for thread in fs::read_dir(format!("/proc/{id}/task"))?.flatten() {
+        if fs::read_to_string(thread.path().join("comm"))?.trim() == name {
+            let text = fs::read_to_string(thread.path().join("schedstat"))?;
+            let time = text.split_whitespace().next().context("/proc has another form")?;
+            return Ok(number(time.parse()?) / 1e9);
+        }
+    }
+    bail!("lbd has no thread {name:?}")
 }
 
 #[cfg(test)]
