@@ -20,6 +20,13 @@ pub(crate) fn cargo() -> Command {
     cargo
 }
 
+/// The compiler that this cargo uses.
+pub(crate) fn rustc() -> Command {
+    let mut rustc = Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
+    rustc.current_dir(root());
+    rustc
+}
+
 fn describes_package(name: &OsString) -> bool {
     let name = name.to_string_lossy();
     name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")

@@ -77,6 +77,11 @@ pub(crate) fn ensure_debian() -> Result<()> {
     if debian::is_there() { Ok(()) } else { debian::install(&mut Apt::detect()) }
 }
 
+/// Makes sure of a compiler for C++, of which libFuzzer is made.
+pub(crate) fn ensure_cpp() -> Result<()> {
+    if command::find_program("c++").is_some() { Ok(()) } else { Apt::detect().install(&["g++"]) }
+}
+
 /// Makes sure of the API's examiner where that is possible, and says why where it is not: its test skips.
 pub(crate) fn ensure_schemathesis_if_possible() {
     if !schemathesis::is_there()

@@ -8,6 +8,7 @@ mod bench;
 mod build;
 mod check;
 mod demo;
+mod fuzz;
 mod measure;
 mod package;
 mod setup;
@@ -33,6 +34,7 @@ pub(crate) const VERBS: &[Verb] = &[
     build::VERB,
     check::VERB,
     test::VERB,
+    fuzz::VERB,
     demo::VERB,
     measure::VERB,
     bench::VERB,
