@@ -1,6 +1,6 @@
 //! Names of the maps and their default sizes. The kernel keeps 15 characters of a name.
 
-/// Established IPv4 flows: `LRU_HASH` of [`crate::abi::FlowKey<u32>`] to [`crate::abi::Flow<u32>`].
+/// Established IPv4 flows: `LRU_HASH`, or `HASH` where none may be pushed out, of [`crate::abi::FlowKey<u32>`] to [`crate::abi::Flow<u32>`].
 pub const FLOWS_V4: &str = "FLOWS_V4";
 /// Established IPv6 flows.
 pub const FLOWS_V6: &str = "FLOWS_V6";
@@ -8,6 +8,8 @@ pub const FLOWS_V6: &str = "FLOWS_V6";
 pub const EMBRYONIC_V4: &str = "EMBRYONIC_V4";
 /// IPv6 flows without an answer yet.
 pub const EMBRYONIC_V6: &str = "EMBRYONIC_V6";
+/// `ARRAY` of u32 by address family ([`FULL_V4`], [`FULL_V6`]): the last tick at which a flow was answered that `FLOWS` had no room for; 0: never.
+pub const FULL_AT: &str = "FULL_AT";
 /// `LRU_HASH` of [`crate::abi::FragmentKey<u32>`] to [`crate::abi::FragmentPorts`].
 pub const FRAGMENTS_V4: &str = "FRAGMENTS_V4";
 /// IPv6 fragments.
@@ -97,6 +99,7 @@ pub const ALL: &[&str] = &[
     FLOWS_V6,
     EMBRYONIC_V4,
     EMBRYONIC_V6,
+    FULL_AT,
     FRAGMENTS_V4,
     FRAGMENTS_V6,
     SERVICES_V4,
@@ -135,6 +138,11 @@ pub const ALL: &[&str] = &[
 
 /// The maps of captures.
 pub const OF_CAPTURES: &[&str] = &[CAPTURES, CAPTURE_RATES, CAPTURE_COUNTERS, CAPTURE_SCRATCH, CAPTURE_RING];
+
+/// Element of `FULL_AT` for IPv4.
+pub const FULL_V4: u32 = 0;
+/// Element of `FULL_AT` for IPv6.
+pub const FULL_V6: u32 = 1;
 
 /// Default number of entries of `FLOWS_V4` (two per connection).
 pub const DEFAULT_FLOWS_V4: u32 = 1 << 17;

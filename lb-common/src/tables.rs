@@ -54,6 +54,10 @@ pub trait AddressTables<A: Address> {
     fn insert_flow(&self, tier: Tier, key: &FlowKey<A>, flow: &Flow<A>, how: Insert) -> bool;
     /// Removes a flow if it is there.
     fn remove_flow(&self, tier: Tier, key: &FlowKey<A>);
+    /// The last tick at which an answered flow found no room in [`Tier::Established`]; 0: never.
+    fn full_at(&self) -> u32;
+    /// Keeps it.
+    fn set_full_at(&self, tick: u32);
     /// Looks a service up, without a fallback to port 0.
     fn service(&self, key: &ServiceKey<A>) -> Option<Service>;
     /// Whose backend sends from an address and port.
@@ -133,6 +137,8 @@ pub trait Tables: AddressTables<u32> + AddressTables<[u32; 4]> {
 
     /// Generation of the routing state, see [`crate::abi::Settings::fib_generation`].
     fn fib_generation(&self) -> u32;
+    /// Whether no flow begins while the table of established ones is full.
+    fn refuses_when_full(&self) -> bool;
     /// Key of the flow hash.
     fn seed(&self) -> [u32; 2];
     /// Idle timeout in ticks of a [`crate::abi::FlowState`].

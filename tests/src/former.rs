@@ -30,7 +30,8 @@ use crate::daemon::Daemon;
 const FLOWS_V4: [&str; 2] = [maps::FLOWS_V4, maps::EMBRYONIC_V4];
 const FLOWS_V6: [&str; 2] = [maps::FLOWS_V6, maps::EMBRYONIC_V6];
 /// Maps that layout 1 does not have, or has in another layout, or that hold nothing that lasts.
-const OWN: [&str; 18] = [
+const OWN: [&str; 19] = [
+    maps::FULL_AT,
     maps::ORIGINS_V4,
     maps::ORIGINS_V6,
     maps::OWN_ADDRESSES,

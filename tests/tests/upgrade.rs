@@ -237,6 +237,7 @@ fn maps_that_the_former_version_did_not_have_are_made_without_a_gap() {
         maps::BACKEND_SIGNALS,
         maps::BACKEND_LATENCIES,
         maps::HANDSHAKES,
+        maps::FULL_AT,
         maps::BACKEND_LIMITS,
         maps::BACKEND_PLACES,
         maps::SERVICE_PLACES,

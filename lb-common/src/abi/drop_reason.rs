@@ -59,7 +59,7 @@ drop_reasons! {
     PortsExhausted = "ports-exhausted",
     /// Another flow has the same addresses and ports on the backend's side.
     TupleConflict = "tuple-conflict",
-    /// The flow table refused the flow.
+    /// The flow table refused the flow: it is full, and nothing of it may go ([limits] table_full).
     FlowTableFull = "flow-table-full",
     /// No route to the destination.
     NoRoute = "no-route",

@@ -25,6 +25,8 @@ pub struct Family<A: Copy> {
     pub flows: RefCell<HashMap<FlowKey<A>, HostEntry<A>>>,
     /// `EMBRYONIC`.
     pub embryonic: RefCell<HashMap<FlowKey<A>, HostEntry<A>>>,
+    /// Its element of `FULL_AT`.
+    pub full_at: Cell<u32>,
     /// `SERVICES`.
     pub services: RefCell<HashMap<ServiceKey<A>, Service>>,
     /// `ORIGINS`.
@@ -254,6 +256,14 @@ macro_rules! address_tables {
                 self.$family.tier(tier).borrow_mut().remove(key);
             }
 
+            fn full_at(&self) -> u32 {
+                self.$family.full_at.get()
+            }
+
+            fn set_full_at(&self, tick: u32) {
+                self.$family.full_at.set(tick);
+            }
+
             fn service(&self, key: &ServiceKey<$address>) -> Option<Service> {
                 self.$family.services.borrow().get(key).copied()
             }
@@ -307,6 +317,10 @@ impl Tables for HostTables {
 
     fn fib_generation(&self) -> u32 {
         self.settings.get().fib_generation
+    }
+
+    fn refuses_when_full(&self) -> bool {
+        self.settings.get().flags & SettingsFlags::REFUSE_WHEN_FULL != 0
     }
 
     fn seed(&self) -> [u32; 2] {

@@ -1,8 +1,10 @@
 //! Stage 4, admit: which packets may begin a flow.
 
-use super::{Verdict, drop, parse::Headers};
+use super::{Verdict, drop, family::Family, parse::Headers};
 use crate::{
+    Tables,
     abi::{DropReason, FlowState},
+    tables::AddressTables,
     wire::{ACK, RST, SYN, UDP},
 };
 
@@ -14,6 +16,26 @@ pub(super) fn new_flow<A>(headers: &Headers<A>) -> Result<(), Verdict> {
     }
     if headers.flags & (SYN | ACK) == SYN | ACK {
         return drop(DropReason::SynAckWithoutFlow);
+    }
+    Ok(())
+}
+
+/// Ticks for which the table of established flows counts as full, since an answered flow found no room in it.
+const FULL_TICKS: u32 = 1;
+
+/// Refuses packets that would begin a flow while the table of established ones is full, where that is wanted.
+#[inline(always)]
+pub(super) fn has_room<A, T>(tables: &T) -> Result<(), Verdict>
+where
+    A: Family,
+    T: Tables + AddressTables<A>,
+{
+    if !tables.refuses_when_full() {
+        return Ok(());
+    }
+    let full_at = AddressTables::<A>::full_at(tables);
+    if full_at != 0 && tables.now().saturating_sub(full_at) <= FULL_TICKS {
+        return drop(DropReason::FlowTableFull);
     }
     Ok(())
 }

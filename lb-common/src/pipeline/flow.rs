@@ -60,7 +60,13 @@ where
         return Step::end(verdict);
     }
     match answered(key.proto, flow, headers.flags) {
-        Answer::Complete(state) => promote(tables, key, &entry, state, twin),
+        Answer::Complete(state) => {
+            if !promote(tables, key, &entry, state, twin) {
+                // It goes on from here, and tries again with the client's next packet.
+                AddressTables::<A>::set_full_at(tables, tables.now());
+                touch(tables, key, &entry, Tier::Embryonic, twin);
+            }
+        }
         Answer::Progress(state) => {
             set_state(tables, key, &entry, Tier::Embryonic, state);
             touch(tables, key, &entry, Tier::Embryonic, twin);
@@ -209,9 +215,10 @@ fn answered<A: Family>(proto: u8, flow: &Flow<A>, flags: u8) -> Answer {
     Answer::No
 }
 
-/// Moves both directions to `Established`, by way of `twin`. The embryonic entries go only once the others are there.
+/// Moves both directions to `Established`, by way of `twin`; false: there is no room. The embryonic entries go only once the others are
+/// there.
 #[inline(never)]
-fn promote<A, T, E>(tables: &T, key: &FlowKey<A>, entry: &E, state: FlowState, twin: &mut Flow<A>)
+fn promote<A, T, E>(tables: &T, key: &FlowKey<A>, entry: &E, state: FlowState, twin: &mut Flow<A>) -> bool
 where
     A: Family,
     T: Tables + AddressTables<A>,
@@ -221,7 +228,7 @@ where
     twin.state = state as u8;
     twin.last_seen = tables.now();
     if !tables.insert_flow(Tier::Established, key, twin, Insert::Any) {
-        return;
+        return false;
     }
     // From here, as the stack of the caller is deeper; the packet that cannot store the other entry is rare.
     if tables.tells_flows() {
@@ -232,10 +239,14 @@ where
     if let Some(entry) = tables.flow(Tier::Embryonic, &twin_key) {
         twin.next_hop = entry.load().next_hop;
     }
-    if tables.insert_flow(Tier::Established, &twin_key, twin, Insert::Any) {
+    let stored = tables.insert_flow(Tier::Established, &twin_key, twin, Insert::Any);
+    if stored {
         tables.remove_flow(Tier::Embryonic, &twin_key);
         tables.remove_flow(Tier::Embryonic, key);
+    } else {
+        tables.remove_flow(Tier::Established, key);
     }
+    stored
 }
 
 /// Moves `last_seen` of both directions to now. A twin that the LRU dropped is made again: else a one-way stream would lose

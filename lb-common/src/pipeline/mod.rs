@@ -209,6 +209,7 @@ where
         work.service = service::find(tables, &work.headers)?;
         admit::new_flow(&work.headers)?;
         source::check(tables, &work.headers).result()?;
+        admit::has_room::<A, T>(tables)?;
         if work.headers.hop_limit <= 1 {
             return Ok(Step::TIME_EXCEEDED);
         }

@@ -41,6 +41,8 @@ pub(super) static EMBRYONIC_V4: LruHashMap<FlowKey<u32>, Flow<u32>, { sizes::DEF
 pub(super) static EMBRYONIC_V6: LruHashMap<FlowKey<V6>, Flow<V6>, { sizes::DEFAULT_EMBRYONIC as usize }> =
     LruHashMap::new();
 #[btf_map]
+pub(super) static FULL_AT: Array<u32, 2> = Array::new();
+#[btf_map]
 pub(super) static FRAGMENTS_V4: Fragments<u32> = Fragments::new();
 #[btf_map]
 pub(super) static FRAGMENTS_V6: Fragments<V6> = Fragments::new();

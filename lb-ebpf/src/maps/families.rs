@@ -4,13 +4,14 @@ use aya_ebpf::bindings::{BPF_ANY, BPF_NOEXIST};
 use lb_common::{
     AddressTables,
     abi::{Flow, FlowKey, FragmentKey, FragmentPorts, Origin, Service, ServiceKey},
+    maps as sizes,
     tables::{FibQuery, FibResult, Insert, Tier},
 };
 
-use super::{AF_INET, AF_INET6, Entry, Maps, copy, definitions::*, fib, fill};
+use super::{AF_INET, AF_INET6, Entry, Maps, copy, definitions::*, fib, fill, update};
 
 macro_rules! address_tables {
-    ($address:ty, $flows:ident, $embryonic:ident, $services:ident, $origins:ident, $fragments:ident, $family:ident) => {
+    ($address:ty, $flows:ident, $embryonic:ident, $services:ident, $origins:ident, $fragments:ident, $full:path, $family:ident) => {
         impl AddressTables<$address> for Maps {
             type Entry = Entry<$address>;
 
@@ -52,6 +53,18 @@ macro_rules! address_tables {
             }
 
             #[inline(always)]
+            fn full_at(&self) -> u32 {
+                FULL_AT.get($full).copied().unwrap_or(0)
+            }
+
+            #[inline(always)]
+            fn set_full_at(&self, tick: u32) {
+                if let Some(kept) = FULL_AT.get_ptr_mut($full) {
+                    update(kept, |kept| *kept = tick);
+                }
+            }
+
+            #[inline(always)]
             fn service(&self, key: &ServiceKey<$address>) -> Option<Service> {
                 copy($services.get_ptr(key))
             }
@@ -89,5 +102,5 @@ macro_rules! address_tables {
     };
 }
 
-address_tables!(u32, FLOWS_V4, EMBRYONIC_V4, SERVICES_V4, ORIGINS_V4, FRAGMENTS_V4, AF_INET);
-address_tables!(V6, FLOWS_V6, EMBRYONIC_V6, SERVICES_V6, ORIGINS_V6, FRAGMENTS_V6, AF_INET6);
+address_tables!(u32, FLOWS_V4, EMBRYONIC_V4, SERVICES_V4, ORIGINS_V4, FRAGMENTS_V4, sizes::FULL_V4, AF_INET);
+address_tables!(V6, FLOWS_V6, EMBRYONIC_V6, SERVICES_V6, ORIGINS_V6, FRAGMENTS_V6, sizes::FULL_V6, AF_INET6);

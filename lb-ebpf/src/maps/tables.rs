@@ -60,6 +60,11 @@ impl Tables for Maps {
     }
 
     #[inline(always)]
+    fn refuses_when_full(&self) -> bool {
+        self.settings.flags & SettingsFlags::REFUSE_WHEN_FULL != 0
+    }
+
+    #[inline(always)]
     fn seed(&self) -> [u32; 2] {
         self.settings.seed
     }

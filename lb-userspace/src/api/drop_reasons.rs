@@ -150,9 +150,10 @@ fn limits(reason: DropReason) -> Option<DropAdvice> {
         ),
         DropReason::FlowTableFull => unusual(
             &[
-                "the kernel had no memory for an entry: the tables themselves forget the longest idle flow instead",
+                "the table of established flows is full, and table_full is \"reject\"",
+                "the kernel had no memory for an entry",
             ],
-            &["lbctl flow top --by client-prefix", "lbctl status", "free -m"],
+            &["lbctl flow top --by client-prefix", "lbctl flow top --by service", "lbctl status", "free -m"],
         ),
         DropReason::BackendFull => unusual(
             &[

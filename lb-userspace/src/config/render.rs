@@ -46,6 +46,7 @@ pub(super) fn top(draft: &Draft) -> Vec<Entry> {
         (&["limits", "backends"], number(limits.backends)),
         (&["limits", "port_pools"], number(limits.port_pools)),
         (&["limits", "affinity"], number(limits.affinity)),
+        (&["limits", "table_full"], Some(limits.table_full.as_str().into())),
         (&["timeouts", "tcp_handshake"], duration(timeouts.tcp_handshake)),
         (&["timeouts", "tcp_established"], duration(timeouts.tcp_established)),
         (&["timeouts", "tcp_half_closed"], duration(timeouts.tcp_half_closed)),

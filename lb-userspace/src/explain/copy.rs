@@ -84,6 +84,9 @@ impl Copy {
         tables.snat_addresses.replace(addresses.into_iter().map(|(_, address)| address).collect());
         tables.port_words.set(live.entries(maps::PORTS));
         tables.answers.set(answers(live)?);
+        for (index, full_at) in [(maps::FULL_V4, &tables.v4.full_at), (maps::FULL_V6, &tables.v6.full_at)] {
+            full_at.set(live.map(maps::FULL_AT)?.lookup(&index)?.unwrap_or_default());
+        }
         tables.floating.borrow_mut().extend(live.map(maps::FLOATING)?.entries::<[u32; 4], Floating>()?);
         tables.relays.borrow_mut().extend(live.map(maps::RELAYS)?.entries::<[u32; 4], Relay>()?);
         let copy = Self { tables, v4: HashSet::new(), v6: HashSet::new(), key: None };
@@ -300,6 +303,7 @@ impl Copy {
 
 fn duplicate_family<A: Side>(from: &HostTables, to: &HostTables) {
     let (from, to) = (A::side(from), A::side(to));
+    to.full_at.set(from.full_at.get());
     to.services.replace(from.services.borrow().clone());
     to.origins.replace(from.origins.borrow().clone());
     to.fragments.replace(from.fragments.borrow().clone());

@@ -114,6 +114,9 @@ impl Trial {
     pub(super) fn fill(&mut self, live: &Live, copy: &Copy) -> io::Result<()> {
         let tables = &copy.tables;
         self.map(maps::SETTINGS)?.update(&0_u32, &tables.settings.get())?;
+        for (index, full_at) in [(maps::FULL_V4, &tables.v4.full_at), (maps::FULL_V6, &tables.v6.full_at)] {
+            self.map(maps::FULL_AT)?.update(&index, &full_at.get())?;
+        }
         self.family::<u32>(copy, [maps::FLOWS_V4, maps::EMBRYONIC_V4, maps::FRAGMENTS_V4])?;
         self.family::<[u32; 4]>(copy, [maps::FLOWS_V6, maps::EMBRYONIC_V6, maps::FRAGMENTS_V6])?;
         self.replace(maps::SERVICES_V4, &tables.v4.services.borrow())?;

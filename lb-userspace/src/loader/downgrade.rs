@@ -9,6 +9,7 @@ use super::{
     detach::remove_version,
     directory::{LINK_PREFIX, file_names},
     layout::{FORMER, Layout, clear_flags},
+    shape::{keeps_established, pinned_shape},
     versions::{pin_also, survey},
 };
 
@@ -23,6 +24,12 @@ pub fn prepare_downgrade(directory: &PinDirectory, version: u32) -> Result<(), L
         .find(|layout| layout.version == version && layout.downgrade)
         .ok_or_else(|| LoaderError::NoDowngrade { version, reason: no_such(version) })?;
     let _lock = directory.lock()?;
+    for name in [maps::FLOWS_V4, maps::FLOWS_V6] {
+        if pinned_shape(&directory.map(name))?.is_some_and(|shape| keeps_established(name, &shape)) {
+            let reason = "its tables of established flows forget the longest idle one: set [limits] table_full to \"evict-idle\", and start this lbd once";
+            return Err(LoaderError::NoDowngrade { version, reason: reason.to_owned() });
+        }
+    }
     let (own, others) = survey(directory)?;
     let attached: Vec<u32> =
         others.iter().filter(|pins| !pins.links.is_empty()).map(|pins| pins.version).collect();

@@ -18,7 +18,7 @@ use super::{
     LoaderError, PinDirectory,
     error::OtherVersion,
     migrate::{FLOW_TABLES, Target, merge_flows},
-    shape::{describe, pinned_shape},
+    shape::{describe, kind, pinned_shape},
 };
 use crate::sys::bpf::{Map, MapShape};
 
@@ -137,7 +137,7 @@ impl Layout {
             let path = directory.version(self.version).join(name);
             let Some(found) = pinned_shape(&path)? else { continue };
             let sizes = self.sizes(name, shape);
-            if sizes.is_some_and(|sizes| sizes != (found.map_type, found.key_size, found.value_size)) {
+            if sizes.is_some_and(|sizes| sizes != (kind(found.map_type), found.key_size, found.value_size)) {
                 return Ok(Some((path, describe(&found))));
             }
         }
@@ -147,10 +147,10 @@ impl Layout {
     /// Type, and bytes of keys and values that a map has in this layout; `None`: it does not matter.
     fn sizes(&self, name: &str, now: &MapShape) -> Option<(u32, u32, u32)> {
         if self.same().any(|same| same == name) {
-            return Some((now.map_type, now.key_size, now.value_size));
+            return Some((kind(now.map_type), now.key_size, now.value_size));
         }
         let converted = self.converted.iter().find(|converted| converted.name == name)?;
-        Some((now.map_type, converted.sizes.0, converted.sizes.1))
+        Some((kind(now.map_type), converted.sizes.0, converted.sizes.1))
     }
 }
 

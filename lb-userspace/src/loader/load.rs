@@ -19,10 +19,10 @@ use super::{
     directory::{file_names, remove_file},
     kept::{self, OBJECT_PREFIX},
     migrate::{Target, Transfer},
-    shape::{Fate, Sizes, describe, fate, pinned_shape},
+    shape::{Fate, Sizes, describe, fate, keeps_established, pinned_shape},
     versions::{PROGRAM_PREFIX, Takeover},
 };
-use crate::sys::bpf::{MapShape, pinned_program, pinned_xdp_link};
+use crate::sys::bpf::{Map as RawMap, MapShape, pinned_program, pinned_xdp_link};
 
 /// The object that was built together with this binary.
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/lb.o"));
@@ -122,6 +122,7 @@ pub fn load(options: &Options) -> Result<Program, LoaderError> {
     let takeover = Takeover::plan(directory, &defined, options.discard_flows)?;
     let mut transfers = takeover.share_maps(directory)?;
     transfers.extend(prepare_pins(directory, &defined, options.discard_flows)?);
+    make_established(directory, &defined)?;
     // Another level of the log is another program.
     let same = options.log == LogLevel::Off && transfers.is_empty() && takeover.target() == Target::InUse;
     let (loaded, id) = match same.then(|| kept::find(directory, bytes)).flatten() {
@@ -335,7 +336,7 @@ pub(super) fn defined_shapes(
                 .get(*name)
                 .ok_or_else(|| LoaderError::BadObject { reason: format!("it has no map named {name}") })?;
             let shape = MapShape {
-                map_type: map.map_type(),
+                map_type: sizes.map_type(name, map.map_type()),
                 key_size: map.key_size(),
                 value_size: map.value_size(),
                 max_entries: sizes.of(name).unwrap_or_else(|| map.max_entries()),
@@ -377,6 +378,21 @@ fn prepare_pins(
     let moving = defined.iter().map(|(name, _)| (*name, directory.replaced_map(name)));
     let moving = moving.filter(|(_, aside)| aside.exists());
     Ok(moving.map(|(name, aside)| Transfer::resized(name, aside)).collect())
+}
+
+/// Makes and pins the tables of established flows that are of another type than the object says, which the loader then finds.
+fn make_established(
+    directory: &PinDirectory,
+    defined: &[(&'static str, MapShape)],
+) -> Result<(), LoaderError> {
+    for (name, shape) in defined.iter().filter(|(name, shape)| keeps_established(name, shape)) {
+        let path = directory.map(name);
+        if !path.exists() {
+            let made = RawMap::create(shape, name).and_then(|map| map.pin(&path));
+            made.map_err(LoaderError::path(path, "make this map"))?;
+        }
+    }
+    Ok(())
 }
 
 fn set_aside(directory: &PinDirectory, name: &'static str) -> Result<(), LoaderError> {

@@ -18,7 +18,7 @@ use lb_common::{
 };
 
 use super::layout::Copy;
-use crate::sys::bpf::Map;
+use crate::sys::bpf::{Map, is_full};
 
 /// Maps that the data path goes on writing until it is switched over.
 pub(super) const FLOW_TABLES: [&str; 4] =
@@ -101,8 +101,11 @@ pub(super) fn merge_flows<K: Abi, F: Abi + Into<P>, P: Present>(
 ) -> io::Result<usize> {
     each::<K, F>(from, |key, former| {
         let flow: P = former.into();
-        if to.insert(&key, &flow)? {
-            return Ok(true);
+        match to.insert(&key, &flow) {
+            Ok(true) => return Ok(true),
+            Ok(false) => {}
+            Err(error) if is_full(&error) => return Ok(false),
+            Err(error) => return Err(error),
         }
         let stale = |present: P| match target {
             Target::Idle => present != flow,

@@ -6,7 +6,7 @@ use lb_common::maps;
 
 use super::LoaderError;
 use crate::{
-    model::Limits,
+    model::{Limits, TableFull},
     plan::snat_size,
     sys::bpf::{Map, MapShape},
 };
@@ -58,17 +58,39 @@ const KEPT: &[&str] = &[
     maps::AFFINITY,
 ];
 
+/// The types of `FLOWS`: one that refuses when it is full, and one that forgets.
+const HASH: u32 = 1;
+const LRU_HASH: u32 = 9;
+const ESTABLISHED: [&str; 2] = [maps::FLOWS_V4, maps::FLOWS_V6];
+
+/// The type of a map, those that `FLOWS` may have as one.
+pub(super) fn kind(map_type: u32) -> u32 {
+    if map_type == LRU_HASH { HASH } else { map_type }
+}
+
+/// Whether the map `name` is one of those that refuse established flows when they are full.
+pub(super) fn keeps_established(name: &str, shape: &MapShape) -> bool {
+    ESTABLISHED.contains(&name) && shape.map_type == HASH
+}
+
 /// What becomes of the map `name` that is pinned as `pinned` and defined as `defined`.
 pub(super) fn fate(name: &str, pinned: MapShape, defined: MapShape) -> Fate {
     if pinned == defined {
         Fate::Reuse
     } else if !KEPT.contains(&name) {
         Fate::Remake
-    } else if (MapShape { max_entries: defined.max_entries, flags: defined.flags, ..pinned }) == defined {
+    } else if is_movable(name, pinned, defined) {
         Fate::Move
     } else {
         Fate::Refuse
     }
+}
+
+/// Whether the elements are the same.
+fn is_movable(name: &str, pinned: MapShape, defined: MapShape) -> bool {
+    let same_type = pinned.map_type == defined.map_type
+        || ESTABLISHED.contains(&name) && kind(pinned.map_type) == kind(defined.map_type);
+    same_type && (pinned.key_size, pinned.value_size) == (defined.key_size, defined.value_size)
 }
 
 /// Bytes of `FLOW_EVENTS`: half a second of 50 000 flows that begin and end in each.
@@ -76,9 +98,12 @@ const FLOW_EVENTS_BYTES: u32 = 1 << 22;
 /// A next hop has 16 bits for the interface's index.
 const MOST_INTERFACES: u32 = 1 << 16;
 
-/// Numbers of entries of the maps whose size is configurable.
+/// Numbers of entries of the maps whose size is configurable, and the types of those whose type is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sizes(Vec<(&'static str, u32)>);
+pub struct Sizes {
+    entries: Vec<(&'static str, u32)>,
+    table_full: TableFull,
+}
 
 impl Sizes {
     /// The sizes for these limits, with room for interfaces up to `highest_ifindex`, and for what is told of flows and
@@ -92,7 +117,7 @@ impl Sizes {
         let service_keys = limits.services.saturating_mul(2);
         let interfaces = highest_ifindex.min(MOST_INTERFACES - 1) + 1;
         let interfaces = interfaces.next_power_of_two().max(maps::DEFAULT_INTERFACES);
-        Self(vec![
+        let entries = vec![
             (maps::FLOWS_V4, limits.connections_v4.saturating_mul(2)),
             (maps::FLOWS_V6, limits.connections_v6.saturating_mul(2)),
             (maps::EMBRYONIC_V4, limits.embryonic.saturating_mul(2)),
@@ -121,12 +146,21 @@ impl Sizes {
             (maps::INTERFACE_COUNTERS, interfaces),
             (maps::CLIENT_HOPS, interfaces),
             (maps::FLOW_EVENTS, if tells_flows { FLOW_EVENTS_BYTES } else { maps::FLOW_EVENTS_BYTES }),
-        ])
+        ];
+        Self { entries, table_full: limits.table_full }
     }
 
     /// Each map and its number of entries.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, u32)> {
-        self.0.iter().copied()
+        self.entries.iter().copied()
+    }
+
+    /// The type of a map that the object defines as of this one.
+    pub(super) fn map_type(&self, name: &str, defined: u32) -> u32 {
+        match self.table_full {
+            TableFull::EvictEmbryonic | TableFull::Reject if ESTABLISHED.contains(&name) => HASH,
+            _ => defined,
+        }
     }
 
     /// The number of entries of a map, if it is configurable.

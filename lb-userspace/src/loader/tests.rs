@@ -8,7 +8,10 @@ use super::{
     LoaderError, PinDirectory, Sizes,
     shape::{Fate, fate},
 };
-use crate::{model::Limits, sys::bpf::MapShape};
+use crate::{
+    model::{Limits, TableFull},
+    sys::bpf::MapShape,
+};
 
 const SHAPE: MapShape = MapShape { map_type: 9, key_size: 16, value_size: 48, max_entries: 1024, flags: 0 };
 
@@ -48,11 +51,27 @@ fn a_map_that_cannot_be_read_is_refused_unless_it_can_be_made_again() {
     for other in [
         MapShape { key_size: 12, ..SHAPE },
         MapShape { value_size: 64, ..SHAPE },
-        MapShape { map_type: 1, ..SHAPE },
+        MapShape { map_type: 2, ..SHAPE },
     ] {
         assert_eq!(fate(maps::FLOWS_V4, other, SHAPE), Fate::Refuse);
         assert_eq!(fate(maps::BACKENDS, other, SHAPE), Fate::Refuse);
         assert_eq!(fate(maps::INTERFACES, other, SHAPE), Fate::Remake);
+    }
+}
+
+#[test]
+fn established_flows_move_into_a_table_that_forgets_none_and_back() {
+    let other = MapShape { map_type: 1, ..SHAPE };
+    for (pinned, defined) in [(SHAPE, other), (other, SHAPE)] {
+        assert_eq!(fate(maps::FLOWS_V6, pinned, defined), Fate::Move);
+        assert_eq!(fate(maps::EMBRYONIC_V6, pinned, defined), Fate::Refuse);
+    }
+    for (table_full, expected) in
+        [(TableFull::EvictIdle, 9), (TableFull::EvictEmbryonic, 1), (TableFull::Reject, 1)]
+    {
+        let sizes = Sizes::new(&Limits { table_full, ..Limits::default() }, 5, false, true);
+        assert_eq!(sizes.map_type(maps::FLOWS_V4, 9), expected, "{table_full}");
+        assert_eq!(sizes.map_type(maps::EMBRYONIC_V4, 9), 9);
     }
 }
 

@@ -42,6 +42,7 @@ pub(super) fn expected(name: &str) -> Option<MapShape> {
             MapShape { flags: maps::MMAPABLE_FLAG, ..shape::<u32, BackendSignals>(ARRAY) }
         }
         maps::BACKEND_LATENCIES => MapShape { flags: maps::MMAPABLE_FLAG, ..shape::<u32, Latencies>(ARRAY) },
+        maps::FULL_AT => shape::<u32, u32>(ARRAY),
         maps::HANDSHAKES => shape::<u32, Stamp>(ARRAY),
         maps::BACKEND_LIMITS => shape::<u32, BackendLimits>(ARRAY),
         maps::BACKEND_PLACES | maps::SERVICE_PLACES => {

@@ -39,7 +39,21 @@ pub enum XdpMode {
 keyword!(LatencyMetrics { Backend = "backend", Service = "service", Off = "off" });
 keyword!(XdpMode { Auto = "auto", Native = "native", Generic = "generic" });
 
-/// Sizes of the maps.
+/// What becomes of flows while the table of established ones is full.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TableFull {
+    /// The established flow that was idle for longest is forgotten.
+    #[default]
+    EvictIdle,
+    /// No established flow is forgotten: those that are answered stay among the half-open ones, of which the oldest goes.
+    EvictEmbryonic,
+    /// No established flow is forgotten, and no flow begins.
+    Reject,
+}
+
+keyword!(TableFull { EvictIdle = "evict-idle", EvictEmbryonic = "evict-embryonic", Reject = "reject" });
+
+/// Sizes of the maps, and what becomes of what they have no room for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Established IPv4 connections.
@@ -56,6 +70,8 @@ pub struct Limits {
     pub port_pools: u32,
     /// Clients whose backend is remembered, all services together.
     pub affinity: u32,
+    /// When the table of established connections is full.
+    pub table_full: TableFull,
 }
 
 impl Default for Limits {
@@ -68,6 +84,7 @@ impl Default for Limits {
             backends: 8192,
             port_pools: 256,
             affinity: DEFAULT_AFFINITY,
+            table_full: TableFull::default(),
         }
     }
 }

@@ -29,7 +29,9 @@ pub use algorithm::Algorithm;
 pub use api_tcp::{ApiListener, ApiTcp, TlsFiles};
 pub use backend::{AdminState, Backend, DEFAULT_WEIGHT, Drain, DrainEnd};
 pub use check::{check_services, largest_prime};
-pub use config::{AnswerRates, Config, Draft, LatencyMetrics, Limits, SnatPorts, Timeouts, XdpMode};
+pub use config::{
+    AnswerRates, Config, Draft, LatencyMetrics, Limits, SnatPorts, TableFull, Timeouts, XdpMode,
+};
 pub use health::{Damping, Finding, Findings, Health, HealthCheck, HealthView, Passive, Reason};
 pub use invalid::{Invalid, InvalidDraft, Problem};
 pub use keyword::{Keyword, UnknownKeyword};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lb_common::abi::{Answer, FlowState, Settings, SettingsFlags, TICK_SHIFT};
 
-use crate::model::{AnswerRates, Draft, LatencyMetrics, Replication, SnatPorts, Timeouts};
+use crate::model::{AnswerRates, Draft, LatencyMetrics, Replication, SnatPorts, TableFull, Timeouts};
 
 /// Source ports that full NAT may allocate, as the port pools are set up for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +74,9 @@ fn rates(answers: &AnswerRates) -> [u32; Answer::COUNT] {
 fn flags(config: &Draft) -> u32 {
     let tells = config.replication.as_ref().map_or(0, replicating);
     let times = if config.latency == LatencyMetrics::Off { 0 } else { SettingsFlags::TIME_HANDSHAKES };
-    tells | times
+    let refuses =
+        if config.limits.table_full == TableFull::Reject { SettingsFlags::REFUSE_WHEN_FULL } else { 0 };
+    tells | times | refuses
 }
 
 fn timeout(timeouts: &Timeouts, state: FlowState) -> Duration {

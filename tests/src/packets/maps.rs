@@ -130,6 +130,12 @@ fn floating(tables: &HostTables, shift: u32) -> HashMap<[u32; 4], Floating> {
     tables.floating.borrow().iter().map(|(address, floating)| (*address, later(floating))).collect()
 }
 
+/// When the tables of established flows were full, when the clock is `shift` ticks ahead.
+fn full_at(tables: &HostTables, shift: u32) -> [(u32, u32); 2] {
+    let later = |tick: u32| if tick == 0 { 0 } else { tick.wrapping_add(shift) };
+    [(names::FULL_V4, later(tables.v4.full_at.get())), (names::FULL_V6, later(tables.v6.full_at.get()))]
+}
+
 /// A flow as it is when the clock is `shift` ticks ahead.
 fn later<A: Copy>(flow: Flow<A>, shift: u32) -> Flow<A> {
     Flow { last_seen: flow.last_seen.wrapping_add(shift), ..flow }
@@ -171,6 +177,9 @@ impl Maps {
         write_v4(&self.v4, &tables.v4, shift)?;
         write_v6(&self.v6, &tables.v6, shift)?;
         self.write_slots(tables)?;
+        for (index, full_at) in full_at(tables, shift) {
+            self.others[names::FULL_AT].update(&index, &full_at)?;
+        }
         self.others[names::SETTINGS].update(&0_u32, &tables.settings.get())?;
         let rotation = tables.rotation.borrow();
         self.array(names::ROTATION, SERVICES, |id| rotation.get(&(id as u16)).copied().map_or(0, u64::from))?;
@@ -347,6 +356,8 @@ impl Maps {
         self.same_array(names::SERVICE_PLACES, |id| -> Places {
             tables.service_places.borrow().get(&id).copied().unwrap_or_default()
         })?;
+        let full_at = full_at(tables, shift);
+        self.same_array(names::FULL_AT, |family| full_at[family as usize].1)?;
         same("FLOATING", &self.others[names::FLOATING], &floating(tables, shift))?;
         same("RELAYS", &self.others[names::RELAYS], &tables.relays.borrow())?;
         same("AFFINITY", &self.others[names::AFFINITY], &affinity(tables, shift))?;

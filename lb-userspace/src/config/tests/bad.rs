@@ -61,6 +61,11 @@ const CASES: &[(&str, &str, &str)] = &[
     ),
     (
         "[api]",
+        "[limits]\ntable_full = \"drop\"\n[api]",
+        "4: limits.table_full: \"drop\" is not a policy; expected one of evict-idle, evict-embryonic, reject",
+    ),
+    (
+        "[api]",
         "[timeouts]\nudp_new = 30\n[api]",
         "4: timeouts.udp_new: 30 is not a duration; expected a whole number and a unit",
     ),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{EXAMPLE, config};
 use crate::model::{
     AdminState, Algorithm, AnswerRates, Draft, Drain, DrainEnd, HealthCheck, Keyword as _, Mode, OnFull,
-    PROBE_KEYS, ProbeType, Protocol, SnatPorts, XdpMode,
+    PROBE_KEYS, ProbeType, Protocol, SnatPorts, TableFull, XdpMode,
 };
 
 #[test]
@@ -35,7 +35,7 @@ const EVERY_KEY: &str = r#"
         api.socket = "/tmp/lbd.sock"
         metrics = { listen = "" }
         dashboard = { listen = "[::1]:9466" }
-        limits = { connections_v4 = 1, connections_v6 = 2, embryonic = 3, services = 4, backends = 5, port_pools = 8, affinity = 9 }
+        limits = { connections_v4 = 1, connections_v6 = 2, embryonic = 3, services = 4, backends = 5, port_pools = 8, affinity = 9, table_full = "reject" }
         snat.ports = "2000-3000"
         answers = { icmp_errors = 0, echo_replies = 5, resets = 10000000 }
         [timeouts]
@@ -75,6 +75,7 @@ fn every_key_is_read() {
     assert_eq!(config.metrics_listen, None);
     assert_eq!(config.dashboard_listen, Some("[::1]:9466".parse().unwrap()));
     assert_eq!((config.limits.port_pools, config.limits.affinity), (8, 9));
+    assert_eq!(config.limits.table_full, TableFull::Reject);
     assert_eq!(config.snat_ports, SnatPorts { min: 2000, max: 3000 });
     assert_eq!(config.answers, AnswerRates { icmp_errors: 0, echo_replies: 5, resets: 10_000_000 });
     assert_eq!(config.timeouts.tcp_half_closed, Duration::from_secs(3 * 3600));

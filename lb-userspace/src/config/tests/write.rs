@@ -10,8 +10,9 @@ use proptest::prelude::*;
 use super::{EXAMPLE, config, document};
 use crate::config::{Document, WriteError};
 use crate::model::{
-    AdminState, Algorithm, Backend, BackendName, Config, Damping, Draft, Drain, DrainEnd, HealthCheck, Mode,
-    OnDown, OnFull, PortUse, Protocol, Service, ServiceAddress, ServiceName, Timestamp, probe_examples,
+    AdminState, Algorithm, Backend, BackendName, Config, Damping, Draft, Drain, DrainEnd, HealthCheck,
+    Keyword as _, Mode, OnDown, OnFull, PortUse, Protocol, Service, ServiceAddress, ServiceName, TableFull,
+    Timestamp, probe_examples,
 };
 
 const COMMENTED: &str = r#"# Our balancer.
@@ -333,6 +334,7 @@ pub(crate) fn arbitrary_draft() -> impl Strategy<Value = Draft> {
         draft.services = [a, b, c].into_iter().flatten().map(Into::into).collect();
         draft.seed = seed;
         draft.limits.embryonic = embryonic;
+        draft.limits.table_full = TableFull::ALL[embryonic as usize % TableFull::ALL.len()];
         draft.answers.resets = embryonic;
         draft
     })

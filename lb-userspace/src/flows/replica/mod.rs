@@ -20,6 +20,7 @@ use lb_common::{
 use self::index::Index;
 use super::{FlowMaps, census::has_ended, tables::Table};
 use crate::replication::{self, Decision, Kept, Mark, decide};
+use crate::sys::bpf::is_full;
 
 pub use convert::told;
 pub use sweep::name_flows;
@@ -180,9 +181,15 @@ where
             twin.next_hop = stamp(wanted.last_seen);
             wanted.next_hop = stamp(wanted.last_seen);
             // The client's entry comes last: without it, the other one is of no use to a sweep.
-            map.update(&twin_key, &twin)?;
-            map.update(key, &wanted)?;
-            Ok(Outcome::Stored)
+            let stored = map.update(&twin_key, &twin).and_then(|()| map.update(key, &wanted));
+            match stored {
+                // As a flow of this machine, it has to be established without an entry here.
+                Err(error) if is_full(&error) => {
+                    map.delete(&twin_key)?;
+                    Ok(Outcome::Left)
+                }
+                stored => stored.map(|()| Outcome::Stored),
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ use lb_common::abi::Abi;
 
 use super::call::{
     self, CreateAttr, ElementAttr, InfoAttr, MAP_CREATE, MAP_DELETE, MAP_LOOKUP, MAP_UPDATE, OBJ_GET,
-    OBJ_GET_INFO, ObjectAttr, RawInfo,
+    OBJ_GET_INFO, OBJ_PIN, ObjectAttr, RawInfo,
 };
 use super::{bytes_of, from_bytes};
 
@@ -99,6 +99,18 @@ impl Map {
         }
         // SAFETY: the block holds no addresses.
         Self::from_fd(unsafe { call::bpf_fd(MAP_CREATE, &mut attr)? })
+    }
+
+    /// Pins it.
+    ///
+    /// # Errors
+    /// `AlreadyExists` if something is pinned at `path`, and whatever else `BPF_OBJ_PIN` says.
+    pub fn pin(&self, path: &Path) -> io::Result<()> {
+        let name = CString::new(path.as_os_str().as_bytes())?;
+        let pathname = name.as_ptr().addr() as u64;
+        let mut attr = ObjectAttr { pathname, bpf_fd: self.raw_fd(), ..ObjectAttr::default() };
+        // SAFETY: `name` is a terminated string that outlives the call.
+        unsafe { call::bpf(OBJ_PIN, &mut attr) }.map(drop)
     }
 
     /// Takes a descriptor of a map over.
@@ -280,6 +292,12 @@ fn size(what: &str, expected: usize, found: u32) -> io::Result<()> {
     }
     let message = format!("the map's {what} has {found} bytes, expected {expected}");
     Err(io::Error::new(io::ErrorKind::InvalidInput, message))
+}
+
+/// Whether a map refused an element because it is full.
+#[must_use]
+pub fn is_full(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::E2BIG)
 }
 
 /// The number of CPUs that the kernel keeps per-CPU values for.

@@ -7,6 +7,7 @@ mod flows;
 mod foreign;
 mod forwarding;
 mod fragments;
+mod full;
 mod headers;
 mod icmp;
 mod latency;
@@ -47,6 +48,7 @@ pub fn all() -> Vec<Case> {
         latency::cases(),
         selection::cases(),
         limits::cases(),
+        full::cases(),
         affinity::cases(),
         floating::cases(),
     ]
