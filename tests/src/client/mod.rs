@@ -7,6 +7,7 @@ mod load;
 mod long;
 mod prober;
 mod report;
+mod timed;
 mod transfer;
 mod udp;
 
@@ -16,5 +17,6 @@ pub use load::{Load, MOST_FAILURES, Request, Running, run, start};
 pub use long::{Long, LongConnections, LongReport};
 pub use prober::{Flows, PROBE_PERIOD, Prober, Seen};
 pub use report::Report;
+pub use timed::Timed;
 pub use transfer::{download, upload};
 pub use udp::Udp;

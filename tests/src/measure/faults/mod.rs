@@ -1,9 +1,14 @@
 //! Area `faults`: what goes wrong around `lbd`, what is done to it, and how it is installed and removed.
 
+mod flood;
 mod package;
 
 use super::Step;
 
 /// What is measured, one network after the other.
-pub(super) const STEPS: &[Step] =
-    &[("package: installed, upgraded under load, removed, purged", package::measure)];
+pub(super) const STEPS: &[Step] = &[
+    ("syn-flood", flood::syn),
+    ("udp-flood", flood::udp),
+    ("table-full", flood::full),
+    ("package: installed, upgraded under load, removed, purged", package::measure),
+];

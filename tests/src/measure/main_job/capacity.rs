@@ -35,11 +35,9 @@ pub(super) fn measure(depth: Depth) -> Result<Vec<Row>> {
     let pin = site.daemon.pin_directory().join(format!("v{ABI_VERSION}")).join(maps::FLOWS_V4);
     let flows = Map::open(&pin).with_context(|| format!("cannot open {}", pin.display()))?;
     let wanted = u32::try_from(depth.of(1_000_000))?;
-    let (service, backend) = ids(&site)?;
-    let tick = tick()?;
+    let synthetic = Synthetic::of(&site)?;
     for first in (0..wanted).step_by(CHUNK as usize) {
-        let chunk =
-            (first..wanted.min(first + CHUNK)).flat_map(|number| connection(number, service, backend, tick));
+        let chunk = (first..wanted.min(first + CHUNK)).flat_map(|number| synthetic.connection(number));
         let (keys, values): (Vec<_>, Vec<_>) = chunk.unzip();
         flows.update_batch(&keys, &values).context("the table refused connections")?;
     }
@@ -60,46 +58,54 @@ pub(super) fn measure(depth: Depth) -> Result<Vec<Row>> {
     ])
 }
 
-/// Ids of the first service and its first backend: flows of others would be taken for dead.
-fn ids(site: &Site) -> Result<(u16, u32)> {
-    let service = site.daemon.lbctl("service show web-v4")?;
-    let number = |value: &Value| value.as_u64().context("lbctl shows no id");
-    Ok((number(&service["id"])?.try_into()?, number(&service["backends"][0]["id"])?.try_into()?))
+/// Established connections that nobody has, of the first service and its first backend: flows of others would be taken for dead.
+pub(in super::super) struct Synthetic {
+    service: u16,
+    backend: u32,
+    tick: u32,
 }
 
-fn tick() -> Result<u32> {
-    let now = clock_gettime(ClockId::CLOCK_MONOTONIC)?;
-    Ok(ticks_from_nanos(u64::try_from(now.tv_sec())? * 1_000_000_000 + u64::try_from(now.tv_nsec())?))
-}
+impl Synthetic {
+    /// For a site with the usual services; they are seen as of now.
+    pub(in super::super) fn of(site: &Site) -> Result<Self> {
+        let service = site.daemon.lbctl("service show web-v4")?;
+        let number = |value: &Value| value.as_u64().context("lbctl shows no id");
+        let (id, backend) = (number(&service["id"])?, number(&service["backends"][0]["id"])?);
+        let now = clock_gettime(ClockId::CLOCK_MONOTONIC)?;
+        let nanos = u64::try_from(now.tv_sec())? * 1_000_000_000 + u64::try_from(now.tv_nsec())?;
+        Ok(Self { service: id.try_into()?, backend: backend.try_into()?, tick: ticks_from_nanos(nanos) })
+    }
 
-/// Both entries of an established connection.
-fn connection(number: u32, service: u16, backend: u32, tick: u32) -> [(FlowKey<u32>, Flow<u32>); 2] {
-    let wire = |address: Ipv4Addr| u32::from_ne_bytes(address.octets());
-    let client = wire(Ipv4Addr::from(0x0b00_0000 + (number >> 8)));
-    let (vip, server) = (wire(Ipv4Addr::new(203, 0, 113, 100)), wire(Ipv4Addr::new(10, 1, 0, 11)));
-    let port = |port: u16| port.to_be();
-    let client_port = port(40_000 + u16::from(number.to_le_bytes()[0]));
-    let key = FlowKey { src: client, dst: vip, sport: client_port, dport: port(80), proto: 6, pad: [0; 3] };
-    let forward = Flow {
-        src: client,
-        dst: server,
-        sport: client_port,
-        dport: port(8080),
-        backend,
-        last_seen: tick,
-        service,
-        state: FlowState::Established as u8,
-        ..Flow::default()
-    };
-    let reverse = Flow {
-        src: vip,
-        dst: client,
-        sport: port(80),
-        dport: client_port,
-        flags: lb_common::abi::FlowFlags::REVERSE,
-        ..forward
-    };
-    [(key, forward), (forward.twin_key(6), reverse)]
+    /// Both entries of the connection with a number.
+    pub(in super::super) fn connection(&self, number: u32) -> [(FlowKey<u32>, Flow<u32>); 2] {
+        let wire = |address: Ipv4Addr| u32::from_ne_bytes(address.octets());
+        let client = wire(Ipv4Addr::from(0x0b00_0000 + (number >> 8)));
+        let (vip, server) = (wire(Ipv4Addr::new(203, 0, 113, 100)), wire(Ipv4Addr::new(10, 1, 0, 11)));
+        let port = |port: u16| port.to_be();
+        let client_port = port(40_000 + u16::from(number.to_le_bytes()[0]));
+        let key =
+            FlowKey { src: client, dst: vip, sport: client_port, dport: port(80), proto: 6, pad: [0; 3] };
+        let forward = Flow {
+            src: client,
+            dst: server,
+            sport: client_port,
+            dport: port(8080),
+            backend: self.backend,
+            last_seen: self.tick,
+            service: self.service,
+            state: FlowState::Established as u8,
+            ..Flow::default()
+        };
+        let reverse = Flow {
+            src: vip,
+            dst: client,
+            sport: port(80),
+            dport: client_port,
+            flags: lb_common::abi::FlowFlags::REVERSE,
+            ..forward
+        };
+        [(key, forward), (forward.twin_key(6), reverse)]
+    }
 }
 
 /// What the kernel charges for a map.

@@ -5,6 +5,8 @@ mod foreign;
 mod restarts;
 mod traffic;
 
+pub(super) use capacity::Synthetic;
+
 use super::Step;
 
 /// What is measured, one site after the other.
