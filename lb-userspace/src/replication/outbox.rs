@@ -84,7 +84,7 @@ impl Outbox {
     /// The other machine has everything before `next`, and the batches after it whose bits are set.
     pub(super) fn acknowledge(&mut self, now: Duration, next: u64, came: u128) {
         self.sent = self.sent.split_off(&next);
-        let highest = next + u64::from(u128::BITS - came.leading_zeros());
+        let highest = next.saturating_add(u64::from(u128::BITS - came.leading_zeros()));
         self.sent.retain(|number, sent| {
             let came = *number > next && came >> (number - next - 1).min(127) & 1 == 1;
             if !came && *number < highest {
@@ -143,5 +143,19 @@ impl Outbox {
         let ready =
             if self.tokens < 1.0 { self.tokens_at + Duration::from_secs_f64(1.0 / RATE) } else { now };
         due.map(|due| due.max(ready))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_beyond_all_numbers_can_be_acknowledged() {
+        let mut outbox = Outbox::new(Duration::ZERO);
+        assert!(outbox.push(Item::End { sweep: 1, is_intact: true }));
+        assert!(outbox.next_batch(Duration::from_secs(1)).is_some());
+        outbox.acknowledge(Duration::from_secs(1), u64::MAX, u128::MAX);
+        assert_eq!(outbox.oldest(), None);
     }
 }
