@@ -161,7 +161,8 @@ impl World {
     }
 
     fn add_routes(&mut self) {
-        let of = |network, number| address(self.is_v6, network, number);
+        let is_v6 = self.is_v6;
+        let of = |network, number| address(is_v6, network, number);
         let mut routes: Vec<(IpAddr, IpAddr, u32)> = Vec::new();
         routes.extend([10, 11].map(|number| of(Network::Clients, number)).map(|host| (host, host, CLIENTS)));
         routes.extend(
@@ -174,6 +175,8 @@ impl World {
             .into_iter()
             .map(|(to, neighbour, ifindex)| (to, Route { mac: Some(host_mac(neighbour)), ifindex }))
             .collect();
+        // A client whose router does not answer.
+        self.routes.insert(of(Network::Far, 77), Route { mac: None, ifindex: CLIENTS });
     }
 
     /// The network as the reference has it.
@@ -236,6 +239,7 @@ impl World {
             tables.add_route(*to, answer);
         }
         self.add_services(&tables);
+        self.close_ports(&tables);
         tables
     }
 
@@ -258,6 +262,22 @@ impl World {
             });
             if service.exclusive {
                 tables.make_exclusive(id, service.vip, service.proto);
+            }
+        }
+    }
+
+    /// `lbd` sets the bits of all ports outside of the range, for ever.
+    fn close_ports(&self, tables: &HostTables) {
+        let (lowest, highest) = self.snat_ports;
+        let mut ports = tables.ports.borrow_mut();
+        for pool in 0..self.backends.len() as u32 * 2 {
+            for word in 0..PORT_WORDS {
+                let first = word as u16 * 64;
+                let is_outside = |bit: &u16| !(lowest..=highest).contains(&(first + bit));
+                let bits = (0..64).filter(is_outside).fold(0_u64, |bits, bit| bits | 1 << bit);
+                if bits != 0 {
+                    ports.insert(pool * PORT_WORDS + word, bits);
+                }
             }
         }
     }

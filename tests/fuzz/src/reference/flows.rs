@@ -124,10 +124,12 @@ impl Reference {
         result
     }
 
-    /// The routes by which packets may go there: the table's, else where packets came from.
+    /// The routes by which packets may go there: the table's; where packets came from, if its next hop is silent.
     pub(super) fn hops(&self, to: IpAddr, came_from: &[Route]) -> Vec<Result<Route, DropReason>> {
         match self.hop(to) {
-            Err(_) if !came_from.is_empty() => came_from.iter().map(|route| Ok(*route)).collect(),
+            Err(DropReason::NeighbourMissing) if !came_from.is_empty() => {
+                came_from.iter().map(|route| Ok(*route)).collect()
+            }
             hop => vec![hop],
         }
     }

@@ -198,7 +198,7 @@ fn quote(frame: &[u8], packet: &Packet) -> Quoted {
     let network = packet.transport + 8;
     let bytes = &frame[network.min(packet.end)..packet.end];
     let length = if packet.is_v4() { 20 } else { 40 };
-    if bytes.len() < length + 8 || bytes[0] >> 4 != if packet.is_v4() { 4 } else { 6 } {
+    if bytes.len() < length + 4 || bytes[0] >> 4 != if packet.is_v4() { 4 } else { 6 } {
         return Quoted::Nothing;
     }
     let proto = bytes[if packet.is_v4() { 9 } else { 6 }];
