@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{Ipv4Addr, SocketAddr},
+    sync::LazyLock,
     time::Duration,
 };
 
@@ -15,7 +16,7 @@ use lb_userspace::{
     health::{Checker, Command, Outcome, Policy, Target},
     metrics::{BackendSample, Observation, ServiceSample, text},
     model::{AdminState, Algorithm, Config, HealthCheck, HealthView},
-    plan::{BackendAt, Inputs, Planner},
+    plan::{BackendAt, Inputs, Planner, Sources},
     reconcile::diff,
 };
 
@@ -41,7 +42,8 @@ fn inputs<'a>(
     interfaces: &'a BTreeMap<u32, lb_common::abi::Interface>,
 ) -> Inputs<'a> {
     static NO_RESETS: BTreeSet<BackendAt> = BTreeSet::new();
-    Inputs { config, health, pools: &[], resets: &NO_RESETS, interfaces, seed: 1 }
+    static NO_SOURCES: LazyLock<Sources> = LazyLock::new(Sources::default);
+    Inputs { config, health, pools: &[], resets: &NO_RESETS, sources: &NO_SOURCES, interfaces, seed: 1 }
 }
 
 #[divan::bench(args = [10, 100, 1000])]

@@ -22,6 +22,18 @@ pub const SERVICES_V6: &str = "SERVICES_V6";
 pub const ORIGINS_V4: &str = "ORIGINS_V4";
 /// IPv6 origins.
 pub const ORIGINS_V6: &str = "ORIGINS_V6";
+/// `LPM_TRIE` of [`crate::abi::AclKey<u32>`] to [`crate::abi::AclRule`]: all lists of sources.
+pub const ACL_V4: &str = "ACL_V4";
+/// IPv6 sources.
+pub const ACL_V6: &str = "ACL_V6";
+/// `ARRAY` of [`crate::abi::Admission`] by service id; element 0 is for all services.
+pub const ADMISSION: &str = "ADMISSION";
+/// `ARRAY` of u64 by service id: the [bucket](crate::bucket) of flows that begin.
+pub const SERVICE_BUCKETS: &str = "SERVICE_BUCKETS";
+/// `LRU_HASH` of [`crate::abi::SourceKey`] to u64: the same by source.
+pub const SOURCE_BUCKETS: &str = "SOURCE_BUCKETS";
+/// `PERCPU_ARRAY` of [`crate::abi::Refusals`] by service id.
+pub const SERVICE_REFUSALS: &str = "SERVICE_REFUSALS";
 /// `ARRAY` of u64: bit [`address_bit`] is set for every VIP, SNAT address and backend. Where neither a packet's source nor its
 /// destination has its bit set, the packet is not for us.
 pub const OWN_ADDRESSES: &str = "OWN_ADDRESSES";
@@ -106,6 +118,12 @@ pub const ALL: &[&str] = &[
     SERVICES_V6,
     ORIGINS_V4,
     ORIGINS_V6,
+    ACL_V4,
+    ACL_V6,
+    ADMISSION,
+    SERVICE_BUCKETS,
+    SOURCE_BUCKETS,
+    SERVICE_REFUSALS,
     OWN_ADDRESSES,
     SLOTS,
     ROTATION,
@@ -158,6 +176,10 @@ pub const DEFAULT_SERVICES: u32 = 1024;
 pub const DEFAULT_BACKENDS: u32 = 8192;
 /// Default number of clients whose backend is remembered, all services together.
 pub const DEFAULT_AFFINITY: u32 = 1 << 15;
+/// Default number of prefixes of all lists of one family.
+pub const DEFAULT_PREFIXES: u32 = 1 << 16;
+/// Default number of sources whose flows are counted.
+pub const DEFAULT_SOURCES: u32 = 1 << 15;
 /// Words of `OWN_ADDRESSES`.
 pub const OWN_ADDRESS_WORDS: u32 = 1024;
 /// Default number of port pools: (SNAT address, backend) pairs. 8 KiB each.

@@ -3,9 +3,9 @@
 use crate::{
     Action,
     abi::{
-        Address, Affinity, AffinityKey, Answer, Backend, BackendLimits, Event, Floating, Flow, FlowKey,
-        FragmentKey, FragmentPorts, Interface, Latency, NextHop, Origin, Places, Relay, Service, ServiceKey,
-        Signal, Stamp,
+        AclKey, AclRule, Address, Admission, Affinity, AffinityKey, Answer, Backend, BackendLimits, Event,
+        Floating, Flow, FlowKey, FragmentKey, FragmentPorts, Interface, Latency, NextHop, Origin, Places,
+        Relay, Service, ServiceKey, Signal, SourceKey, Stamp,
     },
 };
 
@@ -60,6 +60,8 @@ pub trait AddressTables<A: Address> {
     fn set_full_at(&self, tick: u32);
     /// Looks a service up, without a fallback to port 0.
     fn service(&self, key: &ServiceKey<A>) -> Option<Service>;
+    /// What the longest prefix says that holds an address.
+    fn acl(&self, key: &AclKey<A>) -> Option<AclRule>;
     /// Whose backend sends from an address and port.
     fn origin(&self, key: &ServiceKey<A>) -> Option<Origin<A>>;
     /// The ports recorded for a fragmented packet.
@@ -155,6 +157,21 @@ pub trait Tables: AddressTables<u32> + AddressTables<[u32; 4]> {
     fn tells_flows(&self) -> bool;
     /// Whether handshakes are timed.
     fn times_handshakes(&self) -> bool;
+
+    /// Whether there are [`Tables::admission`]s.
+    fn has_admission(&self) -> bool;
+    /// What a service lets in; 0: what all of them do.
+    fn admission(&self, service: u16) -> Option<Admission>;
+    /// When the [bucket](crate::bucket) of a service's flows is full again.
+    fn service_bucket(&self, service: u16) -> Option<u64>;
+    /// Keeps it.
+    fn set_service_bucket(&self, service: u16, full_at: u64);
+    /// When the bucket of a source's flows is full again.
+    fn source_bucket(&self, key: &SourceKey) -> Option<u64>;
+    /// Keeps it.
+    fn set_source_bucket(&self, key: &SourceKey, full_at: u64);
+    /// Counts a packet that a service refused, by the number of its [`crate::abi::Refusal`].
+    fn count_refusal(&self, service: u16, refusal: u32);
 
     /// A backend.
     fn backend(&self, id: u32) -> Option<Backend>;

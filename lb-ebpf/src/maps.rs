@@ -15,6 +15,7 @@ use core::{
 use aya_ebpf::{
     EbpfContext as _,
     bindings::{BPF_FIB_LKUP_RET_NO_NEIGH, BPF_FIB_LKUP_RET_SUCCESS, bpf_fib_lookup},
+    btf_maps::lpm_trie::Key,
     helpers::{
         bpf_get_prandom_u32,
         generated::{bpf_fib_lookup as fib_lookup, bpf_jiffies64, bpf_ktime_get_coarse_ns, bpf_ktime_get_ns},
@@ -25,8 +26,8 @@ use aya_ebpf::{
 use lb_common::{
     Workspace,
     abi::{
-        Address, Affinity, BackendSignals, Floating, Flow, FlowFlags, Histogram, Latencies, Latency, NextHop,
-        Places, Settings, Signal, Stamp, ticks_from_nanos,
+        AclData, AclKey, Address, Affinity, BackendSignals, Floating, Flow, FlowFlags, Histogram, Latencies,
+        Latency, NextHop, Places, Settings, Signal, Stamp, ticks_from_nanos,
     },
     tables::{FibQuery, FibResult, FlowEntry},
 };
@@ -183,6 +184,21 @@ unsafe fn store_next_hop(kept: *mut NextHop, next_hop: NextHop) {
 fn copy<T: Copy>(element: Option<*const T>) -> Option<T> {
     // SAFETY: a look-up returned it.
     element.map(|element| unsafe { ptr::read(element) })
+}
+
+/// A key as the trie has it, where it is.
+#[inline(always)]
+fn trie_key<A>(key: &AclKey<A>) -> &Key<AclData<A>> {
+    const { assert!(size_of::<AclKey<A>>() == size_of::<Key<AclData<A>>>()) }
+    // SAFETY: both are a number of bits and then the data, without padding; the trie's may lie anywhere.
+    unsafe { &*ptr::from_ref(key).cast() }
+}
+
+/// Sets a bucket that all CPUs share.
+#[inline(always)]
+fn set_bucket(bucket: *mut u64, full_at: u64) {
+    // SAFETY: a look-up returned it; an aligned 8-byte store is not torn.
+    unsafe { ptr::write_volatile(bucket, full_at) }
 }
 
 /// Changes this CPU's element of a per-CPU array.

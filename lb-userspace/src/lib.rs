@@ -1,5 +1,6 @@
 //! The control plane of the load balancer: what `lbd` and `lbctl` are made of.
 
+pub mod acl;
 pub mod api;
 pub mod balance;
 pub mod capture;

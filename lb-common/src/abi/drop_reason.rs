@@ -87,4 +87,12 @@ drop_reasons! {
     Hairpin = "hairpin",
     /// The packet would have been answered by an ICMP error, an echo reply or a RST, of which enough were sent already ([answers]).
     AnswerLimited = "answer-limited",
+    /// The source is blocked for all services ([acl], lbctl acl).
+    SourceBlocked = "source-blocked",
+    /// The service does not let the source in (allow, deny).
+    SourceDenied = "source-denied",
+    /// More flows of the source than the service lets begin (source_flow_rate).
+    SourceLimited = "source-limited",
+    /// More flows than the service lets begin (flow_rate).
+    ServiceLimited = "service-limited",
 }

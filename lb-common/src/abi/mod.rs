@@ -5,6 +5,7 @@
 //! not mind, and nothing has to be swapped per packet). Every other field is native.
 
 mod address;
+mod admission;
 mod affinity;
 mod answer;
 mod backend;
@@ -23,6 +24,7 @@ mod service;
 mod settings;
 
 pub use address::Address;
+pub use admission::{AclData, AclKey, AclRule, Admission, AdmissionFlags, Refusal, Refusals, SourceKey};
 pub use affinity::{Affinity, AffinityKey};
 pub use answer::Answer;
 pub use backend::{Backend, BackendFlags, BackendState};
@@ -76,6 +78,14 @@ abi! {
     Service = 16,
     Origin<u32> = 12,
     Origin<[u32; 4]> = 24,
+    AclData<u32> = 8,
+    AclData<[u32; 4]> = 20,
+    AclKey<u32> = 12,
+    AclKey<[u32; 4]> = 24,
+    AclRule = 8,
+    Admission = 32,
+    SourceKey = 20,
+    Refusals = 32,
     Backend = 32,
     BackendLimits = 16,
     Places = 16,

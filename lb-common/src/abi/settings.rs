@@ -44,6 +44,8 @@ impl SettingsFlags {
     pub const ODD_PORTS: u32 = 4;
     /// Handshakes are timed, in `HANDSHAKES` and `BACKEND_LATENCIES`.
     pub const TIME_HANDSHAKES: u32 = 8;
+    /// There are elements in `ADMISSION`.
+    pub const ADMISSION: u32 = 16;
     /// No flow begins while the table of established flows of its family is full.
     pub const REFUSE_WHEN_FULL: u32 = 32;
 }

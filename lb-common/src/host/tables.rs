@@ -9,10 +9,10 @@ use std::{
 use crate::{
     Action, AddressTables, Tables,
     abi::{
-        Address, Affinity, AffinityKey, Answer, Backend, BackendLimits, BackendSignals, Event, Floating,
-        Flow, FlowEvent, FlowFlags, FlowKey, FragmentKey, FragmentPorts, Interface, InterfaceCounters,
-        Latencies, Latency, NextHop, Origin, Places, Relay, Service, ServiceKey, Settings, SettingsFlags,
-        Signal, Stamp, TrafficCounters,
+        AclData, AclKey, AclRule, Address, Admission, Affinity, AffinityKey, Answer, Backend, BackendLimits,
+        BackendSignals, Event, Floating, Flow, FlowEvent, FlowFlags, FlowKey, FragmentKey, FragmentPorts,
+        Interface, InterfaceCounters, Latencies, Latency, NextHop, Origin, Places, Refusals, Relay, Service,
+        ServiceKey, Settings, SettingsFlags, Signal, SourceKey, Stamp, TrafficCounters,
     },
     maps::address_bit,
     tables::{FibQuery, FibResult, FlowEntry, Holder, Insert, Tier, Traffic},
@@ -29,6 +29,8 @@ pub struct Family<A: Copy> {
     pub full_at: Cell<u32>,
     /// `SERVICES`.
     pub services: RefCell<HashMap<ServiceKey<A>, Service>>,
+    /// `ACL`.
+    pub acl: RefCell<HashMap<AclKey<A>, AclRule>>,
     /// `ORIGINS`.
     pub origins: RefCell<HashMap<ServiceKey<A>, Origin<A>>>,
     /// `FRAGMENTS`.
@@ -48,6 +50,12 @@ pub struct Asked {
     pub fragments_v4: Vec<FragmentKey<u32>>,
     /// IPv6 fragments.
     pub fragments_v6: Vec<FragmentKey<[u32; 4]>>,
+    /// Lists of sources that an IPv4 address was looked for in.
+    pub acl_v4: Vec<AclKey<u32>>,
+    /// The same of IPv6.
+    pub acl_v6: Vec<AclKey<[u32; 4]>>,
+    /// Sources whose flows are counted.
+    pub sources: Vec<SourceKey>,
     /// Clients' backends.
     pub affinities: Vec<AffinityKey>,
     /// Words of port pools.
@@ -83,6 +91,14 @@ pub struct HostTables {
     pub backend_places: RefCell<HashMap<u32, Places>>,
     /// `SERVICE_PLACES`.
     pub service_places: RefCell<HashMap<u32, Places>>,
+    /// `ADMISSION`.
+    pub admissions: RefCell<HashMap<u32, Admission>>,
+    /// `SERVICE_BUCKETS`.
+    pub service_buckets: RefCell<HashMap<u32, u64>>,
+    /// `SOURCE_BUCKETS`.
+    pub source_buckets: RefCell<HashMap<SourceKey, u64>>,
+    /// `SERVICE_REFUSALS`.
+    pub refusals_counted: RefCell<HashMap<u32, Refusals>>,
     /// `AFFINITY`.
     pub affinity: RefCell<HashMap<AffinityKey, Affinity>>,
     /// `BACKEND_HOPS`.
@@ -222,7 +238,7 @@ impl HostTables {
 }
 
 macro_rules! address_tables {
-    ($address:ty, $family:ident, $fragments:ident) => {
+    ($address:ty, $family:ident, $fragments:ident, $acl:ident) => {
         impl AddressTables<$address> for HostTables {
             type Entry = HostEntry<$address>;
 
@@ -268,6 +284,16 @@ macro_rules! address_tables {
                 self.$family.services.borrow().get(key).copied()
             }
 
+            fn acl(&self, key: &AclKey<$address>) -> Option<AclRule> {
+                self.note(|asked| asked.$acl.push(*key));
+                let acl = self.$family.acl.borrow();
+                let lengths = (AclData::<$address>::LIST_BITS..=key.bits).rev();
+                lengths.into_iter().find_map(|bits| {
+                    let addr = key.data.addr.prefix((bits - AclData::<$address>::LIST_BITS) as u8);
+                    acl.get(&AclKey { bits, data: AclData { addr, ..key.data } }).copied()
+                })
+            }
+
             fn origin(&self, key: &ServiceKey<$address>) -> Option<Origin<$address>> {
                 self.$family.origins.borrow().get(key).copied()
             }
@@ -294,8 +320,8 @@ macro_rules! address_tables {
     };
 }
 
-address_tables!(u32, v4, fragments_v4);
-address_tables!([u32; 4], v6, fragments_v6);
+address_tables!(u32, v4, fragments_v4, acl_v4);
+address_tables!([u32; 4], v6, fragments_v6, acl_v6);
 
 impl Tables for HostTables {
     fn now(&self) -> u32 {
@@ -351,6 +377,36 @@ impl Tables for HostTables {
 
     fn times_handshakes(&self) -> bool {
         self.settings.get().flags & SettingsFlags::TIME_HANDSHAKES != 0
+    }
+
+    fn has_admission(&self) -> bool {
+        self.settings.get().flags & SettingsFlags::ADMISSION != 0
+    }
+
+    fn admission(&self, service: u16) -> Option<Admission> {
+        Some(self.admissions.borrow().get(&service.into()).copied().unwrap_or_default())
+    }
+
+    fn service_bucket(&self, service: u16) -> Option<u64> {
+        Some(self.service_buckets.borrow().get(&service.into()).copied().unwrap_or_default())
+    }
+
+    fn set_service_bucket(&self, service: u16, full_at: u64) {
+        self.service_buckets.borrow_mut().insert(service.into(), full_at);
+    }
+
+    fn source_bucket(&self, key: &SourceKey) -> Option<u64> {
+        self.note(|asked| asked.sources.push(*key));
+        self.source_buckets.borrow().get(key).copied()
+    }
+
+    fn set_source_bucket(&self, key: &SourceKey, full_at: u64) {
+        self.source_buckets.borrow_mut().insert(*key, full_at);
+    }
+
+    fn count_refusal(&self, service: u16, refusal: u32) {
+        let mut counted = self.refusals_counted.borrow_mut();
+        counted.entry(service.into()).or_default().counts[refusal as usize & 3] += 1;
     }
 
     fn backend(&self, id: u32) -> Option<Backend> {

@@ -1,7 +1,7 @@
 //! Stage 6, establish: a new flow gets its translation and its two entries.
 
 use super::{
-    Verdict, Work, admit,
+    Verdict, Work, admission, admit,
     family::Family,
     flow::{forget, is_over, is_reset, set_deltas, turn},
     forward, limit,
@@ -173,6 +173,13 @@ where
     work.table = TableUse::Unused;
     if step != Step::DONE || work.headers.flags & RST != 0 {
         return step;
+    }
+    // The client of a SYN-ACK was let in a moment ago.
+    if work.headers.flags & SYN == 0 {
+        let step = admission::client_step(tables, work.headers.key.dst, work.flow.service);
+        if step != Step::DONE {
+            return step;
+        }
     }
     let step = begin(packet, tables, work);
     if work.headers.key.proto == TCP { step } else { Step::DONE }

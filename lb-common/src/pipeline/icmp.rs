@@ -4,7 +4,7 @@
 //! travels in, and that entry's translation is what both the outer header and (source and destination exchanged) the quote need.
 
 use super::{
-    Verdict, Work, claim, drop, establish,
+    Verdict, Work, admission, claim, drop, establish,
     family::{Family, Header},
     flow::{address_delta, is_reset, takes_packets},
     forward::{self, Refused},
@@ -55,6 +55,7 @@ where
         };
         if icmp.kind == A::ECHO.0 && service::is_vip(tables, headers.key.dst) {
             source::check(tables, headers).result()?;
+            admission::is_blocked(tables, headers.key.src)?;
             return Err(reply::echo(packet, tables, headers, &icmp));
         }
         if A::ICMP == ICMPV6 && matches!(icmp.kind, Neighbour::SOLICITATION | Neighbour::ADVERTISEMENT) {

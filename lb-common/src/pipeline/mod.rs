@@ -5,6 +5,7 @@
 //! `established`); the slow paths are functions of their own (`inline(never)`), because all frames of a chain of calls share BPF's 512
 //! bytes of stack.
 
+mod admission;
 mod admit;
 mod affinity;
 mod claim;
@@ -210,6 +211,7 @@ where
         admit::new_flow(&work.headers)?;
         source::check(tables, &work.headers).result()?;
         admit::has_room::<A, T>(tables)?;
+        admission::check(tables, work)?;
         if work.headers.hop_limit <= 1 {
             return Ok(Step::TIME_EXCEEDED);
         }

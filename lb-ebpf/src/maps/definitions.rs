@@ -1,15 +1,16 @@
 //! The BPF maps: names, keys, values and default sizes. `docs/architecture.md` says who writes them.
 
 use aya_ebpf::{
-    btf_maps::{Array, ArrayOfMaps, HashMap, LruHashMap, PerCpuArray, RingBuf},
+    btf_maps::{Array, ArrayOfMaps, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf},
     macros::btf_map,
 };
 use lb_common::{
     abi::{
-        Affinity, AffinityKey, Answer, Backend, BackendLimits, BackendSignals, CAPTURES as MOST_CAPTURES,
-        CaptureCounters, CaptureFilter, CapturedPacket, DropReason, Event, Floating, Flow, FlowEvent,
-        FlowKey, FragmentKey, FragmentPorts, Interface, InterfaceCounters, Latencies, NextHop, Origin,
-        Places, Relay, Service, ServiceKey, Settings, Stamp, TrafficCounters,
+        AclData, AclRule, Admission, Affinity, AffinityKey, Answer, Backend, BackendLimits, BackendSignals,
+        CAPTURES as MOST_CAPTURES, CaptureCounters, CaptureFilter, CapturedPacket, DropReason, Event,
+        Floating, Flow, FlowEvent, FlowKey, FragmentKey, FragmentPorts, Interface, InterfaceCounters,
+        Latencies, NextHop, Origin, Places, Refusals, Relay, Service, ServiceKey, Settings, SourceKey, Stamp,
+        TrafficCounters,
     },
     maps as sizes,
 };
@@ -20,6 +21,7 @@ pub(super) type V6 = [u32; 4];
 type Fragments<A> = LruHashMap<FragmentKey<A>, FragmentPorts, { sizes::DEFAULT_FRAGMENTS as usize }>;
 type Services<A> = HashMap<ServiceKey<A>, Service, { 2 * sizes::DEFAULT_SERVICES as usize }>;
 type Origins<A> = HashMap<ServiceKey<A>, Origin<A>, { sizes::DEFAULT_BACKENDS as usize }>;
+type Acl<A> = LpmTrie<AclData<A>, AclRule, { 2 * sizes::DEFAULT_PREFIXES as usize }>;
 type Ports = Array<
     u64,
     { (sizes::DEFAULT_PORT_POOLS * sizes::PORT_WORDS) as usize },
@@ -54,6 +56,20 @@ pub(super) static SERVICES_V6: Services<V6> = Services::new();
 pub(super) static ORIGINS_V4: Origins<u32> = Origins::new();
 #[btf_map]
 pub(super) static ORIGINS_V6: Origins<V6> = Origins::new();
+#[btf_map]
+pub(super) static ACL_V4: Acl<u32> = Acl::new();
+#[btf_map]
+pub(super) static ACL_V6: Acl<V6> = Acl::new();
+#[btf_map]
+pub(super) static ADMISSION: Array<Admission, { sizes::DEFAULT_SERVICES as usize }> = Array::new();
+#[btf_map]
+pub(super) static SERVICE_BUCKETS: Array<u64, { sizes::DEFAULT_SERVICES as usize }> = Array::new();
+#[btf_map]
+pub(super) static SOURCE_BUCKETS: LruHashMap<SourceKey, u64, { sizes::DEFAULT_SOURCES as usize }> =
+    LruHashMap::new();
+#[btf_map]
+pub(super) static SERVICE_REFUSALS: PerCpuArray<Refusals, { sizes::DEFAULT_SERVICES as usize }> =
+    PerCpuArray::new();
 #[btf_map]
 pub(super) static OWN_ADDRESSES: Array<u64, { sizes::OWN_ADDRESS_WORDS as usize }> = Array::new();
 #[btf_map]

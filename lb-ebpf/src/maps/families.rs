@@ -3,15 +3,15 @@
 use aya_ebpf::bindings::{BPF_ANY, BPF_NOEXIST};
 use lb_common::{
     AddressTables,
-    abi::{Flow, FlowKey, FragmentKey, FragmentPorts, Origin, Service, ServiceKey},
+    abi::{AclKey, AclRule, Flow, FlowKey, FragmentKey, FragmentPorts, Origin, Service, ServiceKey},
     maps as sizes,
     tables::{FibQuery, FibResult, Insert, Tier},
 };
 
-use super::{AF_INET, AF_INET6, Entry, Maps, copy, definitions::*, fib, fill, update};
+use super::{AF_INET, AF_INET6, Entry, Maps, copy, definitions::*, fib, fill, trie_key, update};
 
 macro_rules! address_tables {
-    ($address:ty, $flows:ident, $embryonic:ident, $services:ident, $origins:ident, $fragments:ident, $full:path, $family:ident) => {
+    ($address:ty, $flows:ident, $embryonic:ident, $services:ident, $origins:ident, $fragments:ident, $acl:ident, $full:path, $family:ident) => {
         impl AddressTables<$address> for Maps {
             type Entry = Entry<$address>;
 
@@ -70,6 +70,11 @@ macro_rules! address_tables {
             }
 
             #[inline(always)]
+            fn acl(&self, key: &AclKey<$address>) -> Option<AclRule> {
+                $acl.get(trie_key(key)).copied()
+            }
+
+            #[inline(always)]
             fn origin(&self, key: &ServiceKey<$address>) -> Option<Origin<$address>> {
                 copy($origins.get_ptr(key))
             }
@@ -102,5 +107,25 @@ macro_rules! address_tables {
     };
 }
 
-address_tables!(u32, FLOWS_V4, EMBRYONIC_V4, SERVICES_V4, ORIGINS_V4, FRAGMENTS_V4, sizes::FULL_V4, AF_INET);
-address_tables!(V6, FLOWS_V6, EMBRYONIC_V6, SERVICES_V6, ORIGINS_V6, FRAGMENTS_V6, sizes::FULL_V6, AF_INET6);
+address_tables!(
+    u32,
+    FLOWS_V4,
+    EMBRYONIC_V4,
+    SERVICES_V4,
+    ORIGINS_V4,
+    FRAGMENTS_V4,
+    ACL_V4,
+    sizes::FULL_V4,
+    AF_INET
+);
+address_tables!(
+    V6,
+    FLOWS_V6,
+    EMBRYONIC_V6,
+    SERVICES_V6,
+    ORIGINS_V6,
+    FRAGMENTS_V6,
+    ACL_V6,
+    sizes::FULL_V6,
+    AF_INET6
+);

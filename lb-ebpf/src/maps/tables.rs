@@ -4,8 +4,9 @@ use aya_ebpf::bindings::BPF_ANY;
 use lb_common::{
     Action, Tables,
     abi::{
-        Affinity, AffinityKey, Answer, Backend, BackendLimits, Event, Floating, Interface, InterfaceCounters,
-        Latency, NextHop, Places, Relay, SettingsFlags, Signal, Stamp, TrafficCounters,
+        Admission, Affinity, AffinityKey, Answer, Backend, BackendLimits, Event, Floating, Interface,
+        InterfaceCounters, Latency, NextHop, Places, Refusals, Relay, SettingsFlags, Signal, SourceKey,
+        Stamp, TrafficCounters,
     },
     maps as sizes,
     tables::{Holder, Traffic},
@@ -13,7 +14,8 @@ use lb_common::{
 
 use super::{
     Maps, add_latency, claim, copy, definitions::*, increment, increment_signal, nanos, next, random,
-    read_places, return_place, set_bits, set_hop, store_stamp, take_place, touch, untake_place, update,
+    read_places, return_place, set_bits, set_bucket, set_hop, store_stamp, take_place, touch, untake_place,
+    update,
 };
 
 impl Tables for Maps {
@@ -99,6 +101,46 @@ impl Tables for Maps {
     #[inline(always)]
     fn times_handshakes(&self) -> bool {
         self.settings.flags & SettingsFlags::TIME_HANDSHAKES != 0
+    }
+
+    #[inline(always)]
+    fn has_admission(&self) -> bool {
+        self.settings.flags & SettingsFlags::ADMISSION != 0
+    }
+
+    #[inline(always)]
+    fn admission(&self, service: u16) -> Option<Admission> {
+        ADMISSION.get(service.into()).copied()
+    }
+
+    #[inline(always)]
+    fn service_bucket(&self, service: u16) -> Option<u64> {
+        SERVICE_BUCKETS.get(service.into()).copied()
+    }
+
+    #[inline(always)]
+    fn set_service_bucket(&self, service: u16, full_at: u64) {
+        if let Some(bucket) = SERVICE_BUCKETS.get_ptr_mut(service.into()) {
+            set_bucket(bucket, full_at);
+        }
+    }
+
+    #[inline(always)]
+    fn source_bucket(&self, key: &SourceKey) -> Option<u64> {
+        copy(SOURCE_BUCKETS.get_ptr(key))
+    }
+
+    #[inline(always)]
+    fn set_source_bucket(&self, key: &SourceKey, full_at: u64) {
+        // Without room for it, it is counted anew.
+        let _ = SOURCE_BUCKETS.insert(key, full_at, BPF_ANY.into());
+    }
+
+    #[inline(always)]
+    fn count_refusal(&self, service: u16, refusal: u32) {
+        if let Some(refusals) = SERVICE_REFUSALS.get_ptr_mut(service.into()) {
+            update(refusals, |refusals: &mut Refusals| refusals.counts[refusal as usize & 3] += 1);
+        }
     }
 
     #[inline(always)]

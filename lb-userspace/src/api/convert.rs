@@ -1,6 +1,8 @@
 //! Requests become model types, or an error that says what was expected.
 
-use std::{fmt::Display, net::IpAddr, str::FromStr, time::Duration};
+use std::{fmt::Display, net::IpAddr, path::PathBuf, str::FromStr, time::Duration};
+
+use ipnet::IpNet;
 
 use super::{
     check::Health,
@@ -9,8 +11,8 @@ use super::{
 };
 use crate::{
     config::parse_duration,
-    control::{BackendChange, HealthChange, HealthRules, ServiceChange},
-    model::{Backend, DEFAULT_WEIGHT, DrainEnd, Service, ServiceAddress},
+    control::{BackendChange, HealthChange, HealthRules, RateChange, ServiceChange, SourceChange},
+    model::{Backend, DEFAULT_WEIGHT, DrainEnd, FlowRates, Service, ServiceAddress},
 };
 
 /// The service that a body describes.
@@ -35,6 +37,17 @@ pub(super) fn new_service(body: &NewService) -> Result<Service, ApiError> {
     if let Some(on_full) = &body.on_full {
         service.on_full = word("on_full", on_full)?;
     }
+    service.sources.allow = prefixes("allow", &body.allow)?;
+    service.sources.allow_file = body.allow_file.as_deref().map(PathBuf::from);
+    service.sources.deny = prefixes("deny", &body.deny)?;
+    service.sources.deny_file = body.deny_file.as_deref().map(PathBuf::from);
+    service.rates = FlowRates {
+        flow_rate: body.flow_rate.unwrap_or_default(),
+        flow_burst: body.flow_burst.unwrap_or_default(),
+        source_flow_rate: body.source_flow_rate.unwrap_or_default(),
+        source_flow_burst: body.source_flow_burst.unwrap_or_default(),
+        source_prefix: body.source_prefix,
+    };
     service.snat_addresses = addresses("snat_addresses", &body.snat_addresses)?;
     if let Some(on_down) = &body.on_down {
         service.on_down = word("on_down", on_down)?;
@@ -68,6 +81,19 @@ pub(super) fn service_change(body: &ServicePatch) -> Result<ServiceChange, ApiEr
         affinity_timeout: duration("affinity_timeout", body.affinity_timeout.as_deref())?,
         max_connections: body.max_connections,
         on_full: body.on_full.as_deref().map(|on_full| word("on_full", on_full)).transpose()?,
+        sources: SourceChange {
+            allow: body.allow.as_deref().map(|list| prefixes("allow", list)).transpose()?,
+            allow_file: body.allow_file.as_ref().map(|file| file.as_deref().map(PathBuf::from)),
+            deny: body.deny.as_deref().map(|list| prefixes("deny", list)).transpose()?,
+            deny_file: body.deny_file.as_ref().map(|file| file.as_deref().map(PathBuf::from)),
+        },
+        rates: RateChange {
+            flow_rate: body.flow_rate,
+            flow_burst: body.flow_burst,
+            source_flow_rate: body.source_flow_rate,
+            source_flow_burst: body.source_flow_burst,
+            source_prefix: body.source_prefix,
+        },
         snat_addresses: body
             .snat_addresses
             .as_deref()
@@ -127,6 +153,20 @@ pub(super) fn address(path: &str, text: &str) -> Result<IpAddr, ApiError> {
 
 fn addresses(path: &str, list: &[String]) -> Result<Vec<IpAddr>, ApiError> {
     list.iter().enumerate().map(|(index, text)| address(&format!("{path}[{index}]"), text)).collect()
+}
+
+/// Addresses and networks.
+pub(super) fn prefixes(path: &str, list: &[String]) -> Result<Vec<IpNet>, ApiError> {
+    let prefix = |(index, text): (usize, &String)| {
+        let address = || text.parse::<IpAddr>().map(IpNet::from).ok();
+        text.parse().ok().or_else(address).ok_or_else(|| {
+            let message = format!(
+                "{text:?} is not an address or a network; expected one such as 203.0.113.10, 198.51.100.0/24 or 2001:db8::/48"
+            );
+            ApiError::invalid(&format!("{path}[{index}]"), message)
+        })
+    };
+    list.iter().enumerate().map(prefix).collect()
 }
 
 /// A word of a set.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use ipnet::IpNet;
-use lb_common::abi::{CaptureFilter, DropReason, Latencies};
+use lb_common::abi::{CaptureFilter, DropReason, Latencies, Refusals};
 
 use crate::{
     capture::{CaptureRefused, Counts, Feed},
@@ -157,6 +157,14 @@ pub trait DataSource: Send + Sync + 'static {
     /// # Errors
     /// A sentence for the operator.
     fn stats(&self) -> Result<Counters, DataError>;
+
+    /// Packets that services refused, by the id of the service.
+    ///
+    /// # Errors
+    /// The maps cannot be read.
+    fn refusals(&self) -> Result<Vec<Refusals>, DataError> {
+        Ok(Vec::new())
+    }
 
     /// Who has how many of the places that `max_connections` gives, and how many clients' backends are remembered.
     fn occupancy(&self) -> Occupancy {

@@ -249,6 +249,45 @@ fn sources(reason: DropReason) -> DropAdvice {
             ],
             &["lbctl drops --watch", "lbctl config show", "tcpdump -eni <interface> icmp or icmp6"],
         ),
+        _ => admission(reason),
+    }
+}
+
+/// Reasons that the operator gave.
+fn admission(reason: DropReason) -> DropAdvice {
+    match reason {
+        DropReason::SourceBlocked => usual(
+            &[
+                "somebody who is blocked goes on sending",
+                "a prefix is blocked that is larger than it should be",
+            ],
+            &["lbctl acl list", "lbctl acl check <address>", "lbctl events --past --topic admission"],
+        ),
+        DropReason::SourceDenied => usual(
+            &[
+                "somebody who is not let in goes on sending",
+                "a service with `allow` does not name all of its clients; health checks of other balancers are clients, too",
+            ],
+            &["lbctl acl check <address>", "lbctl limit list", "lbctl service show <service>"],
+        ),
+        DropReason::SourceLimited => unusual(
+            &[
+                "a client opens many connections, or somebody floods from few addresses",
+                "many clients are behind one address (NAT): source_flow_rate is too low for them, or source_prefix too short",
+            ],
+            &["lbctl limit list", "lbctl flow top --by client-prefix --service <service>"],
+        ),
+        DropReason::ServiceLimited => unusual(
+            &[
+                "more connections begin than flow_rate allows: a flood, or more clients than were thought of",
+                "all clients connect anew at once, as after a failure: flow_burst",
+            ],
+            &[
+                "lbctl limit list",
+                "lbctl stats --rate",
+                "lbctl flow top --by client-prefix --service <service>",
+            ],
+        ),
         _ => unusual(&[], &[]),
     }
 }

@@ -3,6 +3,7 @@
 //! Handlers read snapshots and send requests to control; they never touch maps or files.
 
 mod access;
+mod acl;
 mod answer;
 mod captured;
 mod captures;
@@ -23,6 +24,7 @@ mod feed;
 mod flows;
 mod handlers;
 mod history;
+mod limits;
 mod local;
 mod object;
 mod openapi;
@@ -48,6 +50,9 @@ mod way;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use acl::{
+    Acl, AclVerdict, AclVerdicts, BlockSources, Blocked, BlockedPrefix, ServiceAcl, UnblockSources,
+};
 pub use captured::{CaptureEnd, CaptureInfo, CaptureLine, CaptureList, CapturedPacket, NewCapture};
 pub use changes::{Applied, Change, FlowImpact, KeyChange};
 pub use check::Health;
@@ -63,6 +68,7 @@ pub use explanation::{Explanation, FlowEntry, PacketHeaders};
 pub use feed::{AttributeValue, Event, Events, Lost};
 pub use flows::{FlowParams, KillFlows, TopBy, TopParams};
 pub use history::History;
+pub use limits::{Refused, ServiceLimits};
 pub use local::Local;
 pub use overview::{Overview, ServicePool};
 pub use remote::{Port, PortError, Remote};

@@ -16,10 +16,10 @@ use axum::{
 };
 
 use super::{
-    captures as copies, configuration as whole,
+    acl, captures as copies, configuration as whole,
     data::DataSource,
     error::ApiError,
-    events, explain, flows, handlers as on, history,
+    events, explain, flows, handlers as on, history, limits,
     openapi::{self, about, about_failing, changes},
     overview, replication,
     seats::Progress,
@@ -69,6 +69,7 @@ pub(super) fn routes() -> ApiRouter<Api> {
         .merge(services())
         .merge(figures())
         .merge(captures())
+        .merge(admission())
         .merge(virtual_routers())
         .merge(config())
 }
@@ -185,6 +186,43 @@ fn captures() -> ApiRouter<Api> {
                 about("stopCapture", "Ends a capture; its stream gets what there is, and ends."),
             ),
         )
+}
+
+fn admission() -> ApiRouter<Api> {
+    let unblock = about_failing("unblockSources", "Blocks sources no more.", &[404]);
+    let blocks = ApiRouter::new()
+        .api_route(
+            "/v1/acl/block",
+            post_with(acl::block, about_failing("blockSources", "Blocks sources for all services.", &[409])),
+        )
+        .api_route(
+            "/v1/acl/load",
+            post_with(
+                acl::load,
+                about_failing(
+                    "loadSources",
+                    "Blocks sources for all services, in the place of all that are blocked by request.",
+                    &[409],
+                ),
+            ),
+        )
+        .api_route("/v1/acl/unblock", post_with(acl::unblock, unblock))
+        .layer(DefaultBodyLimit::max(whole::TEXT_LIMIT))
+        .layer(middleware::from_fn(few_texts));
+    ApiRouter::new()
+        .api_route(
+            "/v1/acl",
+            get_with(acl::list, about("acl", "Sources that are not let in, and the lists of services.")),
+        )
+        .api_route(
+            "/v1/acl/check",
+            get_with(acl::check, about_failing("checkSource", "What the lists say of an address.", &[404])),
+        )
+        .api_route(
+            "/v1/limits",
+            get_with(limits::list, about("limits", "Limits of services, and the packets that they refused.")),
+        )
+        .merge(blocks)
 }
 
 fn virtual_routers() -> ApiRouter<Api> {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::check::Health;
 use super::object;
-use super::schema::{Address, Duration, Name, Word};
+use super::schema::{Address, Duration, Name, Network, Word};
 use super::traffic::Latencies;
 use crate::model::{AdminState, Algorithm, Condition, DrainEnd, Mode, OnFull, Protocol, Standing};
 
@@ -122,6 +122,35 @@ pub struct Service {
     /// What becomes of packets that would begin one flow too many: `drop` or `reset`.
     #[schemars(with = "Word<OnFull>")]
     pub on_full: String,
+    /// Sources that are let in; with any nobody else is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<Network>")]
+    pub allow: Vec<String>,
+    /// A file with more of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow_file: Option<String>,
+    /// Sources that are not let in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<Network>")]
+    pub deny: Vec<String>,
+    /// A file with more of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deny_file: Option<String>,
+    /// Most flows that begin in a second; 0 or none: any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flow_rate: Option<u32>,
+    /// How many of them may begin at once; 0 or none: as many as in a tenth of a second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flow_burst: Option<u32>,
+    /// Most flows of one source that begin in a second; 0 or none: any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_flow_rate: Option<u32>,
+    /// How many of them may begin at once; 0 or none: as many as in a second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_flow_burst: Option<u32>,
+    /// Bits of clients' addresses that are one source; none: 32 of IPv4, 64 of IPv6.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_prefix: Option<u8>,
     /// Source addresses towards the backends (`full-nat`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Vec<Address>")]
@@ -279,6 +308,35 @@ pub struct NewService {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Word<OnFull>>")]
     pub on_full: Option<String>,
+    /// Sources that are let in; with any nobody else is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<Network>")]
+    pub allow: Vec<String>,
+    /// A file with more of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow_file: Option<String>,
+    /// Sources that are not let in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<Network>")]
+    pub deny: Vec<String>,
+    /// A file with more of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deny_file: Option<String>,
+    /// Most flows that begin in a second; 0 or none: any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flow_rate: Option<u32>,
+    /// How many of them may begin at once; 0 or none: as many as in a tenth of a second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flow_burst: Option<u32>,
+    /// Most flows of one source that begin in a second; 0 or none: any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_flow_rate: Option<u32>,
+    /// How many of them may begin at once; 0 or none: as many as in a second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_flow_burst: Option<u32>,
+    /// Bits of clients' addresses that are one source; none: 32 of IPv4, 64 of IPv6.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_prefix: Option<u8>,
     /// Source addresses towards the backends (`full-nat`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Vec<Address>")]
@@ -331,6 +389,35 @@ pub struct ServicePatch {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Word<OnFull>>")]
     pub on_full: Option<String>,
+    /// Sources that are let in; with any nobody else is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Vec<Network>>")]
+    pub allow: Option<Vec<String>>,
+    /// A file with more of them; `null`: there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub allow_file: Option<Option<String>>,
+    /// Sources that are not let in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Vec<Network>>")]
+    pub deny: Option<Vec<String>>,
+    /// A file with more of them; `null`: there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub deny_file: Option<Option<String>>,
+    /// Most flows that begin in a second; 0 or none: any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flow_rate: Option<u32>,
+    /// How many of them may begin at once; 0 or none: as many as in a tenth of a second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flow_burst: Option<u32>,
+    /// Most flows of one source that begin in a second; 0 or none: any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_flow_rate: Option<u32>,
+    /// How many of them may begin at once; 0 or none: as many as in a second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_flow_burst: Option<u32>,
+    /// Bits of clients' addresses that are one source; `null`: 32 of IPv4, 64 of IPv6.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub source_prefix: Option<Option<u8>>,
     /// Source addresses towards the backends (`full-nat`): the whole list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Vec<Address>>")]

@@ -50,6 +50,7 @@ pub(super) fn service(view: &ServiceView, moment: &Moment<'_>) -> Service {
     let desired = &view.desired;
     let kept = Some(desired.affinity_timeout).filter(|timeout| !timeout.is_zero());
     let limited = desired.is_limited();
+    let some = |number: u32| Some(number).filter(|number| *number > 0);
     Service {
         name: desired.name.to_string(),
         id: view.id,
@@ -65,6 +66,15 @@ pub(super) fn service(view: &ServiceView, moment: &Moment<'_>) -> Service {
         max_connections: Some(desired.max_connections).filter(|limit| *limit > 0),
         connections: limited.then(|| moment.occupancy.services.get(&view.id).copied().unwrap_or_default()),
         on_full: desired.on_full.to_string(),
+        allow: desired.sources.allow.iter().map(ToString::to_string).collect(),
+        allow_file: desired.sources.allow_file.as_ref().map(|file| file.display().to_string()),
+        deny: desired.sources.deny.iter().map(ToString::to_string).collect(),
+        deny_file: desired.sources.deny_file.as_ref().map(|file| file.display().to_string()),
+        flow_rate: some(desired.rates.flow_rate),
+        flow_burst: some(desired.rates.flow_burst),
+        source_flow_rate: some(desired.rates.source_flow_rate),
+        source_flow_burst: some(desired.rates.source_flow_burst),
+        source_prefix: desired.rates.source_prefix,
         snat_addresses: desired.snat_addresses.clone(),
         on_down: desired.on_down.to_string(),
         slow_start: Some(desired.slow_start).filter(|length| !length.is_zero()).map(format_duration),

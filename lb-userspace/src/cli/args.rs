@@ -1,5 +1,6 @@
 //! The command line.
 
+mod acl;
 mod backend;
 mod capture;
 mod configuration;
@@ -17,6 +18,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use self::values::seconds;
 pub(super) use self::{
+    acl::{AclCommand, BlockArgs, LimitCommand, RateOptions, SourceOptions},
     backend::{BackendCommand, BackendOptions, DrainArgs},
     capture::CaptureArgs,
     configuration::{ApplyArgs, ConfigCommand, ImportArgs},
@@ -117,6 +119,12 @@ pub enum Command {
     /// Flows: tracked connections.
     #[command(subcommand, visible_alias = "flows")]
     Flow(FlowCommand),
+    /// Sources that are not let in.
+    #[command(subcommand)]
+    Acl(AclCommand),
+    /// Limits of services: connections, and flows that begin.
+    #[command(subcommand, visible_alias = "limits")]
+    Limit(LimitCommand),
     /// Show packets, bytes and flows of services, backends and interfaces.
     Stats {
         /// Show rates per second, measured over so many seconds, instead of totals.

@@ -6,6 +6,7 @@ use hyper::{Method, body::Bytes};
 use serde::Serialize;
 
 use super::{
+    acl,
     args::{
         BackendArg, BackendCommand, BackendOptions, ChangeArgs, ServiceAdd, ServiceCommand, ServiceOptions,
         ServiceSet,
@@ -179,7 +180,7 @@ pub(super) async fn repair(session: &Session) -> Text {
 }
 
 fn new_service(add: &ServiceAdd) -> NewService {
-    let options = &add.options;
+    let (options, sources) = (&add.options, &add.options.sources);
     NewService {
         name: add.service.service.clone(),
         address: add.address.to_string(),
@@ -192,6 +193,15 @@ fn new_service(add: &ServiceAdd) -> NewService {
         affinity_timeout: options.affinity_timeout.clone(),
         max_connections: options.max_connections,
         on_full: options.on_full.clone(),
+        allow: acl::list(sources.allow.as_ref()).unwrap_or_default(),
+        allow_file: sources.allow_file.clone().filter(|file| !file.is_empty()),
+        deny: acl::list(sources.deny.as_ref()).unwrap_or_default(),
+        deny_file: sources.deny_file.clone().filter(|file| !file.is_empty()),
+        flow_rate: options.rates.flow_rate,
+        flow_burst: options.rates.flow_burst,
+        source_flow_rate: options.rates.source_flow_rate,
+        source_flow_burst: options.rates.source_flow_burst,
+        source_prefix: options.rates.source_prefix,
         snat_addresses: options.snat_addresses.iter().map(ToString::to_string).collect(),
         on_down: options.on_down.clone(),
         slow_start: options.slow_start.clone(),
@@ -204,7 +214,7 @@ fn new_service(add: &ServiceAdd) -> NewService {
 fn service_patch(set: &ServiceSet) -> Result<ServicePatch, Failure> {
     let options = &set.options;
     let addresses: Vec<String> = options.snat_addresses.iter().map(ToString::to_string).collect();
-    let patch = ServicePatch {
+    let mut patch = ServicePatch {
         mode: options.mode.clone(),
         algorithm: options.algorithm.clone(),
         slots: options.slots,
@@ -217,7 +227,10 @@ fn service_patch(set: &ServiceSet) -> Result<ServicePatch, Failure> {
         slow_start: options.slow_start.clone(),
         backup_below: options.backup_below,
         health: if set.no_health { Some(None) } else { health(options, set.health).map(Some) },
+        ..ServicePatch::default()
     };
+    acl::add_rates(&mut patch, options.rates);
+    acl::add_sources(&mut patch, &options.sources);
     if patch == ServicePatch::default() {
         return Err(nothing_to_change("an option such as --algorithm (see `lbctl service set --help`)"));
     }
@@ -245,7 +258,7 @@ fn nothing_to_change(options: &str) -> Failure {
     Failure::new(Exit::Invalid, format!("nothing to change; give {options}"))
 }
 
-fn service_path(service: &str) -> String {
+pub(super) fn service_path(service: &str) -> String {
     format!("/v1/services/{}", encode(service))
 }
 

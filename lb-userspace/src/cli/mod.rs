@@ -1,5 +1,6 @@
 //! `lbctl`: arguments, calls of the API, and what is printed.
 
+mod acl;
 mod args;
 mod capture;
 mod commands;

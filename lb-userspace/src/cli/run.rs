@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::{
+    acl,
     args::{Args, Command, ConfigCommand, Output},
     capture,
     commands::{self, Session},
@@ -81,6 +82,8 @@ pub(super) async fn text(args: Args) -> Result<String, Failure> {
         Command::Service(command) => commands::service(&session, command).await,
         Command::Backend(command) => commands::backend(&session, command).await,
         Command::Flow(command) => flow::flow(&session, command).await,
+        Command::Acl(command) => acl::acl(&session, command).await,
+        Command::Limit(command) => acl::limit(&session, command).await,
         Command::Stats { rate } => commands::stats(&session, rate).await,
         Command::Drops(args) => drops::drops(&session, &args, None).await,
         Command::Capture(wanted) => capture::others(&session, &wanted).await,

@@ -9,7 +9,8 @@ use super::edit::update;
 use super::error::Finding;
 use super::node::{Node, line_of};
 use super::parse::parse;
-use crate::health::{Probes, Rights, Unusable, unusable_programs};
+use crate::acl::ListFiles;
+use crate::health::{Probes, Rights, unusable_programs};
 use crate::model::{Config, Draft, Path as Place};
 
 /// The text of a configuration file, as it was read.
@@ -81,23 +82,26 @@ impl Document {
     /// [`ConfigError::Invalid`] with everything that cannot be used on this machine.
     pub fn usable(&self, config: &Config, rights: Rights) -> Result<Probes, ConfigError> {
         let programs = unusable_programs(&config.vrrp, rights);
+        // Who only checks a file may not be able to read what lbd can.
+        let list = ListFiles::read(config, None).err().filter(|_| rights == Rights::Needed);
         let unusable = match Probes::prepare(&config.services, None, rights) {
-            Ok(probes) if programs.is_empty() => return Ok(probes),
+            Ok(probes) if programs.is_empty() && list.is_none() => return Ok(probes),
             Ok(_) => Vec::new(),
             Err(unusable) => unusable,
         };
         let document = self.parsed()?;
         let root = Node::Table(document.as_table(), Some(0..0));
-        let finding = |path: Place, what: Unusable| {
+        let finding = |path: Place, what: String| {
             let line = line_of(&self.text, &root.locate(&path));
-            Finding { line, path, message: what.to_string().trim_start().to_owned() }
+            Finding { line, path, message: what.trim_start().to_owned() }
         };
         let of_probes = unusable.into_iter().map(|found| {
             let path = Place::root().key("services").index(found.index).key("health").key(found.what.key);
-            finding(path, found.what)
+            finding(path, found.what.to_string())
         });
-        let of_programs = programs.into_iter().map(|found| finding(found.path, found.what));
-        let findings = of_probes.chain(of_programs).collect();
+        let of_programs = programs.into_iter().map(|found| finding(found.path, found.what.to_string()));
+        let of_lists = list.into_iter().map(|found| finding(found.path.clone(), found.to_string()));
+        let findings = of_probes.chain(of_programs).chain(of_lists).collect();
         Err(ConfigError::Invalid { path: self.path.clone(), findings })
     }
 

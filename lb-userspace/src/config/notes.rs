@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::control::{Deadline, Notes, Unconfirmed};
+use crate::control::{Block, Deadline, Notes, Unconfirmed};
 use crate::model::{BackendName, ServiceName};
 
 /// Tells one boot of the machine from another.
@@ -25,6 +27,25 @@ struct Content {
     ramps: Vec<RampNote>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     unconfirmed: Option<UnconfirmedNote>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    blocks: Vec<BlockNote>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct BlockNote {
+    prefix: IpNet,
+    since: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    reason: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    until: Option<DeadlineNote>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct DeadlineNote {
+    until: String,
+    boot_milliseconds: u64,
+    longest_milliseconds: u64,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -79,7 +100,29 @@ pub(super) fn read(path: &Path) -> io::Result<Notes> {
         };
         io::Result::Ok(Unconfirmed { deadline, digest: note.digest })
     });
-    Ok(Notes { drains, ramps, unconfirmed: unconfirmed.transpose()? })
+    let blocks = content.blocks.into_iter().map(|note| block(note, same_boot)).collect::<io::Result<_>>()?;
+    Ok(Notes { drains, ramps, unconfirmed: unconfirmed.transpose()?, blocks: Arc::new(blocks) })
+}
+
+fn block(note: BlockNote, same_boot: bool) -> io::Result<(IpNet, Block)> {
+    let until = note.until.map(|until| {
+        Ok::<_, io::Error>(Deadline {
+            wall: until.until.parse().map_err(io::Error::other)?,
+            boot: same_boot.then_some(Duration::from_millis(until.boot_milliseconds)),
+            longest: Duration::from_millis(until.longest_milliseconds),
+        })
+    });
+    let since = note.since.parse().map_err(io::Error::other)?;
+    Ok((note.prefix, Block { since, until: until.transpose()?, reason: note.reason }))
+}
+
+fn block_note((prefix, block): (&IpNet, &Block)) -> BlockNote {
+    let until = block.until.map(|deadline| DeadlineNote {
+        until: deadline.wall.to_string(),
+        boot_milliseconds: milliseconds(deadline.boot.unwrap_or_default()),
+        longest_milliseconds: milliseconds(deadline.longest),
+    });
+    BlockNote { prefix: *prefix, since: block.since.to_string(), reason: block.reason.clone(), until }
 }
 
 /// Writes the notes at a path, atomically and for good; no file if there are none.
@@ -104,9 +147,16 @@ pub(super) fn write(path: &Path, notes: &Notes) -> io::Result<()> {
         longest_milliseconds: milliseconds(deadline.longest),
         digest,
     });
-    let content =
-        Content { boot_id: boot_id(), drains: drains.collect(), ramps: ramps.collect(), unconfirmed };
-    put(path, Some(serde_json::to_string_pretty(&content)? + "\n"))
+    let content = Content {
+        boot_id: boot_id(),
+        drains: drains.collect(),
+        ramps: ramps.collect(),
+        unconfirmed,
+        blocks: notes.blocks.iter().map(block_note).collect(),
+    };
+    let few = content.blocks.len() < 1000;
+    let text = if few { serde_json::to_string_pretty(&content)? } else { serde_json::to_string(&content)? };
+    put(path, Some(text + "\n"))
 }
 
 /// Makes a text the content of a file, atomically and for good; `None`: there is to be no file.
@@ -163,7 +213,12 @@ mod tests {
         let deadline = Deadline { wall: until, boot: Some(boot), longest: Duration::from_secs(60) };
         let unconfirmed = Some(Unconfirmed { deadline, digest: u64::MAX });
         let ramps = [(("web".parse().unwrap(), "b2".parse().unwrap()), boot)].into();
-        Notes { drains: [(key, boot)].into(), ramps, unconfirmed }
+        let blocks = [
+            ("203.0.113.0/24", Block { since: until, until: Some(deadline), reason: "scans".to_owned() }),
+            ("2001:db8::/48", Block { since: until, until: None, reason: String::new() }),
+        ];
+        let blocks = blocks.map(|(prefix, block)| (prefix.parse().unwrap(), block)).into();
+        Notes { drains: [(key, boot)].into(), ramps, unconfirmed, blocks: Arc::new(blocks) }
     }
 
     #[test]
@@ -187,6 +242,8 @@ mod tests {
         fs::write(&path, text.replace(&boot_id(), "another")).unwrap();
         let found = read(&path).unwrap();
         assert!(found.drains.is_empty() && found.ramps.is_empty());
+        let of_block = found.blocks.values().find_map(|block| block.until).unwrap();
+        assert_eq!(of_block.boot, None);
         let deadline = found.unconfirmed.unwrap().deadline;
         assert_eq!(deadline, Deadline { boot: None, ..notes().unconfirmed.unwrap().deadline });
     }

@@ -79,6 +79,11 @@ fn read(root: &TableReader<'_>, draft: &mut Draft) -> Vec<(usize, Service)> {
     if let Some(table) = root.table("answers") {
         answers(table, &mut draft.answers);
     }
+    if let Some(acl) = root.table("acl") {
+        set(&mut draft.acl.deny, acl.list("deny", &scalar::prefix_of_addresses()));
+        draft.acl.deny_file = acl.value("deny_file", &scalar::path());
+        acl.end();
+    }
     let routers = root.tables("vrrp", "[[vrrp]]");
     draft.vrrp = routers.into_iter().filter_map(|(_, table)| virtual_router(table)).collect();
     draft.replication = root.table("replication").and_then(replication);
@@ -111,6 +116,8 @@ fn limits(table: TableReader<'_>, limits: &mut Limits) {
         ("backends", &mut limits.backends),
         ("port_pools", &mut limits.port_pools),
         ("affinity", &mut limits.affinity),
+        ("prefixes", &mut limits.prefixes),
+        ("sources", &mut limits.sources),
     ] {
         set(place, table.value(key, &number));
     }

@@ -4,8 +4,8 @@ use super::parse::set;
 use super::reader::TableReader;
 use super::scalar;
 use crate::model::{
-    Backend, DEFAULT_WEIGHT, Drain, Form, HealthCheck, Invalid, PROBE_KEYS, Probe, ProbeSettings, ProbeType,
-    Service, ServiceAddress, Setting,
+    Backend, DEFAULT_WEIGHT, Drain, FlowRates, Form, HealthCheck, Invalid, PROBE_KEYS, Probe, ProbeSettings,
+    ProbeType, Service, ServiceAddress, Setting, SourceList,
 };
 
 /// A service without mistakes.
@@ -26,6 +26,8 @@ pub(super) fn service(table: TableReader<'_>) -> Option<Service> {
     let affinity_timeout = table.value("affinity_timeout", &scalar::duration());
     let max_connections = table.value("max_connections", &scalar::number());
     let on_full = table.value("on_full", &scalar::keyword("a policy"));
+    let sources = sources(&table);
+    let rates = rates(&table);
     let snat_addresses = table.list("snat_addresses", &scalar::address());
     let on_down = table.value("on_down", &scalar::keyword("a policy"));
     let slow_start = table.value("slow_start", &scalar::duration());
@@ -48,6 +50,8 @@ pub(super) fn service(table: TableReader<'_>) -> Option<Service> {
         set(&mut service.affinity_timeout, affinity_timeout);
         set(&mut service.max_connections, max_connections);
         set(&mut service.on_full, on_full);
+        service.sources = sources;
+        service.rates = rates;
         set(&mut service.on_down, on_down);
         set(&mut service.slow_start, slow_start);
         set(&mut service.backup_below, backup_below);
@@ -55,6 +59,27 @@ pub(super) fn service(table: TableReader<'_>) -> Option<Service> {
         service.backends = backends.into_iter().flatten().collect();
     }
     service.filter(|_| report.count() == mistakes)
+}
+
+fn sources(table: &TableReader<'_>) -> SourceList {
+    let prefix = scalar::prefix_of_addresses();
+    SourceList {
+        allow: table.list("allow", &prefix).unwrap_or_default(),
+        allow_file: table.value("allow_file", &scalar::path()),
+        deny: table.list("deny", &prefix).unwrap_or_default(),
+        deny_file: table.value("deny_file", &scalar::path()),
+    }
+}
+
+fn rates(table: &TableReader<'_>) -> FlowRates {
+    let number = |key| table.value(key, &scalar::number()).unwrap_or_default();
+    FlowRates {
+        flow_rate: number("flow_rate"),
+        flow_burst: number("flow_burst"),
+        source_flow_rate: number("source_flow_rate"),
+        source_flow_burst: number("source_flow_burst"),
+        source_prefix: table.value("source_prefix", &scalar::prefix()),
+    }
 }
 
 fn health(table: TableReader<'_>) -> Option<HealthCheck> {

@@ -46,6 +46,8 @@ pub(super) fn top(draft: &Draft) -> Vec<Entry> {
         (&["limits", "backends"], number(limits.backends)),
         (&["limits", "port_pools"], number(limits.port_pools)),
         (&["limits", "affinity"], number(limits.affinity)),
+        (&["limits", "prefixes"], number(limits.prefixes)),
+        (&["limits", "sources"], number(limits.sources)),
         (&["limits", "table_full"], Some(limits.table_full.as_str().into())),
         (&["timeouts", "tcp_handshake"], duration(timeouts.tcp_handshake)),
         (&["timeouts", "tcp_established"], duration(timeouts.tcp_established)),
@@ -57,6 +59,8 @@ pub(super) fn top(draft: &Draft) -> Vec<Entry> {
         (&["answers", "icmp_errors"], number(draft.answers.icmp_errors)),
         (&["answers", "echo_replies"], number(draft.answers.echo_replies)),
         (&["answers", "resets"], number(draft.answers.resets)),
+        (&["acl", "deny"], some_list(&draft.acl.deny)),
+        (&["acl", "deny_file"], file(&draft.acl.deny_file)),
         (&["vrrp"], virtual_routers(&draft.vrrp)),
         (&["snat", "ports"], Some(format!("{}-{}", draft.snat_ports.min, draft.snat_ports.max).into())),
     ];
@@ -66,7 +70,9 @@ pub(super) fn top(draft: &Draft) -> Vec<Entry> {
 
 /// The keys of a service outside its health check and backends.
 pub(super) fn service(service: &Service) -> Vec<Entry> {
-    let snat = Some(&service.snat_addresses).filter(|list| !list.is_empty());
+    let (sources, rates) = (&service.sources, &service.rates);
+    let file = |path: &Option<PathBuf>| path.as_ref().map(|path| path.to_string_lossy().into_owned().into());
+    let rate = |rate: u32| Some(rate).filter(|rate| *rate > 0).map(|rate| i64::from(rate).into());
     vec![
         (&["name"], Some(service.name.as_str().into())),
         (&["address"], Some(service.address.to_string().into())),
@@ -79,7 +85,16 @@ pub(super) fn service(service: &Service) -> Vec<Entry> {
         (&["affinity_timeout"], Some(format_duration(service.affinity_timeout).into())),
         (&["max_connections"], Some(i64::from(service.max_connections).into())),
         (&["on_full"], Some(service.on_full.as_str().into())),
-        (&["snat_addresses"], snat.map(|addresses| list(addresses))),
+        (&["allow"], some_list(&sources.allow)),
+        (&["allow_file"], file(&sources.allow_file)),
+        (&["deny"], some_list(&sources.deny)),
+        (&["deny_file"], file(&sources.deny_file)),
+        (&["flow_rate"], rate(rates.flow_rate)),
+        (&["flow_burst"], rate(rates.flow_burst)),
+        (&["source_flow_rate"], rate(rates.source_flow_rate)),
+        (&["source_flow_burst"], rate(rates.source_flow_burst)),
+        (&["source_prefix"], rates.source_prefix.map(|bits| i64::from(bits).into())),
+        (&["snat_addresses"], some_list(&service.snat_addresses)),
         (&["on_down"], Some(service.on_down.as_str().into())),
         (&["slow_start"], Some(format_duration(service.slow_start).into())),
         (&["backup_below"], Some(i64::from(service.backup_below).into())),
@@ -188,6 +203,11 @@ pub(super) fn same(a: &Option<Value>, b: &Option<Value>) -> bool {
 fn time(time: Timestamp) -> Value {
     let text = time.to_string();
     text.parse::<Datetime>().map_or_else(|_| text.into(), Value::from)
+}
+
+/// A list of texts, unless it is empty.
+fn some_list(values: &[impl ToString]) -> Option<Value> {
+    Some(values).filter(|values| !values.is_empty()).map(list)
 }
 
 /// A list of texts.

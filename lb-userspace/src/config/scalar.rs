@@ -58,6 +58,15 @@ pub(super) fn network() -> Kind<IpNet> {
     })
 }
 
+/// The prefix of a network; an address stands for itself alone.
+pub(super) fn prefix_of_addresses() -> Kind<IpNet> {
+    let expected = "one such as \"203.0.113.0/24\" or \"2001:db8::/48\"";
+    kind("a prefix", expected, |value| {
+        let text = value.as_str()?;
+        text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
+    })
+}
+
 pub(super) fn byte() -> Kind<u8> {
     kind("a number", "0 to 255", |value| u8::try_from(value.as_integer()?).ok())
 }

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Error, HealthRules, MAX_DRAIN};
+use super::{Error, HealthRules, MAX_DRAIN, RateChange, SourceChange};
 use crate::model::{
     AdminState, Algorithm, Backend, BackendName, Draft, Drain, DrainEnd, HealthCheck, Invalid, Mode, OnDown,
     OnFull, ProbeSettings, ProbeType, Service, ServiceName, Shared, Timestamp,
@@ -84,6 +84,10 @@ pub struct ServiceChange {
     pub max_connections: Option<u32>,
     /// What becomes of packets that would begin one flow too many.
     pub on_full: Option<OnFull>,
+    /// Who may begin flows.
+    pub sources: SourceChange,
+    /// How many may begin.
+    pub rates: RateChange,
     /// SNAT addresses: the whole list.
     pub snat_addresses: Option<Vec<IpAddr>>,
     /// What becomes of TCP connections of a backend that takes no packets any more.
@@ -232,6 +236,8 @@ impl ServiceChange {
         service.max_connections = self.max_connections.unwrap_or(service.max_connections);
         service.on_full = self.on_full.unwrap_or(service.on_full);
         service.slots = self.slots.or(service.slots);
+        self.sources.apply(&mut service.sources);
+        self.rates.apply(&mut service.rates);
         if let Some(on_down) = self.on_down {
             service.on_down = on_down;
         }

@@ -5,9 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use ipnet::IpNet;
 use lb_common::abi::Interface;
 
-use super::Edit;
+use super::{Edit, NewBlocks};
 use crate::model::{BackendName, Health, Reason, ServiceName};
 
 /// Something that happened.
@@ -49,6 +50,10 @@ pub enum Event {
         /// The time in which it is to be confirmed, if it is; else what was before comes back.
         confirm: Option<Duration>,
     },
+    /// Block sources for all services.
+    Block(NewBlocks),
+    /// Block sources no more.
+    Unblock(Vec<IpNet>),
     /// Keep what was applied.
     Confirm,
     /// Bring back what was there before the last apply.

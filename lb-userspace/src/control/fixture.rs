@@ -256,7 +256,12 @@ pub(crate) fn observed(
     let passed = Arc::clone(&clock);
     let now = move || {
         let time = Duration::from_millis(passed.load(Ordering::Relaxed));
-        Now { instant: begin.instant + time, wall: begin.wall.after(time), boot: begin.boot + time }
+        Now {
+            instant: begin.instant + time,
+            wall: begin.wall.after(time),
+            boot: begin.boot + time,
+            monotonic: begin.monotonic + time,
+        }
     };
     (spawn(control(store, &SharedMaps::default()), now, observe).unwrap().0, clock)
 }

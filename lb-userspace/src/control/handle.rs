@@ -2,9 +2,10 @@
 
 use std::{io, sync::Arc, thread, time::Duration};
 
+use ipnet::IpNet;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{Control, Error, ErrorKind, Event, Now, Preview, Request, Snapshot};
+use super::{Control, Error, ErrorKind, Event, NewBlocks, Now, Preview, Request, Snapshot};
 use crate::model::Config;
 
 /// Events that may wait. A request that finds the queue full is refused; reports wait for room.
@@ -50,6 +51,22 @@ impl Handle {
     /// The text is refused (nothing was changed), or control is too busy or has ended.
     pub async fn apply(&self, text: String, confirm: Option<Duration>) -> Outcome {
         self.ask(Event::Apply { text, confirm }).await
+    }
+
+    /// Blocks sources for all services, and waits for what comes of it.
+    ///
+    /// # Errors
+    /// It is refused (nothing was changed), or control is too busy or has ended.
+    pub async fn block(&self, wanted: NewBlocks) -> Outcome {
+        self.ask(Event::Block(wanted)).await
+    }
+
+    /// Blocks sources no more, and waits for what comes of it.
+    ///
+    /// # Errors
+    /// It is refused (nothing was changed), or control is too busy or has ended.
+    pub async fn unblock(&self, prefixes: Vec<IpNet>) -> Outcome {
+        self.ask(Event::Unblock(prefixes)).await
     }
 
     /// Keeps what was applied.

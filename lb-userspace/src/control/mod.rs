@@ -3,8 +3,10 @@
 //! [`Control`] is a state machine without threads or clocks; [`spawn`] runs it on a thread of its own. Everything else reads
 //! [`Snapshot`]s and sends [`Event`]s through a [`Handle`].
 
+mod blocks;
 mod drain;
 mod edit;
+mod edit_admission;
 mod error;
 mod event;
 #[cfg(test)]
@@ -23,9 +25,11 @@ mod target;
 mod tests;
 mod view;
 
+pub use blocks::{Block, Blocks, NewBlocks};
 pub use drain::{DrainKey, DrainView, DrainViews, MAX_DRAIN};
 pub use edit::{BackendChange, Edit, HealthChange, ServiceChange};
 pub(crate) use edit::{unknown_backend, unknown_service};
+pub use edit_admission::{RateChange, SourceChange};
 pub(crate) use error::told;
 pub use error::{Error, ErrorKind};
 pub use event::{Event, Persist, Request};

@@ -14,13 +14,15 @@ pub struct Now {
     /// Time since the machine was booted, the time it was suspended included: it never jumps either, and a process that is started
     /// later reads the same clock.
     pub boot: Duration,
+    /// Time since the machine was booted, without the time it was suspended: the clock of the data path.
+    pub monotonic: Duration,
 }
 
 /// For tests without deadlines: the other clocks begin with the process.
 #[cfg(test)]
 impl From<Instant> for Now {
     fn from(instant: Instant) -> Self {
-        Self { instant, wall: Timestamp::default(), boot: Duration::ZERO }
+        Self { instant, wall: Timestamp::default(), boot: Duration::ZERO, monotonic: Duration::ZERO }
     }
 }
 
@@ -63,7 +65,12 @@ mod tests {
 
     fn now(wall: u64, boot: u64) -> Now {
         let seconds = Duration::from_secs;
-        Now { instant: moment(), wall: Timestamp::since_epoch(seconds(wall)), boot: seconds(boot) }
+        Now {
+            instant: moment(),
+            wall: Timestamp::since_epoch(seconds(wall)),
+            boot: seconds(boot),
+            monotonic: seconds(boot),
+        }
     }
 
     #[test]

@@ -1,16 +1,18 @@
 //! The state machine.
 
 mod apply;
+mod blocks;
 
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use lb_common::abi::Interface;
 
 use super::{
-    Edit, Error, Event, Notes, Now, Persist, Request, Snapshot, Staged, Store, drain::Drains, invalid, pools,
-    ramps::RampNotes, target::Target, view, view::Configs,
+    Edit, Error, Event, Notes, Now, Persist, Request, Snapshot, Staged, Store, blocks as blocked,
+    drain::Drains, invalid, pools, ramps::RampNotes, target::Target, view, view::Configs,
 };
 use crate::{
+    acl::ListFiles,
     health::{Files, Pools, Probes, Rights, unusable_programs},
     maps::LbMaps,
     model::{Backend, Config, Finding, HealthView, Service, Timestamp},
@@ -35,6 +37,8 @@ pub struct Control {
     notes: Notes,
     /// When what was applied is taken back unless it is confirmed.
     confirm_at: Option<Instant>,
+    /// When the next block of a source is over.
+    blocks_due: Option<Instant>,
     probes: Probes,
     /// Something was noted that is not planned yet.
     dirty: bool,
@@ -72,6 +76,9 @@ impl Control {
         let health = HealthView::default();
         let ramps = RampNotes::of(&notes.ramps, &now);
         let mut target = Target::adopt(maps, interfaces, random, config.limits)?;
+        target.set_files(lists(&config, None)?);
+        target.block(blocked::ticks(&notes.blocks, &now));
+        let blocks_due = blocked::next(&notes.blocks, &now);
         let pools =
             pools::next(&Pools::resuming(ramps.known().clone()), &config, &health, &target, now.instant);
         target.apply(&config, &health, &pools, now.instant)?;
@@ -80,7 +87,8 @@ impl Control {
         let unconfirmed = notes.unconfirmed.map(|unconfirmed| unconfirmed.deadline);
         let confirm_at = unconfirmed.map(|deadline| now.instant + deadline.remaining(&now));
         let waiting = confirm_at.zip(unconfirmed);
-        let configs = Configs { started: &config, saved: &config, current: &config };
+        let blocks = (&notes.blocks, blocks_due);
+        let configs = Configs { started: &config, saved: &config, current: &config, blocks };
         let both = (&health, &pools, &probes);
         let snapshot = Arc::new(view::snapshot(None, &configs, both, None, &target, &drains, waiting));
         let (started, saved) = (config.clone(), config.clone());
@@ -96,6 +104,7 @@ impl Control {
             ramps,
             notes,
             confirm_at,
+            blocks_due,
             probes,
             dirty: false,
             problem: None,
@@ -120,6 +129,8 @@ impl Control {
             Event::Request(request) => return self.request(&request, now),
             Event::Reload => return self.reload(now),
             Event::Apply { text, confirm } => return self.apply(&text, confirm, now),
+            Event::Block(wanted) => return self.block(&wanted, now),
+            Event::Unblock(prefixes) => return self.unblock(&prefixes, now),
             Event::Confirm => return self.confirm(),
             Event::RollBack => return self.roll_back(now),
             Event::Repair => return self.repair(now.instant),
@@ -152,6 +163,7 @@ impl Control {
     pub fn settle(&mut self, now: impl Into<Now>) {
         let at = now.into();
         self.roll_back_if_due(&at);
+        self.expire_blocks(&at);
         let now = at.instant;
         self.drains.settle(now);
         self.reset_flows();
@@ -229,12 +241,16 @@ impl Control {
         now: &Now,
     ) -> Result<(), Error> {
         let probes = prepared(&current, Some((&self.probes, files)))?;
+        let known = Some(&self.target.sources().files).filter(|_| files == Files::Kept);
+        let read = lists(&current, known)?;
+        let former = self.target.set_files(read);
         let health = view::health_that_holds(&self.health, &self.current, &current);
         let pools = pools::next(&self.pools, &current, &health, &self.target, now.instant);
         let applied = self.target.apply(&current, &health, &pools, now.instant);
         let done = applied.and_then(|()| commit(self.store.as_ref()));
         if done.is_err() {
             self.drains.say_resets_again();
+            self.target.set_files(former);
             let back = self.target.apply(&self.current, &self.health, &self.pools, now.instant);
             self.settled(&back);
             return done;
@@ -306,7 +322,8 @@ impl Control {
 
     fn publish(&mut self) {
         let problem = self.problem.clone();
-        let configs = Configs { started: &self.started, saved: &self.saved, current: &self.current };
+        let blocks = (&self.notes.blocks, self.blocks_due);
+        let configs = Configs { started: &self.started, saved: &self.saved, current: &self.current, blocks };
         let waiting = self.confirm_at.zip(self.notes.unconfirmed.map(|unconfirmed| unconfirmed.deadline));
         let next = view::snapshot(
             Some(&self.snapshot),
@@ -324,6 +341,11 @@ impl Control {
             self.snapshot = Arc::new(Snapshot { generation, ..next });
         }
     }
+}
+
+/// The files with lists of sources that a configuration names; those that are not new are taken from `before`.
+fn lists(config: &Config, before: Option<&ListFiles>) -> Result<ListFiles, Error> {
+    ListFiles::read(config, before).map_err(|found| Error::invalid(found.path.to_string(), found.to_string()))
 }
 
 /// The probes of a configuration; those that are not new are taken from `before`.

@@ -4,10 +4,11 @@ use std::{sync::Arc, time::Instant};
 
 use lb_common::abi::BackendState;
 
-use super::DrainViews;
+use super::{Blocks, DrainViews};
 use crate::{
     health::Probes,
     model::{Backend, Config, Finding, Health, HealthView, Pool, Service, Share, Shared, Timestamp},
+    plan::Sources,
     reconcile::Statistics,
 };
 
@@ -34,6 +35,10 @@ pub struct Snapshot {
     pub confirm_until: Option<Timestamp>,
     /// When control wants a [`super::Event::Tick`] at the latest.
     pub wake_at: Option<Instant>,
+    /// Sources that are blocked by request.
+    pub blocks: Arc<Blocks>,
+    /// Who is let in beside what the configuration says.
+    pub sources: Sources,
     /// What reconciliation did so far; a change of this alone is not announced.
     pub reconciled: Statistics,
     /// The prepared probes of the checked services.
@@ -88,6 +93,8 @@ impl Snapshot {
             drains,
             confirm_until,
             wake_at,
+            blocks,
+            sources: _,
             reconciled: _,
             probes,
             health: _,
@@ -103,6 +110,7 @@ impl Snapshot {
             && drains.iter().zip(&*other.drains).all(|(a, b)| a.0 == b.0 && a.1.is_like(b.1))
             && *confirm_until == other.confirm_until
             && *wake_at == other.wake_at
+            && (Arc::ptr_eq(blocks, &other.blocks) || *blocks == other.blocks)
             && probes.is(&other.probes)
     }
 

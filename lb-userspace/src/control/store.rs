@@ -1,8 +1,8 @@
 //! Where the desired state is kept. Control decides what is written and when; [`crate::config`] knows the format.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use super::{Deadline, DrainKey, Error, RampKey};
+use super::{Blocks, Deadline, DrainKey, Error, RampKey};
 use crate::model::Config;
 
 /// What is written down beside the file for a process that is started later.
@@ -14,6 +14,8 @@ pub struct Notes {
     pub ramps: BTreeMap<RampKey, Duration>,
     /// A configuration that was applied and waits to be confirmed.
     pub unconfirmed: Option<Unconfirmed>,
+    /// Sources that are blocked by request.
+    pub blocks: Arc<Blocks>,
 }
 
 /// A configuration that waits to be confirmed.

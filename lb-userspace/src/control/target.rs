@@ -7,14 +7,16 @@ use std::{
     time::Instant,
 };
 
+use ipnet::IpNet;
 use lb_common::abi::{BackendState, Interface};
 
 use super::{Error, ErrorKind, view};
 use crate::{
+    acl::ListFiles,
     health::Pools,
     maps::{LbMaps, MapError},
     model::{AdminState, Backend, Config, Draft, DrainEnd, HealthView, Limits, Service},
-    plan::{BackendAt, Inputs, MapImage, PlanError, Planner},
+    plan::{BackendAt, Inputs, MapImage, PlanError, Planner, Sources},
     reconcile::{Drift, Policy, Reconciler, Round, Statistics},
 };
 
@@ -37,6 +39,8 @@ pub(super) struct Target {
     interfaces: BTreeMap<u32, Interface>,
     /// Backends whose drain's deadline has passed, see [`Inputs::resets`].
     resets: BTreeSet<BackendAt>,
+    /// Who is let in beside what the configuration says.
+    sources: Sources,
     /// Key of the flow hash if the configuration names none.
     seed: u64,
     /// Sizes of the maps: the configuration's when `lbd` was started.
@@ -60,6 +64,7 @@ impl Target {
             image: Arc::default(),
             interfaces,
             resets: BTreeSet::new(),
+            sources: Sources::default(),
             seed: dump.seed().unwrap_or(random),
             limits,
         })
@@ -86,6 +91,7 @@ impl Target {
             health,
             pools: pools.all(),
             resets: &self.resets,
+            sources: &self.sources,
             interfaces: &self.interfaces,
             seed: config.seed.unwrap_or(self.seed),
         };
@@ -112,6 +118,7 @@ impl Target {
         config: &Config,
         health: &HealthView,
         pools: &Pools,
+        files: ListFiles,
     ) -> Result<Preview, Error> {
         let config = &self.limited(config)?;
         let inputs = Inputs {
@@ -119,6 +126,7 @@ impl Target {
             health,
             pools: pools.all(),
             resets: &resets_of(config, &self.resets),
+            sources: &Sources { files, ..self.sources.clone() },
             interfaces: &self.interfaces,
             seed: config.seed.unwrap_or(self.seed),
         };
@@ -151,6 +159,21 @@ impl Target {
         let changed = self.interfaces != interfaces;
         self.interfaces = interfaces;
         changed
+    }
+
+    /// Who is let in beside what the configuration says.
+    pub(super) fn sources(&self) -> &Sources {
+        &self.sources
+    }
+
+    /// Takes the content of the files that the configuration names; what it was before.
+    pub(super) fn set_files(&mut self, files: ListFiles) -> ListFiles {
+        std::mem::replace(&mut self.sources.files, files)
+    }
+
+    /// Takes the prefixes that are blocked by request, with the last tick of it; what they were before.
+    pub(super) fn block(&mut self, blocked: Arc<BTreeMap<IpNet, u32>>) -> Arc<BTreeMap<IpNet, u32>> {
+        std::mem::replace(&mut self.sources.blocked, blocked)
     }
 
     /// Ends the remaining flows of a backend, from the next plan on until it is called with `false`: it is disabled, and both ends of

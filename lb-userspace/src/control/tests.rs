@@ -1,6 +1,7 @@
 //! Edits, failures, health and restarts, on a file and maps in memory.
 
 mod apply;
+mod blocks;
 mod drains;
 mod kills;
 mod life;

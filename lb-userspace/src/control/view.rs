@@ -1,10 +1,10 @@
 //! Makes snapshots.
 
-use std::{collections::HashMap, net::IpAddr, time::Instant};
+use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Instant};
 
 use lb_common::abi::BackendState;
 
-use super::{BackendView, Deadline, ServiceView, Snapshot, drain::Drains, target::Target};
+use super::{BackendView, Blocks, Deadline, ServiceView, Snapshot, drain::Drains, target::Target};
 use crate::{
     health::{Pools, Probes},
     model::{
@@ -12,7 +12,7 @@ use crate::{
     },
 };
 
-/// The configuration at three stages.
+/// The configuration at three stages, and what is wanted beside it.
 pub(super) struct Configs<'a> {
     /// When `lbd` was started.
     pub(super) started: &'a Config,
@@ -20,6 +20,8 @@ pub(super) struct Configs<'a> {
     pub(super) saved: &'a Config,
     /// Desired now.
     pub(super) current: &'a Config,
+    /// Sources that are blocked by request, and when the next one is so no more.
+    pub(super) blocks: (&'a Arc<Blocks>, Option<Instant>),
 }
 
 /// The state of everything. What `before` shows and is still so is shared with it.
@@ -32,7 +34,7 @@ pub(super) fn snapshot(
     drains: &Drains,
     waiting: Option<(Instant, Deadline)>,
 ) -> Snapshot {
-    let Configs { started, saved, current } = *configs;
+    let Configs { started, saved, current, blocks: (blocks, blocks_due) } = *configs;
     let renumbered = target.renumbered();
     let same = before.filter(|before| before.renumbered == renumbered);
     let services = current.services.iter().zip(pools.all()).enumerate().map(|(index, (desired, pool))| {
@@ -58,7 +60,12 @@ pub(super) fn snapshot(
         releasing: target.releasing(),
         drains: drains.views(&before.map(|before| before.drains.clone()).unwrap_or_default()),
         confirm_until: waiting.map(|(_, deadline)| deadline.wall),
-        wake_at: [drains.next(), waiting.map(|(at, _)| at), pools.poll_timeout()].into_iter().flatten().min(),
+        wake_at: [drains.next(), waiting.map(|(at, _)| at), pools.poll_timeout(), blocks_due]
+            .into_iter()
+            .flatten()
+            .min(),
+        blocks: Arc::clone(blocks),
+        sources: target.sources().clone(),
         reconciled: target.statistics(),
         probes: probes.clone(),
         health: health.clone(),

@@ -1,6 +1,6 @@
 //! What happened between two states of control.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use lb_common::abi::BackendState;
 
@@ -15,6 +15,7 @@ use crate::{
 pub fn changes(before: &Snapshot, after: &Snapshot) -> Vec<Notice> {
     let mut notices = Vec::new();
     config(before, after, &mut notices);
+    blocks(before, after, &mut notices);
     services(before, after, &mut notices);
     maps(before, after, &mut notices);
     notices
@@ -32,6 +33,36 @@ fn config(before: &Snapshot, after: &Snapshot, notices: &mut Vec<Notice>) {
         }
         (Some(_), None) => notices.push(Notice::new(Kind::ConfigSettled)),
         _ => {}
+    }
+}
+
+/// Most sources that are told of one by one.
+const FEW: usize = 16;
+
+fn blocks(before: &Snapshot, after: &Snapshot, notices: &mut Vec<Notice>) {
+    if Arc::ptr_eq(&before.blocks, &after.blocks) {
+        return;
+    }
+    let changed = after.blocks.iter().filter(|(prefix, block)| before.blocks.get(prefix) != Some(block));
+    let changed: Vec<_> = changed.take(FEW + 1).collect();
+    let gone = before.blocks.keys().filter(|prefix| !after.blocks.contains_key(prefix));
+    let gone: Vec<_> = gone.take(FEW + 1).collect();
+    if changed.len() + gone.len() > FEW {
+        let count = after.blocks.len() as u64;
+        return notices.push(Notice::new(Kind::SourcesChanged).with(Attribute::Count, count));
+    }
+    for (prefix, block) in changed {
+        let mut notice = Notice::new(Kind::SourceBlocked).with(Attribute::Prefix, prefix.to_string());
+        if let Some(until) = block.until {
+            notice = notice.with(Attribute::Until, until.wall.to_string());
+        }
+        if !block.reason.is_empty() {
+            notice = notice.with(Attribute::Reason, block.reason.clone());
+        }
+        notices.push(notice);
+    }
+    for prefix in gone {
+        notices.push(Notice::new(Kind::SourceUnblocked).with(Attribute::Prefix, prefix.to_string()));
     }
 }
 

@@ -23,6 +23,8 @@ pub enum Topic {
     Replication,
     /// Flows. Those that begin and end are told only to those who ask for the topic.
     Flow,
+    /// Who is let in.
+    Admission,
 }
 
 keyword!(Topic {
@@ -34,6 +36,7 @@ keyword!(Topic {
     Vrrp = "vrrp",
     Replication = "replication",
     Flow = "flow",
+    Admission = "admission",
 });
 
 macro_rules! kinds {
@@ -99,6 +102,15 @@ kinds! {
     ConfigProblem = "config-problem", Config, "The maps do not hold the desired state.", [Reason];
     ConfigApplied = "config-applied", Config, "The maps hold the desired state again.", [];
     DriftRepaired = "drift-repaired", Drift, "Somebody else had changed the maps, which were put right.", [Count];
+    SourceBlocked = "source-blocked", Admission,
+        "A source is blocked for all services by request, or for another time.", [Prefix, Until, Reason];
+    SourceUnblocked = "source-unblocked", Admission, "A source is blocked no more.", [Prefix];
+    SourcesChanged = "sources-changed", Admission,
+        "Many sources at once are blocked or blocked no more; `count` are blocked by request.", [Count];
+    AdmissionRefusing = "admission-refusing", Admission,
+        "A service begins to refuse packets: source-blocked, source-denied, source-limited, service-limited.", [Service, Reason, Count];
+    AdmissionCalm = "admission-calm", Admission,
+        "It has refused none for a minute; `count` were refused.", [Service, Reason, Count];
     VrrpState = "vrrp-state", Vrrp,
         "A virtual router has another state: initialize, fault, backup, active.", [Router, From, To, Reason, Address];
     VrrpSwitchover = "vrrp-switchover", Vrrp,
@@ -158,6 +170,8 @@ pub enum Attribute {
     Unsaved,
     /// A moment, RFC 3339.
     Until,
+    /// An address or a network.
+    Prefix,
     /// How many.
     Count,
     /// Name of a virtual router.
@@ -189,6 +203,7 @@ keyword!(Attribute {
     Services = "services",
     Unsaved = "unsaved",
     Until = "until",
+    Prefix = "prefix",
     Count = "count",
     Router = "router",
     Priority = "priority",

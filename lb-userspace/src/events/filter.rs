@@ -218,7 +218,8 @@ impl Vocabulary for Attribute {
             | Self::Until
             | Self::Router
             | Self::Protocol
-            | Self::State => Shape::Text,
+            | Self::State
+            | Self::Prefix => Shape::Text,
         }
     }
 }

@@ -6,6 +6,7 @@ mod event;
 mod filter;
 mod index;
 mod log;
+mod refusals;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -16,3 +17,4 @@ pub(crate) use filter::{Constraint, Test};
 pub use filter::{Filter, FilterError, Shape, Vocabulary};
 pub use index::{Index, SubscriptionId};
 pub use log::{Batch, EventCounts, KEPT, Log, Lost, MOST_SUBSCRIPTIONS, QUEUE, TooMany};
+pub use refusals::RefusalWatch;

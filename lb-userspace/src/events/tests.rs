@@ -26,6 +26,8 @@ pub(crate) enum Teller {
     Flows,
     /// The API: its tests of flows that are ended.
     Api,
+    /// The counters of refused packets: the tests of `events::refusals`.
+    Refusals,
 }
 
 /// What is to be done where these tests fail after a kind was added.
@@ -51,7 +53,10 @@ fn teller(kind: Kind) -> Teller {
         | Kind::ConfigSettled
         | Kind::ConfigProblem
         | Kind::ConfigApplied
-        | Kind::DriftRepaired => Teller::Control,
+        | Kind::DriftRepaired
+        | Kind::SourceBlocked
+        | Kind::SourceUnblocked
+        | Kind::SourcesChanged => Teller::Control,
         Kind::HealthSuspect | Kind::HealthCleared => Teller::Checks,
         Kind::VrrpState
         | Kind::VrrpSwitchover
@@ -63,6 +68,7 @@ fn teller(kind: Kind) -> Teller {
         }
         Kind::FlowBegan | Kind::FlowEnded | Kind::FlowUntold => Teller::Flows,
         Kind::FlowKilled => Teller::Api,
+        Kind::AdmissionRefusing | Kind::AdmissionCalm => Teller::Refusals,
     }
 }
 

@@ -7,8 +7,9 @@ use std::{
 
 use lb_common::{
     abi::{
-        Abi, Affinity, Answer, Backend, BackendLimits, Floating, Flow, FlowKey, FragmentKey, FragmentPorts,
-        Interface, Mode, NextHop, Origin, Places, Relay, Service, ServiceKey, Settings,
+        Abi, AclData, AclKey, AclRule, Admission, Affinity, Answer, Backend, BackendLimits, Floating, Flow,
+        FlowKey, FragmentKey, FragmentPorts, Interface, Mode, NextHop, Origin, Places, Relay, Service,
+        ServiceKey, Settings, TICK_SHIFT,
     },
     host::{self, HostEntry, HostTables, Side},
     maps,
@@ -69,6 +70,8 @@ impl Copy {
     pub(super) fn take(live: &Live, now: u32) -> io::Result<Self> {
         let tables = HostTables::default();
         tables.now.set(now);
+        // The end of the tick: what a bucket may let in is brought.
+        tables.nanos.set((u64::from(now) + 1) << TICK_SHIFT);
         tables.settings.set(live.map(maps::SETTINGS)?.lookup(&0_u32)?.unwrap_or_else(Settings::default));
         family::<u32>(live, &tables, [maps::SERVICES_V4, maps::ORIGINS_V4])?;
         family::<[u32; 4]>(live, &tables, [maps::SERVICES_V6, maps::ORIGINS_V6])?;
@@ -77,6 +80,8 @@ impl Copy {
         array::<BackendLimits>(live, maps::BACKEND_LIMITS, &mut tables.limits.borrow_mut())?;
         array::<Places>(live, maps::BACKEND_PLACES, &mut tables.backend_places.borrow_mut())?;
         array::<Places>(live, maps::SERVICE_PLACES, &mut tables.service_places.borrow_mut())?;
+        array::<Admission>(live, maps::ADMISSION, &mut tables.admissions.borrow_mut())?;
+        array::<u64>(live, maps::SERVICE_BUCKETS, &mut tables.service_buckets.borrow_mut())?;
         array::<NextHop>(live, maps::BACKEND_HOPS, &mut tables.backend_hops.borrow_mut())?;
         array::<NextHop>(live, maps::CLIENT_HOPS, &mut tables.client_hops.borrow_mut())?;
         array::<Interface>(live, maps::INTERFACES, &mut tables.interfaces.borrow_mut())?;
@@ -119,6 +124,16 @@ impl Copy {
                     more = true;
                 }
             }
+            for key in asked.sources {
+                if !self.tables.source_buckets.borrow().contains_key(&key)
+                    && let Some(found) = live.map(maps::SOURCE_BUCKETS)?.lookup::<_, u64>(&key)?
+                {
+                    self.tables.source_buckets.borrow_mut().insert(key, found);
+                    more = true;
+                }
+            }
+            more |= self.rules(live, maps::ACL_V4, &asked.acl_v4)?;
+            more |= self.rules(live, maps::ACL_V6, &asked.acl_v6)?;
             more |= self.fragments(live, &asked.fragments_v4)?;
             more |= self.fragments(live, &asked.fragments_v6)?;
             more |= self.flows(live, &asked.v4)?;
@@ -183,6 +198,26 @@ impl Copy {
                 keys.push(flow.twin_key(key.proto));
                 more = true;
             }
+        }
+        Ok(more)
+    }
+
+    /// The rules of lists that were asked for.
+    fn rules<A: Part>(&self, live: &Live, name: &str, keys: &[AclKey<A>]) -> io::Result<bool>
+    where
+        FlowKey<A>: Abi,
+        Flow<A>: Abi,
+        AclKey<A>: Abi,
+    {
+        let mut more = false;
+        for key in keys {
+            let Some(rule) = live.map(name)?.lookup::<_, AclRule>(key)? else { continue };
+            let addr = key.data.addr.prefix(rule.bits as u8);
+            let found = AclKey {
+                bits: AclData::<A>::LIST_BITS + u32::from(rule.bits),
+                data: AclData { addr, ..key.data },
+            };
+            more |= A::side(&self.tables).acl.borrow_mut().insert(found, rule).is_none();
         }
         Ok(more)
     }
@@ -270,6 +305,7 @@ impl Copy {
         let to = HostTables::default();
         to.asked.replace(Some(host::Asked::default()));
         to.now.set(from.now.get());
+        to.nanos.set(from.nanos.get());
         to.settings.set(from.settings.get());
         to.port_words.set(from.port_words.get());
         to.answers.set(from.answers.get());
@@ -285,6 +321,9 @@ impl Copy {
             backend_places,
             service_places,
             affinity,
+            admissions,
+            service_buckets,
+            source_buckets,
             backend_hops,
             client_hops,
             floating,
@@ -306,6 +345,7 @@ fn duplicate_family<A: Side>(from: &HostTables, to: &HostTables) {
     to.full_at.set(from.full_at.get());
     to.services.replace(from.services.borrow().clone());
     to.origins.replace(from.origins.borrow().clone());
+    to.acl.replace(from.acl.borrow().clone());
     to.fragments.replace(from.fragments.borrow().clone());
     for (from, to) in [(&from.flows, &to.flows), (&from.embryonic, &to.embryonic)] {
         let flows = from.borrow();

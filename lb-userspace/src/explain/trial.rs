@@ -4,7 +4,7 @@ use std::{collections::HashMap, io, os::fd::AsFd as _};
 
 use aya::{Ebpf, EbpfLoader, maps::MapData, programs::Xdp};
 use lb_common::{
-    abi::{Abi, Flow, FlowKey, FragmentKey, InterfaceCounters, TrafficCounters},
+    abi::{Abi, Flow, FlowKey, FragmentKey, InterfaceCounters, Refusals, TrafficCounters},
     host::{HostEntry, Side},
     maps,
 };
@@ -42,7 +42,13 @@ impl Extent {
 
     fn entries(&self, live: &Live, name: &str) -> u32 {
         match name {
-            maps::SLOTS | maps::ROTATION | maps::SERVICE_COUNTERS | maps::SERVICE_PLACES => self.services,
+            maps::SLOTS
+            | maps::ROTATION
+            | maps::SERVICE_COUNTERS
+            | maps::SERVICE_PLACES
+            | maps::ADMISSION
+            | maps::SERVICE_BUCKETS
+            | maps::SERVICE_REFUSALS => self.services,
             maps::BACKENDS
             | maps::BACKEND_FLOWS
             | maps::BACKEND_LIMITS
@@ -58,6 +64,9 @@ impl Extent {
             | maps::EMBRYONIC_V6
             | maps::FRAGMENTS_V4
             | maps::FRAGMENTS_V6
+            | maps::ACL_V4
+            | maps::ACL_V6
+            | maps::SOURCE_BUCKETS
             | maps::AFFINITY => FEW,
             _ => live.entries(name),
         }
@@ -124,6 +133,11 @@ impl Trial {
         self.replace(maps::ORIGINS_V4, &tables.v4.origins.borrow())?;
         self.replace(maps::ORIGINS_V6, &tables.v6.origins.borrow())?;
         self.replace(maps::AFFINITY, &tables.affinity.borrow())?;
+        self.replace(maps::ACL_V4, &tables.v4.acl.borrow())?;
+        self.replace(maps::ACL_V6, &tables.v6.acl.borrow())?;
+        self.replace(maps::SOURCE_BUCKETS, &tables.source_buckets.borrow())?;
+        self.array(maps::ADMISSION, &tables.admissions.borrow())?;
+        self.array(maps::SERVICE_BUCKETS, &tables.service_buckets.borrow())?;
         self.replace(maps::FLOATING, &tables.floating.borrow())?;
         self.replace(maps::RELAYS, &tables.relays.borrow())?;
         self.array(maps::BACKENDS, &tables.backends.borrow())?;
@@ -150,6 +164,7 @@ impl Trial {
         self.clear::<TrafficCounters>(maps::SERVICE_COUNTERS)?;
         self.clear::<TrafficCounters>(maps::BACKEND_COUNTERS)?;
         self.clear::<InterfaceCounters>(maps::INTERFACE_COUNTERS)?;
+        self.clear::<Refusals>(maps::SERVICE_REFUSALS)?;
         self.clear::<u64>(maps::DROPS)?;
         self.fresh = false;
         Ok(())
@@ -253,6 +268,7 @@ fn data(map: &aya::maps::Map) -> io::Result<&MapData> {
         Map::Array(data)
         | Map::ArrayOfMaps(data)
         | Map::HashMap(data)
+        | Map::LpmTrie(data)
         | Map::LruHashMap(data)
         | Map::PerCpuArray(data)
         | Map::RingBuf(data) => Ok(data),

@@ -3,7 +3,7 @@
 use std::ops::{AddAssign, ControlFlow};
 use std::path::Path;
 
-use lb_common::abi::{Abi, DropReason, InterfaceCounters, TrafficCounters};
+use lb_common::abi::{Abi, DropReason, InterfaceCounters, Refusals, TrafficCounters};
 use lb_common::maps;
 
 use super::error::access;
@@ -18,6 +18,7 @@ pub struct Counters {
     backend_flows: Map,
     interfaces: Map,
     drops: Map,
+    refusals: Map,
 }
 
 /// All counters at about one moment. Elements that were never counted are 0.
@@ -33,6 +34,8 @@ pub struct Totals {
     pub interfaces: Vec<InterfaceCounters>,
     /// By [`DropReason`].
     pub drops: Vec<u64>,
+    /// By service id.
+    pub refusals: Vec<Refusals>,
 }
 
 impl Totals {
@@ -60,6 +63,12 @@ impl Totals {
         self.interfaces.get(ifindex as usize).copied().unwrap_or_default()
     }
 
+    /// Packets that a service refused.
+    #[must_use]
+    pub fn refusals(&self, service: u16) -> Refusals {
+        self.refusals.get(usize::from(service)).copied().unwrap_or_default()
+    }
+
     /// Packets dropped for a reason.
     #[must_use]
     pub fn drops(&self, reason: DropReason) -> u64 {
@@ -84,6 +93,7 @@ impl Counters {
             backend_flows: open(maps::BACKEND_FLOWS)?,
             interfaces: open(maps::INTERFACE_COUNTERS)?,
             drops: open(maps::DROPS)?,
+            refusals: open(maps::SERVICE_REFUSALS)?,
         })
     }
 
@@ -110,7 +120,16 @@ impl Counters {
             backend_flows: sums(&self.backend_flows, maps::BACKEND_FLOWS, u64::add_assign)?,
             interfaces: sums(&self.interfaces, maps::INTERFACE_COUNTERS, add_interface)?,
             drops: sums(&self.drops, maps::DROPS, u64::add_assign)?,
+            refusals: self.read_refusals()?,
         })
+    }
+
+    /// Reads the packets that services refused, by the id of the service.
+    ///
+    /// # Errors
+    /// [`MapError::Access`].
+    pub fn read_refusals(&self) -> Result<Vec<Refusals>, MapError> {
+        sums(&self.refusals, maps::SERVICE_REFUSALS, Refusals::add_assign)
     }
 }
 

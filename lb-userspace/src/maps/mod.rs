@@ -2,6 +2,7 @@
 //!
 //! Everything that `lbd` writes on the operator's behalf goes through [`LbMaps::apply`], called by [`crate::reconcile`] only.
 
+mod acl;
 mod counters;
 mod error;
 mod fake;

@@ -2,8 +2,12 @@
 
 use std::collections::btree_map::Entry;
 use std::fmt;
+use std::sync::Arc;
 
-use lb_common::abi::{Backend, BackendFlags, BackendLimits, Interface, Origin, Service, Settings};
+use ipnet::IpNet;
+use lb_common::abi::{
+    AclRule, Admission, Backend, BackendFlags, BackendLimits, Interface, Origin, Service, Settings,
+};
 
 use crate::plan::{EntryKey, MapImage, PortRange, SlotTable};
 
@@ -51,6 +55,27 @@ pub enum Operation {
     },
     /// Forgets whose backend an address and port is.
     RemoveOrigin(EntryKey),
+    /// Writes prefixes of a list of sources.
+    AclRules {
+        /// Number of the list.
+        list: u32,
+        /// What they say.
+        rules: Vec<(IpNet, AclRule)>,
+    },
+    /// Removes prefixes of a list of sources.
+    RemoveAclRules {
+        /// Number of the list.
+        list: u32,
+        /// Which.
+        prefixes: Vec<IpNet>,
+    },
+    /// Writes what a service lets in; all 0: everything.
+    Admission {
+        /// Id of the service; 0: for all of them.
+        service: u16,
+        /// What it is.
+        admission: Admission,
+    },
     /// Makes all ports of the range free in some pools, and the others taken.
     ResetPools {
         /// The first pool.
@@ -101,7 +126,9 @@ impl Operation {
             Self::RemoveService(_)
             | Self::RemoveSlotTables(_)
             | Self::RemoveOrigin(_)
+            | Self::RemoveAclRules { .. }
             | Self::RemoveOwnAddresses { .. } => true,
+            Self::Admission { admission, .. } => *admission == Admission::default(),
             Self::Backend { backend, .. } => backend.state == 0,
             Self::Interface { interface, .. } => *interface == Interface::default(),
             Self::SnatAddress { words, .. } => *words == [0; 4],
@@ -144,6 +171,21 @@ impl Operation {
             }
             Self::Origin { key, origin } => drop(image.origins.insert(*key, *origin)),
             Self::RemoveOrigin(key) => drop(image.origins.remove(key)),
+            Self::AclRules { list, rules } => {
+                Arc::make_mut(image.acls.entry(*list).or_default()).extend(rules.iter().copied());
+            }
+            Self::RemoveAclRules { list, prefixes } => {
+                if let Some(rules) = image.acls.get_mut(list) {
+                    let rules = Arc::make_mut(rules);
+                    for prefix in prefixes {
+                        rules.remove(prefix);
+                    }
+                }
+                image.acls.retain(|_, rules| !rules.is_empty());
+            }
+            Self::Admission { service, admission } => {
+                set_element(image.admissions.entry(*service), *admission);
+            }
             Self::ResetPools { .. } | Self::ResetServiceCounters(_) | Self::ResetBackendCounters(_) => {}
             Self::Backend { id, backend } => set_element(image.backends.entry(*id), *backend),
             Self::Limits { id, limits } => set_element(image.limits.entry(*id), *limits),
@@ -156,7 +198,7 @@ impl Operation {
 }
 
 /// Writes an array element, of which an image holds those that are not all 0.
-fn set_element<V: Default + PartialEq>(entry: Entry<'_, u32, V>, value: V) {
+fn set_element<K: Ord, V: Default + PartialEq>(entry: Entry<'_, K, V>, value: V) {
     match entry {
         Entry::Occupied(occupied) if value == V::default() => drop(occupied.remove()),
         Entry::Occupied(mut occupied) => drop(occupied.insert(value)),
@@ -178,6 +220,13 @@ impl fmt::Display for Operation {
             Self::RemoveOwnAddresses { word, bits } => write!(f, "remove own addresses {word} {bits:x}"),
             Self::Origin { key, origin } => write!(f, "origin {key} backend {}", origin.backend),
             Self::RemoveOrigin(key) => write!(f, "remove origin {key}"),
+            Self::AclRules { list, rules } => write!(f, "acl {list} {} prefixes", rules.len()),
+            Self::RemoveAclRules { list, prefixes } => {
+                write!(f, "remove acl {list} {} prefixes", prefixes.len())
+            }
+            Self::Admission { service, admission } => {
+                write!(f, "admission {service} list {}", admission.list)
+            }
             Self::ResetPools { first, count, .. } => write!(f, "reset pools {first}+{count}"),
             Self::ResetServiceCounters(id) => write!(f, "reset counters of service {id}"),
             Self::ResetBackendCounters(id) => write!(f, "reset counters of backend {id}"),

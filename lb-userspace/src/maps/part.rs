@@ -19,6 +19,10 @@ pub enum Part {
     Limits,
     /// `ORIGINS_V4` and `ORIGINS_V6`.
     Origins,
+    /// `ACL_V4` and `ACL_V6`.
+    Acls,
+    /// `ADMISSION`.
+    Admissions,
     /// `OWN_ADDRESSES`.
     OwnAddresses,
     /// `SNAT_ADDRESSES`.
@@ -27,7 +31,7 @@ pub enum Part {
 
 impl Part {
     /// All of them; together they are an image.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Settings,
         Self::Interfaces,
         Self::Services,
@@ -35,6 +39,8 @@ impl Part {
         Self::Backends,
         Self::Limits,
         Self::Origins,
+        Self::Acls,
+        Self::Admissions,
         Self::OwnAddresses,
         Self::SnatAddresses,
     ];
@@ -50,6 +56,8 @@ impl Part {
             Self::Backends => "backends",
             Self::Limits => "backend_limits",
             Self::Origins => "origins",
+            Self::Acls => "acl",
+            Self::Admissions => "admission",
             Self::OwnAddresses => "own_addresses",
             Self::SnatAddresses => "snat_addresses",
         }
@@ -65,6 +73,8 @@ impl Part {
             Self::Backends => to.backends.clone_from(&from.backends),
             Self::Limits => to.limits.clone_from(&from.limits),
             Self::Origins => to.origins.clone_from(&from.origins),
+            Self::Acls => to.acls.clone_from(&from.acls),
+            Self::Admissions => to.admissions.clone_from(&from.admissions),
             Self::OwnAddresses => to.own_addresses.clone_from(&from.own_addresses),
             Self::SnatAddresses => to.snat_addresses.clone_from(&from.snat_addresses),
         }
@@ -84,6 +94,7 @@ mod tests {
         web.mode = crate::model::Mode::FullNat;
         web.snat_addresses = vec!["192.0.2.1".parse().unwrap()];
         web.max_connections = 1;
+        web.sources.deny = vec!["198.51.100.0/24".parse().unwrap()];
         let dns = service("dns", "203.0.113.10", 53, vec![backend("d", "10.0.0.2", 1)]);
         let image = plan(&mut Planner::default(), &config(vec![web, dns]), &HealthView::default());
         let mut copy = MapImage::default();

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use lb_common::abi::{
-    Abi, Backend, BackendLimits, BackendSignals, Interface, Latencies, Origin, Places, Service, ServiceKey,
-    Settings, TrafficCounters,
+    Abi, Admission, Backend, BackendLimits, BackendSignals, Interface, Latencies, Origin, Places, Refusals,
+    Service, ServiceKey, Settings, TrafficCounters,
 };
 use lb_common::maps;
 
+use super::acl::AclMaps;
 use super::error::access;
 use super::slots::{Slots, WrittenSlots};
 use super::{LbMaps, MapError, Operation, Part, shapes};
@@ -22,6 +23,10 @@ pub struct PinnedMaps {
     services_v6: Map,
     origins_v4: Map,
     origins_v6: Map,
+    acl: AclMaps,
+    admissions: Map,
+    service_buckets: Map,
+    service_refusals: Map,
     own_addresses: Map,
     slots: Slots,
     backends: Map,
@@ -56,6 +61,10 @@ impl PinnedMaps {
             services_v6: open(maps::SERVICES_V6)?,
             origins_v4: open(maps::ORIGINS_V4)?,
             origins_v6: open(maps::ORIGINS_V6)?,
+            acl: AclMaps { v4: open(maps::ACL_V4)?, v6: open(maps::ACL_V6)? },
+            admissions: open(maps::ADMISSION)?,
+            service_buckets: open(maps::SERVICE_BUCKETS)?,
+            service_refusals: open(maps::SERVICE_REFUSALS)?,
             own_addresses: open(maps::OWN_ADDRESSES)?,
             slots: Slots::new(open(maps::SLOTS)?),
             backends: open(maps::BACKENDS)?,
@@ -193,10 +202,17 @@ impl LbMaps for PinnedMaps {
             }
             Operation::Origin { key, origin } => self.write_origin(*key, origin),
             Operation::RemoveOrigin(key) => self.remove_origin(*key),
+            Operation::AclRules { list, rules } => self.acl.write(*list, rules),
+            Operation::RemoveAclRules { list, prefixes } => self.acl.remove(*list, prefixes),
+            Operation::Admission { service, admission } => {
+                write(&self.admissions, maps::ADMISSION, u32::from(*service), admission)
+            }
             Operation::ResetPools { first, count, ports } => self.reset_pools(*first, *count, *ports),
             Operation::ResetServiceCounters(id) => {
                 let zero = TrafficCounters::default();
                 write(&self.service_counters, maps::SERVICE_COUNTERS, u32::from(*id), &zero)?;
+                write(&self.service_buckets, maps::SERVICE_BUCKETS, u32::from(*id), &0_u64)?;
+                write(&self.service_refusals, maps::SERVICE_REFUSALS, u32::from(*id), &Refusals::default())?;
                 write(&self.service_places, maps::SERVICE_PLACES, u32::from(*id), &Places::default())
             }
             Operation::ResetBackendCounters(id) => self.reset_backend_counters(*id),
@@ -222,6 +238,11 @@ impl LbMaps for PinnedMaps {
                 image.limits = used::<BackendLimits>(&self.backend_limits, maps::BACKEND_LIMITS)?;
             }
             Part::Origins => image.origins = self.origins()?,
+            Part::Acls => image.acls = self.acl.read()?,
+            Part::Admissions => {
+                let used = used::<Admission>(&self.admissions, maps::ADMISSION)?;
+                image.admissions = used.into_iter().map(|(id, admission)| (id as u16, admission)).collect();
+            }
             Part::OwnAddresses => {
                 image.own_addresses = used(&self.own_addresses, maps::OWN_ADDRESSES)?;
             }

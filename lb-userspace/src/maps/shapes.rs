@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use lb_common::abi::{
-    Abi, Affinity, AffinityKey, Backend, BackendLimits, BackendSignals, Floating, Interface,
-    InterfaceCounters, Latencies, Origin, Places, Relay, Service, ServiceKey, Settings, Stamp,
-    TrafficCounters,
+    Abi, AclKey, AclRule, Admission, Affinity, AffinityKey, Backend, BackendLimits, BackendSignals, Floating,
+    Interface, InterfaceCounters, Latencies, Origin, Places, Refusals, Relay, Service, ServiceKey, Settings,
+    SourceKey, Stamp, TrafficCounters,
 };
 use lb_common::maps;
 
@@ -24,6 +24,9 @@ const HASH: u32 = 1;
 pub(super) const ARRAY: u32 = 2;
 const PER_CPU_ARRAY: u32 = 6;
 const LRU_HASH: u32 = 9;
+const LPM_TRIE: u32 = 11;
+/// `BPF_F_NO_PREALLOC`, which all tries have.
+const NO_PREALLOC: u32 = 1;
 const ARRAY_OF_MAPS: u32 = 12;
 
 /// The shape of a map that this module uses; sizes are configurable, so `max_entries` is 0. `None` for the others.
@@ -33,7 +36,12 @@ pub(super) fn expected(name: &str) -> Option<MapShape> {
         maps::SERVICES_V6 => shape::<ServiceKey<[u32; 4]>, Service>(HASH),
         maps::ORIGINS_V4 => shape::<ServiceKey<u32>, Origin<u32>>(HASH),
         maps::ORIGINS_V6 => shape::<ServiceKey<[u32; 4]>, Origin<[u32; 4]>>(HASH),
-        maps::OWN_ADDRESSES => shape::<u32, u64>(ARRAY),
+        maps::ACL_V4 => MapShape { flags: NO_PREALLOC, ..shape::<AclKey<u32>, AclRule>(LPM_TRIE) },
+        maps::ACL_V6 => MapShape { flags: NO_PREALLOC, ..shape::<AclKey<[u32; 4]>, AclRule>(LPM_TRIE) },
+        maps::ADMISSION => shape::<u32, Admission>(ARRAY),
+        maps::SOURCE_BUCKETS => shape::<SourceKey, u64>(LRU_HASH),
+        maps::SERVICE_REFUSALS => shape::<u32, Refusals>(PER_CPU_ARRAY),
+        maps::OWN_ADDRESSES | maps::SERVICE_BUCKETS => shape::<u32, u64>(ARRAY),
         maps::SLOTS => shape::<u32, u32>(ARRAY_OF_MAPS),
         maps::BACKENDS => shape::<u32, Backend>(ARRAY),
         maps::BACKEND_FLOWS | maps::ROTATION => shape::<u32, u64>(ARRAY),
@@ -72,7 +80,7 @@ fn shape<K: Abi, V: Abi>(map_type: u32) -> MapShape {
 /// [`MapError::Shape`] names the differences.
 pub fn check_shape(name: &str, path: &Path, found: MapShape) -> Result<(), MapError> {
     let Some(expected) = expected(name) else { return Ok(()) };
-    let flags = if expected.map_type == ARRAY { found.flags & MMAPABLE } else { 0 };
+    let flags = if expected.map_type == ARRAY { found.flags & MMAPABLE } else { expected.flags };
     let expected = MapShape { max_entries: found.max_entries, flags, ..expected };
     if found == expected {
         return Ok(());

@@ -1,6 +1,6 @@
 //! The metrics: names, help texts, labels, and where their values come from.
 
-use lb_common::abi::{DropReason, InterfaceCounters, Signal, TrafficCounters};
+use lb_common::abi::{DropReason, InterfaceCounters, Refusal, Signal, TrafficCounters};
 use prometheus::Result;
 
 use super::latency;
@@ -53,6 +53,7 @@ pub fn text(observation: &Observation) -> Result<String> {
     services(&mut page, &observation.services)?;
     limits(&mut page, &observation.services)?;
     latency::write(&mut page, &observation.services, observation.latency)?;
+    admission(&mut page, observation)?;
     pools(&mut page, &observation.pools)?;
     routers::write(&mut page, observation)?;
     replication(&mut page, observation.replication.as_ref())?;
@@ -189,6 +190,20 @@ fn limits(page: &mut Page, services: &[ServiceSample]) -> Result<()> {
     let help = "Clients whose backend is remembered.";
     let clients = all().filter_map(|(service, labels)| Some((service.clients?, labels)));
     Samples::new(clients).write(page, "lb_service_affinity_clients", help, |clients| *clients)
+}
+
+fn admission(page: &mut Page, observation: &Observation) -> Result<()> {
+    let counts = observation.services.iter().flat_map(|service| {
+        Refusal::ALL.map(|refusal| {
+            let labels = [("reason", refusal.reason().as_str()), ("service", &*service.name)];
+            (service.refusals.of(refusal), labels)
+        })
+    });
+    let help = "Packets that would have begun a flow of the service and were refused, by reason.";
+    Samples::new(counts).write(page, "lb_service_refused_total", help, |count| *count)?;
+    let help = "Prefixes that are blocked for all services by request.";
+    Samples::new([((), [])])
+        .write(page, "lb_blocked_prefixes", help, |()| observation.blocked_prefixes as u64)
 }
 
 fn interfaces(page: &mut Page, interfaces: &[InterfaceSample]) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lb_common::abi::{BackendSignals, InterfaceCounters, Latencies, TrafficCounters};
+use lb_common::abi::{BackendSignals, InterfaceCounters, Latencies, Refusals, TrafficCounters};
 
 use crate::model::{Condition, Health, LatencyMetrics, Standing};
 
@@ -21,6 +21,8 @@ pub struct Observation {
     pub latency: LatencyMetrics,
     /// Interfaces the program is attached to.
     pub interfaces: Vec<InterfaceSample>,
+    /// Prefixes that are blocked for all services by request.
+    pub blocked_prefixes: usize,
     /// Packets dropped, by [`lb_common::abi::DropReason`].
     pub drops: Vec<u64>,
     /// Flow tables.
@@ -89,6 +91,8 @@ pub struct ServiceSample {
     pub connections: Option<u64>,
     /// Most of them; 0: any number.
     pub max_connections: u32,
+    /// Packets that it refused.
+    pub refusals: Refusals,
     /// Clients whose backend is remembered; `None`: it keeps no affinity.
     pub clients: Option<u64>,
     /// How its backends are doing together.

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use lb_common::abi::{BackendSignals, DropReason, Latencies, TrafficCounters};
+use lb_common::abi::{BackendSignals, DropReason, Latencies, Refusals, TrafficCounters};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -76,6 +76,7 @@ fn observation() -> Observation {
         healthy: 1,
         connections: Some(9),
         max_connections: 50,
+        refusals: Refusals { counts: [41, 42, 43, 44] },
         clients: Some(3),
         backends: vec![backend, down],
     }];
@@ -90,6 +91,7 @@ fn observation() -> Observation {
             mode: "native",
             ..InterfaceSample::default()
         }],
+        blocked_prefixes: 45,
         drops: vec![7],
         tables: vec![TableSample { name: "flows_v4".into(), entries: 2, capacity: 1024 }],
         pools: vec![PoolSample {
@@ -102,7 +104,7 @@ fn observation() -> Observation {
         pins_in_reach: true,
         reconcile_errors: 4,
         drift,
-        events: EventCounts { published: [1, 2, 3, 4, 5, 6, 7, 8], lost: 6, subscriptions: 7 },
+        events: EventCounts { published: [1, 2, 3, 4, 5, 6, 7, 8, 9], lost: 6, subscriptions: 7 },
         routers: vec![router()],
         unknown_adverts: vec![("vrid", 35)],
         replication: None,
@@ -138,6 +140,8 @@ fn every_figure_is_printed_with_its_labels() {
         r#"lb_service_packets_total{direction="in",service="web"} 3"#,
         r#"lb_events_total{topic="health"} 3"#,
         "lb_events_lost_total 6",
+        r#"lb_service_refused_total{reason="source-blocked",service="web"} 41"#,
+        "lb_blocked_prefixes 45",
         "lb_event_subscribers 7",
         r#"lb_service_bytes_total{direction="out",service="web"} 200"#,
         r#"lb_service_flows_total{service="web"} 1"#,

@@ -5,11 +5,11 @@ use std::ops::Deref;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use lb_common::maps::DEFAULT_AFFINITY;
+use lb_common::maps::{DEFAULT_AFFINITY, DEFAULT_PREFIXES, DEFAULT_SOURCES};
 
 use super::{
-    ApiTcp, InterfaceName, InvalidDraft, Replication, Service, ServiceName, Shared, VirtualRouter, check,
-    keyword::keyword,
+    ApiTcp, InterfaceName, InvalidDraft, Replication, Service, ServiceName, Shared, SourceList,
+    VirtualRouter, check, keyword::keyword,
 };
 
 /// Of whom the metrics have histograms of the latencies that the data path measures.
@@ -70,6 +70,10 @@ pub struct Limits {
     pub port_pools: u32,
     /// Clients whose backend is remembered, all services together.
     pub affinity: u32,
+    /// Prefixes of all lists of sources, of each family.
+    pub prefixes: u32,
+    /// Sources whose flows are counted, all services together.
+    pub sources: u32,
     /// When the table of established connections is full.
     pub table_full: TableFull,
 }
@@ -84,6 +88,8 @@ impl Default for Limits {
             backends: 8192,
             port_pools: 256,
             affinity: DEFAULT_AFFINITY,
+            prefixes: DEFAULT_PREFIXES,
+            sources: DEFAULT_SOURCES,
             table_full: TableFull::default(),
         }
     }
@@ -185,6 +191,8 @@ pub struct Draft {
     pub snat_ports: SnatPorts,
     /// Rates of what the data path sends on its own.
     pub answers: AnswerRates,
+    /// Sources that no service lets in; only `deny` has a meaning.
+    pub acl: SourceList,
     /// The virtual routers.
     pub vrrp: Vec<VirtualRouter>,
     /// Replication of flows; `None`: there is none.
@@ -210,6 +218,7 @@ impl Default for Draft {
             timeouts: Timeouts::default(),
             snat_ports: SnatPorts::default(),
             answers: AnswerRates::default(),
+            acl: SourceList::default(),
             vrrp: Vec::new(),
             replication: None,
             services: Vec::new(),

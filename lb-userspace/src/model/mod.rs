@@ -4,6 +4,7 @@
 //! can only be read. Whatever holds a `Config` need not check anything again. Health is not part of it: see [`HealthView`].
 
 mod address;
+mod admission;
 mod algorithm;
 mod api_tcp;
 mod backend;
@@ -25,6 +26,7 @@ mod vrrp;
 mod vrrp_track;
 
 pub use address::{AddressKind, address_kind};
+pub use admission::{FlowRates, SourceList};
 pub use algorithm::Algorithm;
 pub use api_tcp::{ApiListener, ApiTcp, TlsFiles};
 pub use backend::{AdminState, Backend, DEFAULT_WEIGHT, Drain, DrainEnd};

@@ -4,7 +4,10 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::{Algorithm, Backend, BackendName, HealthCheck, PortUse, ServiceName, keyword::keyword};
+use super::{
+    Algorithm, Backend, BackendName, FlowRates, HealthCheck, PortUse, ServiceName, SourceList,
+    keyword::keyword,
+};
 
 /// Most slots of a service for which no number is given; a prime. See [`Service::slot_count`].
 pub const DEFAULT_SLOTS: u32 = 65_537;
@@ -128,6 +131,10 @@ pub struct Service {
     pub max_connections: u32,
     /// What becomes of packets that would begin one flow too many.
     pub on_full: OnFull,
+    /// Who may begin flows.
+    pub sources: SourceList,
+    /// How many may begin.
+    pub rates: FlowRates,
     /// [`Mode::FullNat`]: source addresses towards the backends.
     pub snat_addresses: Vec<IpAddr>,
     /// What becomes of TCP connections of a backend that takes no packets any more.
@@ -158,6 +165,8 @@ impl Service {
             affinity_timeout: Duration::ZERO,
             max_connections: 0,
             on_full: OnFull::default(),
+            sources: SourceList::default(),
+            rates: FlowRates::default(),
             snat_addresses: Vec::new(),
             on_down: OnDown::default(),
             slow_start: Duration::ZERO,

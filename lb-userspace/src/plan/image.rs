@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use lb_common::abi::{Backend, BackendLimits, Interface, Origin, Service, Settings};
+use lb_common::abi::{Admission, Backend, BackendLimits, Interface, Origin, Service, Settings};
 
-use super::EntryKey;
+use super::{AclRules, EntryKey};
 
 /// The slots of a service: backend ids. Shared, because it is large.
 pub type SlotTable = Arc<[u32]>;
@@ -32,6 +32,10 @@ pub struct MapImage {
     pub limits: BTreeMap<u32, BackendLimits>,
     /// `ORIGINS_V4` and `ORIGINS_V6` by the address, port and protocol of backends; IPv4 VIPs in the first word.
     pub origins: BTreeMap<EntryKey, Origin<[u32; 4]>>,
+    /// `ACL_V4` and `ACL_V6`, by the number of the list; none is empty.
+    pub acls: BTreeMap<u32, AclRules>,
+    /// `ADMISSION` by service id; 0: for all services.
+    pub admissions: BTreeMap<u16, Admission>,
     /// `OWN_ADDRESSES`.
     pub own_addresses: BTreeMap<u32, u64>,
     /// `SNAT_ADDRESSES`, wire order.

@@ -4,6 +4,7 @@
 //! the same for as long as a service or a backend exists, across restarts too ([`Planner::restore`]).
 
 mod address;
+mod admission;
 mod error;
 mod ids;
 mod image;
@@ -18,6 +19,7 @@ pub(crate) mod tests;
 mod text;
 
 pub use address::{EntryKey, address_of, address_words, family_of};
+pub use admission::{AclRules, Sources};
 pub use error::PlanError;
 pub use ids::{BackendAt, Ids, snat_size};
 pub use image::{MapImage, NO_POOL, SlotTable, unknown_slots};

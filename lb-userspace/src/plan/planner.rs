@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use lb_common::abi;
 
+use super::admission::Lists;
 use super::origins;
 use super::settings::{settings, ticks};
 use super::tables::{Ingredients, Tables};
-use super::{BackendAt, EntryKey, Ids, MapImage, PlanError, address_words, family_of};
+use super::{BackendAt, EntryKey, Ids, MapImage, PlanError, Sources, address_words, family_of};
 use crate::balance::{Candidate, registry};
 use crate::model::{
     AdminState, Backend, Config, Health, HealthView, Limits, Mode, OnDown, OnFull, Pool, Protocol, Service,
@@ -29,6 +30,8 @@ pub struct Inputs<'a> {
     /// Backends whose remaining flows are to end now, as a drain's deadline has passed: they are disabled whatever else is said, and
     /// both ends of their TCP connections get a RST, see [`abi::BackendFlags::RESET`].
     pub resets: &'a BTreeSet<BackendAt>,
+    /// Who is let in beside what the configuration says.
+    pub sources: &'a Sources,
     /// The interfaces the program is (to be) attached to, by ifindex.
     pub interfaces: &'a BTreeMap<u32, abi::Interface>,
     /// Key of the flow hash: the configuration's, or else the one in the maps ([`MapImage::seed`]), or else a random one.
@@ -39,6 +42,7 @@ pub struct Inputs<'a> {
 #[derive(Clone, Debug, Default)]
 pub struct Planner {
     ids: Ids,
+    lists: Lists,
     tables: Tables,
     last: Option<Last>,
     renumbered: u64,
@@ -60,7 +64,7 @@ impl Planner {
     /// A planner that goes on with the ids of a dump.
     #[must_use]
     pub fn restore(dump: &MapImage) -> Self {
-        Self { ids: Ids::restore(dump), ..Self::default() }
+        Self { ids: Ids::restore(dump), lists: Lists::restore(dump), ..Self::default() }
     }
 
     /// The ids in use, as of the last image.
@@ -114,7 +118,8 @@ impl Planner {
         let mut ids = self.ids.clone();
         let mut round = Round { ids: &mut ids, tables: &mut self.tables, image: MapImage::default() };
         round.fill(inputs)?;
-        let image = round.image;
+        let mut image = round.image;
+        self.lists.fill(&mut image, (inputs.config, inputs.sources), |service| ids.service(service.at()))?;
         self.ids = ids;
         Ok(Arc::new(image))
     }
@@ -144,7 +149,10 @@ impl Planner {
                 round.service(service, pool.map(|pool| &**pool), inputs)?;
             }
         }
-        Ok(Arc::new(round.image))
+        let mut image = round.image;
+        let ids = &self.ids;
+        self.lists.fill(&mut image, (config, inputs.sources), |service| ids.service(service.at()))?;
+        Ok(Arc::new(image))
     }
 }
 

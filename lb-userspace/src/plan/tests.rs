@@ -67,7 +67,15 @@ fn try_plan_with(
     let interface = Interface { flags: 1, mtu: 1500, ..Interface::default() };
     let interfaces = BTreeMap::from([(2, interface)]);
     planner
-        .plan(&Inputs { config, health, pools: &[], resets, interfaces: &interfaces, seed: 0x2a })
+        .plan(&Inputs {
+            config,
+            health,
+            pools: &[],
+            resets,
+            sources: &Sources::default(),
+            interfaces: &interfaces,
+            seed: 0x2a,
+        })
         .map(std::sync::Arc::unwrap_or_clone)
 }
 

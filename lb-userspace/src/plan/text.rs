@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 
-use lb_common::abi::{Backend, BackendFlags, BackendLimits, Origin, Service, ServiceFlags};
+use lb_common::abi::{Admission, Backend, BackendFlags, BackendLimits, Origin, Service, ServiceFlags};
 
 use super::{EntryKey, MapImage, NO_POOL, address_of};
 
@@ -35,6 +35,7 @@ impl fmt::Display for MapImage {
             write!(f, "origin {key}: {} service {service} backend {backend}", socket(*vip, family, *port))?;
             writeln!(f)?;
         }
+        write_admission(f, self)?;
         let bits: u32 = self.own_addresses.values().map(|bits| bits.count_ones()).sum();
         writeln!(f, "own addresses: {bits} bits")?;
         for (id, table) in &self.slots {
@@ -50,6 +51,24 @@ impl fmt::Display for MapImage {
         }
         self.services.iter().try_for_each(|(key, service)| write_service(f, key, service))
     }
+}
+
+fn write_admission(f: &mut fmt::Formatter<'_>, image: &MapImage) -> fmt::Result {
+    for (list, rules) in &image.acls {
+        write!(f, "acl {list}:")?;
+        for (prefix, rule) in rules.iter() {
+            write!(f, " {}{prefix}", if rule.allow == 0 { '-' } else { '+' })?;
+        }
+        writeln!(f)?;
+    }
+    for (service, admission) in &image.admissions {
+        let Admission {
+            list, flags, flow_rate, flow_burst, source_rate, source_burst, source_prefix, ..
+        } = admission;
+        write!(f, "admission {service}: list {list} flags {flags} flows {flow_rate}+{flow_burst}")?;
+        writeln!(f, " of a source {source_rate}+{source_burst}/{source_prefix}")?;
+    }
+    Ok(())
 }
 
 fn write_backend(f: &mut fmt::Formatter<'_>, id: u32, backend: &Backend) -> fmt::Result {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use lb_common::abi::{Backend, BackendLimits, BackendState, Interface, Settings};
 
+use super::admission;
 use super::changes::{Change, changes};
 use super::origins::{self, Origins};
 use crate::maps::{MAX_SLOT_TABLES_AT_ONCE, MAX_SLOTS_AT_ONCE, Operation};
@@ -22,6 +23,7 @@ pub fn diff(wanted: &MapImage, found: &MapImage) -> Vec<Operation> {
         operations.push(Operation::Settings(wanted.settings));
     }
     origins::add_addresses(wanted, found, &mut operations);
+    admission::set(wanted, found, &mut operations);
     set_interfaces(wanted, found, &mut operations);
     set_snat_addresses(wanted, found, &mut operations);
     operations.extend(
@@ -41,6 +43,7 @@ pub fn diff(wanted: &MapImage, found: &MapImage) -> Vec<Operation> {
     operations.extend(portions.map(|portion| Operation::RemoveSlotTables(portion.to_vec())));
     operations.append(&mut late);
     operations.append(&mut origins.late);
+    admission::remove(wanted, found, &mut operations);
     let gone = self::gone(&wanted.limits, &found.limits);
     let none = BackendLimits::default();
     operations.extend(gone.map(|id| Operation::Limits { id: *id, limits: none }));

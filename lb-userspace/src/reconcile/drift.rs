@@ -64,6 +64,8 @@ pub(super) fn drift(part: Part, wanted: &MapImage, found: &MapImage) -> Vec<Drif
         Part::Backends => compare(part, &wanted.backends, &found.backends),
         Part::Limits => compare(part, &wanted.limits, &found.limits),
         Part::Origins => compare(part, &wanted.origins, &found.origins),
+        Part::Acls => compare(part, &wanted.acls, &found.acls),
+        Part::Admissions => compare(part, &wanted.admissions, &found.admissions),
         Part::OwnAddresses => compare(part, &wanted.own_addresses, &found.own_addresses),
         Part::SnatAddresses => compare(part, &wanted.snat_addresses, &found.snat_addresses),
     }

@@ -4,6 +4,7 @@
 //! path see a slot without its backend or a service without its slots. [`Reconciler`] does them, tries again with growing
 //! pauses when something fails, and looks from time to time whether somebody else changed the maps.
 
+mod admission;
 mod changes;
 mod diff;
 mod drift;

@@ -249,8 +249,8 @@ fn a_round_that_is_asked_for_looks_at_everything_at_once() {
     let parts: std::collections::BTreeSet<_> = round.drift.iter().map(|drift| drift.part).collect();
     assert_eq!(
         parts.len(),
-        Part::ALL.len() - 2,
-        "all but SNAT addresses and limits, of which there are none"
+        Part::ALL.len() - 4,
+        "all but SNAT addresses, limits and lists of sources, of which there are none"
     );
     assert_eq!(reconciler.check(&mut maps, start()).drift, []);
 }

@@ -43,6 +43,7 @@ impl Clock {
             instant: self.instant(),
             wall: Timestamp::since_epoch(wall),
             boot: Duration::from_nanos(boot_nanos()),
+            monotonic: self.now(),
         }
     }
 

@@ -8,7 +8,8 @@ use std::{
 };
 
 use lb_common::abi::{
-    BackendSignals, CaptureFilter, DropReason, InterfaceCounters, Latencies, Signal, TrafficCounters,
+    BackendSignals, CaptureFilter, DropReason, InterfaceCounters, Latencies, Refusals, Signal,
+    TrafficCounters,
 };
 
 use super::{
@@ -202,6 +203,10 @@ impl DataSource for Data {
             signals: signals.map(|(id, signals)| (id, signals_of(&signals))).collect(),
             interfaces: interfaces.collect(),
         })
+    }
+
+    fn refusals(&self) -> Result<Vec<Refusals>, DataError> {
+        self.counters.read_refusals().map_err(|error| unreadable(&error))
     }
 
     fn occupancy(&self) -> Occupancy {

@@ -19,6 +19,7 @@ mod network;
 mod notify;
 mod observe;
 mod privileges;
+mod refusals;
 mod replication;
 mod reports;
 mod resets;

@@ -63,6 +63,7 @@ fn observe(control: &Handle, events: &Bus, data: &Data, report: &Report) -> Resu
         interfaces: interfaces.collect(),
         pools: pools(&names, report),
         tables: tables(report),
+        blocked_prefixes: snapshot.blocks.len(),
         drops: totals.drops,
         pins_in_reach: !data.attached.is_out_of_reach(),
         reconcile_errors: snapshot.reconciled.failures,
@@ -134,6 +135,7 @@ fn service_sample(
         active_flows: flows.map(|(_, counts)| live(Some(counts))).sum(),
         connections: in_use(occupancy.services.get(&service.id)),
         max_connections: service.desired.max_connections,
+        refusals: totals.refusals(service.id),
         clients: (!service.desired.affinity_timeout.is_zero())
             .then(|| report.affinities.get(&service.id).copied().unwrap_or_default()),
         condition: service.pool.condition,

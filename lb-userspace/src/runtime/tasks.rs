@@ -16,7 +16,7 @@ use super::{
     data::Data,
     deadlines, flows, health, history, neighbours,
     network::{self, Network, Peers},
-    notify, observe, vrrp,
+    notify, observe, refusals, vrrp,
 };
 use crate::{
     api::{self, Api, Local, Port, Remote, Socket},
@@ -99,10 +99,9 @@ pub(super) fn start(parts: Parts) -> Result<Tasks, Failure> {
     tasks.work("the network", network::run(network, attacher, peers));
     tasks.work("the virtual routers", data.routers.clone().follow(control.clone()));
     tasks.work("the deadlines", deadlines::run(control.clone(), clock));
-    let (signals, suspects) = (Arc::clone(&data.signals), data.suspects.clone());
+    let (signals, suspects, last) = (Arc::clone(&data.signals), data.suspects.clone(), data.last.clone());
     tasks.work("the health checks", health::run(control.clone(), bus.clone(), signals, suspects, clock));
     tasks.work("what VRRP tracks", trackers.run(sources));
-    let last = data.last.clone();
     tasks.work(
         "the flow scan",
         flows::run(control.clone(), bus.clone(), Arc::clone(&data.flows), last.clone(), clock),
@@ -113,6 +112,7 @@ pub(super) fn start(parts: Parts) -> Result<Tasks, Failure> {
         let source = observe::source(control.clone(), bus.clone(), Arc::clone(&data), last);
         tasks.serve("the metrics", metrics::serve(listener, source, stopped(tasks.stop.subscribe())));
     }
+    tasks.work("what services refuse", refusals::run(control.clone(), bus.clone(), Arc::clone(&data), clock));
     if dashboard.is_some() {
         tasks.work("the history", history::run(control.clone(), Arc::clone(&data), clock));
     }

@@ -231,6 +231,7 @@ fn clear_counters(tables: &HostTables) {
     tables.backend_counters.borrow_mut().clear();
     tables.interface_counters.borrow_mut().clear();
     tables.drops.borrow_mut().clear();
+    tables.refusals_counted.borrow_mut().clear();
     tables.events.borrow_mut().clear();
 }
 

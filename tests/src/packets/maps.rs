@@ -5,14 +5,16 @@ use std::{collections::HashMap, fmt::Debug, hash::Hash, io, path::Path};
 use anyhow::{Context, Result};
 use lb_common::{
     abi::{
-        Abi, Affinity, AffinityKey, Backend, BackendSignals, Floating, Flow, FlowKey, FragmentKey,
-        FragmentPorts, Interface, InterfaceCounters, Latencies, Mode, NextHop, Origin, Places, Service,
-        ServiceKey, SettingsFlags, Stamp, TrafficCounters,
+        Abi, AclKey, AclRule, Affinity, AffinityKey, Backend, BackendSignals, Floating, Flow, FlowKey,
+        FragmentKey, FragmentPorts, Interface, InterfaceCounters, Latencies, Mode, NextHop, Origin, Places,
+        Refusals, Service, ServiceKey, SettingsFlags, SourceKey, Stamp, TrafficCounters,
     },
     host::{self, HostEntry, HostTables},
     maps as names,
 };
 use lb_userspace::sys::bpf::{Map, MapShape};
+
+use nix::time::{ClockId, clock_gettime};
 
 use super::world::PORT_WORDS;
 
@@ -23,11 +25,17 @@ const SNAT_ADDRESSES: u32 = 8;
 const FLOWS: u32 = 512;
 
 /// Sizes of the maps: small, as all of them are written for every frame.
-pub(super) const SIZES: [(&str, u32); 30] = [
+pub(super) const SIZES: [(&str, u32); 36] = [
     (names::SERVICES_V4, 2 * SERVICES),
     (names::SERVICES_V6, 2 * SERVICES),
     (names::ORIGINS_V4, BACKENDS),
     (names::ORIGINS_V6, BACKENDS),
+    (names::ACL_V4, BACKENDS),
+    (names::ACL_V6, BACKENDS),
+    (names::ADMISSION, SERVICES),
+    (names::SERVICE_BUCKETS, SERVICES),
+    (names::SERVICE_REFUSALS, SERVICES),
+    (names::SOURCE_BUCKETS, FLOWS),
     (names::SLOTS, SERVICES),
     (names::ROTATION, SERVICES),
     (names::SERVICE_COUNTERS, SERVICES),
@@ -119,6 +127,21 @@ family!(write_v6, compare_v6, [u32; 4]);
 fn affinity(tables: &HostTables, shift: u32) -> HashMap<AffinityKey, Affinity> {
     let later = |affinity: &Affinity| Affinity { seen: affinity.seen.wrapping_add(shift), ..*affinity };
     tables.affinity.borrow().iter().map(|(key, affinity)| (*key, later(affinity))).collect()
+}
+
+/// Lists of sources as they are when the clock is `shift` ticks ahead.
+fn acl<A: Copy + Eq + Hash>(tables: &host::Family<A>, shift: u32) -> HashMap<AclKey<A>, AclRule> {
+    let later = |rule: &AclRule| match rule.until {
+        0 => *rule,
+        until => AclRule { until: until.wrapping_add(shift), ..*rule },
+    };
+    tables.acl.borrow().iter().map(|(key, rule)| (*key, later(rule))).collect()
+}
+
+/// `CLOCK_MONOTONIC`, which the program asks.
+fn nanos() -> io::Result<u64> {
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC)?;
+    Ok(now.tv_sec() as u64 * 1_000_000_000 + now.tv_nsec() as u64)
 }
 
 /// Floating addresses as they are when the clock is `shift` ticks ahead.
@@ -228,6 +251,7 @@ impl Maps {
             self.others[names::INTERFACE_COUNTERS].update(&ifindex, &InterfaceCounters::default())?;
         }
         self.write_answers(tables)?;
+        self.write_admission(tables, shift)?;
         let drops = &self.others[names::DROPS];
         (0..drops.info().shape.max_entries).try_for_each(|reason| drops.update(&reason, &0_u64))
     }
@@ -246,8 +270,7 @@ impl Maps {
         let of = |id| latencies.get(&id).copied().unwrap_or_default();
         self.array(names::BACKEND_LATENCIES, BACKENDS, of)?;
         if times_handshakes(tables) {
-            let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC)?;
-            let now = std::time::Duration::from(now).as_nanos() as u64;
+            let now = nanos()?;
             self.ahead = Stamp::time(now).wrapping_sub(Stamp::time(tables.nanos.get()));
             let stamps = tables.handshakes.borrow();
             let ahead = self.ahead;
@@ -288,6 +311,52 @@ impl Maps {
             }
         }
         Ok(())
+    }
+
+    fn write_admission(&self, tables: &HostTables, shift: u32) -> io::Result<()> {
+        let admissions = tables.admissions.borrow();
+        self.array(names::ADMISSION, SERVICES, |id| admissions.get(&id).copied().unwrap_or_default())?;
+        replace(&self.others[names::ACL_V4], &acl(&tables.v4, shift))?;
+        replace(&self.others[names::ACL_V6], &acl(&tables.v6, shift))?;
+        let (now, model) = (nanos()?, tables.nanos.get());
+        let later = |full_at: u64| if full_at > model { now + (full_at - model) } else { full_at.min(1) };
+        let buckets = tables.service_buckets.borrow();
+        self.array(names::SERVICE_BUCKETS, SERVICES, |id| buckets.get(&id).copied().map_or(0, later))?;
+        let buckets = tables.source_buckets.borrow();
+        let buckets = buckets.iter().map(|(key, full_at)| (*key, later(*full_at))).collect();
+        replace::<SourceKey, u64>(&self.others[names::SOURCE_BUCKETS], &buckets)?;
+        (0..SERVICES)
+            .try_for_each(|id| self.others[names::SERVICE_REFUSALS].update(&id, &Refusals::default()))
+    }
+
+    /// Compares buckets within the second that a frame takes at most, and what was refused.
+    fn same_admission(&self, tables: &HostTables) -> Result<(), String> {
+        let model = tables.nanos.get();
+        let now = nanos().map_err(|error| error.to_string())?;
+        let wait = |full_at: u64, now: u64| full_at.saturating_sub(now).div_ceil(1_000_000_000);
+        let alike = |kernel: u64, of_model: u64| wait(kernel, now).abs_diff(wait(of_model, model)) <= 1;
+        let buckets = tables.service_buckets.borrow();
+        for id in 0..SERVICES {
+            let found = self.others[names::SERVICE_BUCKETS].lookup::<u32, u64>(&id);
+            let found = found.map_err(|error| error.to_string())?.unwrap_or_default();
+            equal(names::SERVICE_BUCKETS, id, &alike(found, buckets.get(&id).copied().unwrap_or(0)), &true)?;
+        }
+        let found = self.others[names::SOURCE_BUCKETS].entries::<SourceKey, u64>();
+        let found: HashMap<_, _> = found.map_err(|error| error.to_string())?.into_iter().collect();
+        let buckets = tables.source_buckets.borrow();
+        let same = found.len() == buckets.len()
+            && buckets
+                .iter()
+                .all(|(key, full_at)| found.get(key).is_some_and(|kernel| alike(*kernel, *full_at)));
+        if !same {
+            return Err(format!("SOURCE_BUCKETS differ:\n  kernel {found:x?}\n  model  {buckets:x?}"));
+        }
+        let refused = tables.refusals_counted.borrow();
+        (0..SERVICES).try_for_each(|id| {
+            let mut sum = Refusals::default();
+            self.per_cpu::<Refusals>(names::SERVICE_REFUSALS, id)?.into_iter().for_each(|more| sum += more);
+            equal(names::SERVICE_REFUSALS, id, &sum, &refused.get(&id).copied().unwrap_or_default())
+        })
     }
 
     fn write_ports(&mut self, tables: &HostTables) -> io::Result<()> {
@@ -382,6 +451,7 @@ impl Maps {
             let touched = self.per_cpu::<u64>(names::ANSWERS, kind)?.iter().any(|full_at| *full_at != 0);
             equal(names::ANSWERS, kind, &touched, &(full_at > tables.nanos.get()))?;
         }
+        self.same_admission(tables)?;
         let services = tables.service_counters.borrow();
         self.same_counters(names::SERVICE_COUNTERS, SERVICES, |id| {
             services.get(&(id as u16)).copied().unwrap_or_default()

@@ -95,7 +95,7 @@ pub struct KillArgs {
 }
 
 /// Reads an address or a network.
-fn network(text: &str) -> Result<IpNet, String> {
+pub(super) fn network(text: &str) -> Result<IpNet, String> {
     let address = || text.parse::<IpAddr>().map(IpNet::from).ok();
     text.parse()
         .ok()

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use clap::{Args as ClapArgs, Subcommand};
 
 use super::{
+    acl::{RateOptions, SourceOptions},
     health::{HealthOptions, HealthRules},
     names::{ChangeArgs, ServiceArg},
     values::{address, words},
@@ -100,6 +101,10 @@ pub struct ServiceOptions {
     /// What would be one connection too many: drop (TCP clients try again) or reset (they get a RST).
     #[arg(long, value_name = "POLICY", value_parser = words::<OnFull>())]
     pub on_full: Option<String>,
+    #[command(flatten)]
+    pub sources: SourceOptions,
+    #[command(flatten)]
+    pub rates: RateOptions,
     /// Source address towards the backends (full-nat); several: repeat it or separate them by commas.
     #[arg(long = "snat-address", value_name = "ADDRESS", value_delimiter = ',', value_parser = address)]
     pub snat_addresses: Vec<IpAddr>,

@@ -1,5 +1,6 @@
 //! Answers as text for people: pure functions, so that their output is tested as text.
 
+mod acl;
 mod capture;
 mod configuration;
 mod event;
@@ -14,6 +15,7 @@ mod table;
 mod traffic;
 mod vrrp;
 
+pub(super) use acl::{acl, blocked, limits, verdicts};
 pub(super) use capture::{captured, captures};
 pub(super) use configuration::{applied, changes};
 pub(super) use event::event;

@@ -35,6 +35,17 @@ const CASES: &[(&str, &str, &str)] = &[
     ),
     (
         "[api]",
+        "[acl]\ndeny = [\"203.0.113.7/24\"]\n[api]",
+        "4: acl.deny[0]: 203.0.113.7/24 is not the first address of its network; expected 203.0.113.0/24, or a longer prefix",
+    ),
+    (
+        "[api]",
+        "[acl]\ndeny = [\"web\"]\n[api]",
+        "4: acl.deny[0]: \"web\" is not a prefix; expected one such as",
+    ),
+    ("[api]", "[acl]\nallow = []\n[api]", "4: acl.allow: unknown key; expected one of"),
+    (
+        "[api]",
         "[answers]\nresets = 10000001\n[api]",
         "4: answers.resets: 10000001 is not a number of packets in a second; expected 0 to 10000000",
     ),

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{EXAMPLE, config};
 use crate::model::{
-    AdminState, Algorithm, AnswerRates, Draft, Drain, DrainEnd, HealthCheck, Keyword as _, Mode, OnFull,
-    PROBE_KEYS, ProbeType, Protocol, SnatPorts, TableFull, XdpMode,
+    AdminState, Algorithm, AnswerRates, Draft, Drain, DrainEnd, FlowRates, HealthCheck, Keyword as _, Mode,
+    OnFull, PROBE_KEYS, ProbeType, Protocol, SnatPorts, SourceList, TableFull, XdpMode,
 };
 
 #[test]
@@ -35,8 +35,9 @@ const EVERY_KEY: &str = r#"
         api.socket = "/tmp/lbd.sock"
         metrics = { listen = "" }
         dashboard = { listen = "[::1]:9466" }
-        limits = { connections_v4 = 1, connections_v6 = 2, embryonic = 3, services = 4, backends = 5, port_pools = 8, affinity = 9, table_full = "reject" }
+        limits = { connections_v4 = 1, connections_v6 = 2, embryonic = 3, services = 4, backends = 5, port_pools = 8, affinity = 9, prefixes = 10, sources = 11, table_full = "reject" }
         snat.ports = "2000-3000"
+        acl = { deny = ["203.0.113.0/24", "2001:db8::1"], deny_file = "/etc/lb/deny.txt" }
         answers = { icmp_errors = 0, echo_replies = 5, resets = 10000000 }
         [timeouts]
         tcp_handshake = "1s"
@@ -58,6 +59,15 @@ const EVERY_KEY: &str = r#"
         affinity_timeout = "10m"
         max_connections = 4294967295
         on_full = "reset"
+        allow = ["2001:db8::/32"]
+        allow_file = "/a"
+        deny = ["2001:db8:1::/48"]
+        deny_file = "/b"
+        flow_rate = 1
+        flow_burst = 2
+        source_flow_rate = 3
+        source_flow_burst = 4
+        source_prefix = 56
         snat_addresses = ["2001:db8::1", "2001:db8::2"]
         health = { interval = "2s", timeout = "1s", rise = 4, fall = 5, port = 53 }
         backends = [
@@ -76,6 +86,10 @@ fn every_key_is_read() {
     assert_eq!(config.dashboard_listen, Some("[::1]:9466".parse().unwrap()));
     assert_eq!((config.limits.port_pools, config.limits.affinity), (8, 9));
     assert_eq!(config.limits.table_full, TableFull::Reject);
+    assert_eq!((config.limits.prefixes, config.limits.sources), (10, 11));
+    let denied: Vec<String> = config.acl.deny.iter().map(ToString::to_string).collect();
+    assert_eq!(denied, ["203.0.113.0/24", "2001:db8::1/128"]);
+    assert_eq!(config.acl.deny_file, Some("/etc/lb/deny.txt".into()));
     assert_eq!(config.snat_ports, SnatPorts { min: 2000, max: 3000 });
     assert_eq!(config.answers, AnswerRates { icmp_errors: 0, echo_replies: 5, resets: 10_000_000 });
     assert_eq!(config.timeouts.tcp_half_closed, Duration::from_secs(3 * 3600));
@@ -87,6 +101,21 @@ fn every_key_is_read() {
     assert_eq!((dns.slots, dns.affinity_prefix, dns.snat_addresses.len()), (Some(100), Some(64), 2));
     assert_eq!((dns.affinity_timeout, dns.max_connections), (Duration::from_secs(600), u32::MAX));
     assert_eq!((dns.on_full, dns.backends[0].max_connections), (OnFull::Reset, 12));
+    let rates = FlowRates {
+        flow_rate: 1,
+        flow_burst: 2,
+        source_flow_rate: 3,
+        source_flow_burst: 4,
+        source_prefix: Some(56),
+    };
+    assert_eq!(dns.rates, rates);
+    let sources = SourceList {
+        allow: vec!["2001:db8::/32".parse().unwrap()],
+        allow_file: Some("/a".into()),
+        deny: vec!["2001:db8:1::/48".parse().unwrap()],
+        deny_file: Some("/b".into()),
+    };
+    assert_eq!(dns.sources, sources);
     assert_eq!(dns.health.as_ref().and_then(|check| check.port), Some(53));
     assert_eq!((dns.backends[0].port, dns.backends[0].state), (0, AdminState::Enabled));
     assert_eq!((dns.backends[1].weight, dns.backends[1].state), (0, AdminState::Draining));

@@ -23,7 +23,7 @@ impl Machine {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join("lb.toml"), EXAMPLE).unwrap();
         let wall = Timestamp::since_epoch(Duration::from_secs(1_795_389_000));
-        Self { directory, now: Now { instant: moment(), wall, boot: 10 * MINUTE } }
+        Self { directory, now: Now { instant: moment(), wall, boot: 10 * MINUTE, monotonic: 10 * MINUTE } }
     }
 
     fn path(&self, name: &str) -> PathBuf {

@@ -23,7 +23,7 @@ impl Control {
         super::prepared(config, Some((&self.probes, Files::Read)))?;
         let health = crate::control::view::health_that_holds(&self.health, &self.current, config);
         let pools = pools::next(&self.pools, config, &health, &self.target, now.into().instant);
-        self.target.preview(config, &health, &pools)
+        self.target.preview(config, &health, &pools, super::lists(config, None)?)
     }
 
     /// Makes a text the file and the state. With `confirm`, the previous one comes back unless [`Control::confirm`] is called

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     model::HealthView,
-    plan::{EntryKey, Inputs, Planner, address_of},
+    plan::{EntryKey, Inputs, Planner, Sources, address_of},
 };
 
 /// What an image says, in words that do not depend on ids; removed backends that wait for their release left out.
@@ -48,8 +48,16 @@ fn meaning(image: &MapImage) -> BTreeSet<String> {
 /// What a configuration means where there was nothing before.
 fn meaning_of(config: &Config) -> BTreeSet<String> {
     let (health, interfaces, resets) = (HealthView::default(), BTreeMap::new(), BTreeSet::new());
-    let inputs =
-        Inputs { config, health: &health, pools: &[], resets: &resets, interfaces: &interfaces, seed: 7 };
+    let sources = Sources::default();
+    let inputs = Inputs {
+        config,
+        health: &health,
+        pools: &[],
+        resets: &resets,
+        sources: &sources,
+        interfaces: &interfaces,
+        seed: 7,
+    };
     meaning(&Planner::default().plan(&inputs).unwrap())
 }
 

@@ -21,7 +21,7 @@ impl Life {
     pub(super) fn begin() -> Self {
         let (store, maps) = (MemoryStore::new(example()), SharedMaps::default());
         let wall = Timestamp::since_epoch(Duration::from_secs(1_795_389_000));
-        let now = Now { instant: moment(), wall, boot: 1000 * SECOND };
+        let now = Now { instant: moment(), wall, boot: 1000 * SECOND, monotonic: 1000 * SECOND };
         let control = start(&store, &maps, now);
         Self { control, store, maps, now, flows: 0 }
     }

@@ -135,7 +135,8 @@ fn a_slow_start_goes_on_in_the_next_process() {
     let boot = Duration::from_secs(1000);
     timed.bench.store.set_ramp("web", "b1", boot - Duration::from_secs(10));
     let (store, maps) = (timed.bench.store.clone(), timed.bench.maps.restarted());
-    let now = Now { instant: begun + Duration::from_secs(10), wall: Timestamp::default(), boot };
+    let now =
+        Now { instant: begun + Duration::from_secs(10), wall: Timestamp::default(), boot, monotonic: boot };
     let control =
         Control::start(Box::new(store.clone()), Box::new(maps.clone()), BTreeMap::new(), 7, now).unwrap();
     timed = Timed { bench: Bench { control, store, maps }, now: now.instant };

@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     config::Document,
     control::{
-        BackendChange, Control, Edit, Event, Now, Persist, Request, ServiceChange,
+        BackendChange, Control, Edit, Event, NewBlocks, Now, Persist, Request, ServiceChange,
         fixture::{MemoryStore, SharedMaps, backend, control, example, moment, name},
     },
     events::changes,
@@ -26,7 +26,7 @@ struct Story {
 impl Story {
     fn begin() -> Self {
         let (store, maps) = (MemoryStore::new(example()), SharedMaps::default());
-        let now = Now { instant: moment(), wall: Timestamp::default(), boot: SECOND };
+        let now = Now { instant: moment(), wall: Timestamp::default(), boot: SECOND, monotonic: SECOND };
         Self { control: control(&store, &maps), maps, now, told: Vec::new() }
     }
 
@@ -126,12 +126,29 @@ fn each_kind_of_event_is_told_and_nothing_else() {
             "service-removed web"
         ]
     );
+    blocks(&mut story);
     drains(&mut story);
     config(&mut story);
     maps(&mut story);
 
     let told: BTreeSet<&str> = story.told.iter().map(|notice| notice.kind.as_str()).collect();
     assert_eq!(told, kinds_of(Teller::Control), "{TELLERS}");
+}
+
+fn blocks(story: &mut Story) {
+    let prefixes = |list: &[&str]| list.iter().map(|prefix| prefix.parse().unwrap()).collect::<Vec<_>>();
+    let block = |prefixes, time| {
+        Event::Block(NewBlocks { prefixes, time, reason: "scans".to_owned(), replace: false })
+    };
+    let told = story.tell(block(prefixes(&["10.0.0.0/8", "2001:db8::/48"]), None));
+    assert_eq!(told, ["source-blocked 10.0.0.0/8 scans", "source-blocked 2001:db8::/48 scans"]);
+    let told = story.tell(block(prefixes(&["10.0.0.0/8"]), Some(SECOND)));
+    assert!(told.len() == 1 && told[0].starts_with("source-blocked 10.0.0.0/8 1970-"), "{told:?}");
+    let told = story.tell(Event::Unblock(prefixes(&["10.0.0.0/8"])));
+    assert_eq!(told, ["source-unblocked 10.0.0.0/8"]);
+    let many: Vec<String> = (0..20).map(|number| format!("11.{number}.0.0/16")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    assert_eq!(story.tell(block(prefixes(&many), None)), ["sources-changed 21"]);
 }
 
 fn drains(story: &mut Story) {

@@ -1,5 +1,6 @@
 //! The rules of the configuration (`docs/configuration.md`), each with the path and value of what breaks it.
 
+mod admission;
 mod api_tcp;
 mod backends;
 mod replication;
@@ -36,6 +37,7 @@ pub(super) fn check(draft: &Draft, before: Option<&Draft>) -> Vec<Invalid> {
     timeouts(&draft.timeouts, &mut found);
     snat_ports(draft, &mut found);
     answers(&draft.answers, &mut found);
+    admission::global(&draft.acl, &mut found);
     let names: Vec<_> = draft.services.iter().map(|service| &service.name).collect();
     vrrp::check(&draft.vrrp, &names, &mut found);
     if let Some(replication) = &draft.replication {
@@ -133,7 +135,9 @@ fn limits(limits: &Limits, found: &mut Found) {
         .range(path("services"), limits.services, (1, 65_535), "a number of services")
         .range(path("backends"), limits.backends, (1, 1 << 20), "a number of backends")
         .range(path("port_pools"), limits.port_pools, (1, 1 << 16), "a number of port pools")
-        .range(path("affinity"), limits.affinity, (1, 1 << 24), "a number of clients");
+        .range(path("affinity"), limits.affinity, (1, 1 << 24), "a number of clients")
+        .range(path("prefixes"), limits.prefixes, (1, 1 << 24), "a number of prefixes")
+        .range(path("sources"), limits.sources, (1, 1 << 24), "a number of sources");
 }
 
 fn timeouts(timeouts: &Timeouts, found: &mut Found) {

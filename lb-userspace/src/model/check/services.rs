@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::backends::check_backends;
-use super::{Found, within};
+use super::{Found, admission, within};
 use crate::model::{
     AddressKind, Algorithm, Damping, HealthCheck, Invalid, Keyword as _, Limits, MAX_SLOTS,
     MAX_SNAT_ADDRESSES, Mode, Passive, Path, PortUse, Problem, Protocol, Service, address_kind,
@@ -63,6 +63,7 @@ fn check_service(service: &Service, path: &Path, found: &mut Found) {
     unicast(service.address, || path.key("address"), found);
     slots(service, path, found);
     affinity(service, path, found);
+    admission::of_service(service, path, found);
     snat_addresses(service, path, found);
     slow_start(service, path, found);
     if let Some(check) = &service.health {

@@ -53,7 +53,12 @@ impl Daemon {
     pub(super) fn start() -> Self {
         let config = Document::new("lb.toml", CONFIG).config().expect("it is valid");
         let store = Memory(Arc::new(Mutex::new((config, None))));
-        let now = || Now { instant: Clock.instant(), wall: Timestamp::default(), boot: Duration::ZERO };
+        let now = || Now {
+            instant: Clock.instant(),
+            wall: Timestamp::default(),
+            boot: Duration::ZERO,
+            monotonic: Duration::ZERO,
+        };
         let maps = Box::new(FakeMaps::default());
         let control =
             Control::start(Box::new(store.clone()), maps, [].into(), 7, now()).expect("nothing can fail");

@@ -2,6 +2,7 @@
 
 mod flood;
 mod package;
+mod prefixes;
 
 use super::Step;
 
@@ -10,5 +11,6 @@ pub(super) const STEPS: &[Step] = &[
     ("syn-flood", flood::syn),
     ("udp-flood", flood::udp),
     ("table-full", flood::full),
+    ("prefixes", prefixes::measure),
     ("package: installed, upgraded under load, removed, purged", package::measure),
 ];

@@ -1,5 +1,6 @@
 //! The table: one file per subject.
 
+mod admission;
 mod affinity;
 mod answers;
 mod floating;
@@ -50,6 +51,7 @@ pub fn all() -> Vec<Case> {
         limits::cases(),
         full::cases(),
         affinity::cases(),
+        admission::cases(),
         floating::cases(),
     ]
     .into_iter()

@@ -23,7 +23,9 @@ use crate::{
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for scene in Scene::all() {
-        cases.extend(martians(&scene));
+        if scene.mode == Mode::Nat {
+            cases.extend(martians(&scene));
+        }
         cases.push(land(&scene));
         cases.extend(hairpin(&scene));
     }
@@ -92,8 +94,9 @@ fn martians(scene: &Scene) -> Vec<Case> {
 }
 
 /// A packet of this client that is to be forwarded.
-fn forwards(scene: &Scene, frame: &FrameSpec, source: SocketAddr) -> Step {
-    let seen = if scene.mode == Mode::Nat { source } else { scene.seen() };
+pub(super) fn forwards(scene: &Scene, frame: &FrameSpec, source: SocketAddr) -> Step {
+    // The client's port is kept where it is free.
+    let seen = if scene.mode == Mode::Nat { source } else { at(scene.seen().ip(), source.port()) };
     let expect =
         Expect::Send { egress: scene.egress.0, frame: scene.forwarded(frame).with_source(seen).build() };
     Step::Frame { ingress: CLIENTS, frame: frame.build(), expect }
@@ -130,7 +133,7 @@ fn hairpin(scene: &Scene) -> Vec<Case> {
     vec![itself, another.fact(Fact::Backend(Tier::Embryonic, (other, scene.vip(), scene.proto), BACKEND))]
 }
 
-fn request(scene: &Scene, source: IpAddr) -> (FrameSpec, Expect) {
+pub(super) fn request(scene: &Scene, source: IpAddr) -> (FrameSpec, Expect) {
     let (kind, reply) = if scene.family == Family::V4 { (8, 0) } else { (128, 129) };
     let mut frame = FrameSpec::icmp(source, scene.vip().ip(), kind, 0, 1);
     frame.dmac = world::mac(CLIENTS);

@@ -1,0 +1,39 @@
+//! Tells when services begin to refuse packets, and when that is over.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::{Clock, data::Data};
+use crate::{
+    control::Handle,
+    events::{Bus, RefusalWatch},
+};
+
+/// Between two looks at the counters.
+const EVERY: Duration = Duration::from_secs(2);
+
+/// Looks until it is ended.
+pub(super) async fn run(control: Handle, bus: Bus, data: Arc<Data>, clock: Clock) {
+    let mut turns = interval(EVERY);
+    turns.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut watch = RefusalWatch::default();
+    loop {
+        turns.tick().await;
+        let read = Arc::clone(&data);
+        let refusals = match tokio::task::spawn_blocking(move || read.counters.read_refusals()).await {
+            Ok(Ok(refusals)) => refusals,
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "refused packets are not known");
+                continue;
+            }
+            Err(_) => return,
+        };
+        let snapshot = control.snapshot();
+        let services = snapshot.services.iter().map(|service| {
+            let counts = refusals.get(usize::from(service.id)).copied().unwrap_or_default();
+            (service.id, service.desired.name.clone(), counts)
+        });
+        bus.publish(clock.moment().wall, watch.update(clock.now(), services));
+    }
+}
