@@ -131,12 +131,10 @@ where
     T: Tables + AddressTables<A>,
 {
     for _ in 0..ATTEMPTS {
-        let port = tables.random() as u16;
         let (min, max) = tables.port_range();
-        if port < min || port > max {
-            continue;
-        }
-        work.flow.sport = port.to_be();
+        let ports = u32::from(max).saturating_sub(min.into()) + 1;
+        let port = u32::from(min) + tables.random() % ports;
+        work.flow.sport = (port as u16).to_be();
         if establish::claim(tables, work) {
             return true;
         }
