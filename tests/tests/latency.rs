@@ -28,7 +28,8 @@ fn a_full_queue_shows(mode: Mode) {
     let server = &topology.servers[0];
     let at = target(Family::V4, PORT);
     let service = Service::new("web", Protocol::Tcp, at).mode(mode).backends(&topology.servers, PORT);
-    let daemon = Daemon::start(&topology.balancer, &Config::new(topology.interfaces(), [service])).unwrap();
+    let config = Config::new(topology.interfaces(), [service]).tables("[metrics]\nprogram_run_time = true\n");
+    let daemon = Daemon::start(&topology.balancer, &config).unwrap();
     let address = SocketAddr::new(server.address(Family::V4), PORT);
     let listener = server.netns.run(|| {
         let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
@@ -59,6 +60,11 @@ fn a_full_queue_shows(mode: Mode) {
     assert!((0.9..4.0).contains(&sum), "{sum}");
     let rtts = value("lb_backend_rtt_seconds_bucket", ",le=\"0.536870912\"");
     assert_eq!((rtts, value("lb_backend_rtt_seconds_count", "")), (2.0, 2.0), "{page}");
+
+    let line =
+        |name: &str| page.lines().find_map(|line| line.strip_prefix(name)).unwrap().parse::<f64>().unwrap();
+    let (runs, seconds) = (line("lb_program_runs_total "), line("lb_program_run_seconds_total "));
+    assert!(runs >= 8.0 && seconds > 0.0, "{runs} runs took {seconds} s");
 
     let shown = daemon.lbctl(&format!("backend show web {}", server.name)).unwrap();
     let handshake = &shown["latency"]["handshake"];

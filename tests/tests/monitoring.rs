@@ -150,7 +150,8 @@ fn every_metric_of_the_documentation_has_a_sample_in_a_scrape() {
     fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     let (own, peer) = (addresses::BALANCER_SERVER_V4, topology.servers[0].address(Family::V4));
     let tables = format!(
-        "[[vrrp]]\nname = \"outside\"\ninterface = \"{}\"\nvirtual_router_id = 51\nadvert_interval = \"100ms\"\n\
+        "[metrics]\nprogram_run_time = true\n\
+         [[vrrp]]\nname = \"outside\"\ninterface = \"{}\"\nvirtual_router_id = 51\nadvert_interval = \"100ms\"\n\
          virtual_addresses = [\"192.0.2.200/32\"]\nnotify = [\"/bin/true\"]\n\
          [replication]\nlocal_address = \"{own}\"\npeer_address = \"{peer}\"\nkey_file = \"{}\"\n",
         topology.interfaces()[0],

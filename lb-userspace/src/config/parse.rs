@@ -60,6 +60,7 @@ fn read(root: &TableReader<'_>, draft: &mut Draft) -> Vec<(usize, Service)> {
     if let Some(metrics) = root.table("metrics") {
         set(&mut draft.metrics_listen, metrics.value("listen", &scalar::listen()));
         set(&mut draft.latency, metrics.value("latency", &scalar::keyword("whose latencies are shown")));
+        set(&mut draft.program_run_time, metrics.value("program_run_time", &scalar::boolean()));
         metrics.end();
     }
     if let Some(dashboard) = root.table("dashboard") {

@@ -38,6 +38,7 @@ pub(super) fn top(draft: &Draft) -> Vec<Entry> {
         (&["api", "tls_client_ca"], file(&tcp.tls_client_ca)),
         (&["metrics", "listen"], Some(listen.into())),
         (&["metrics", "latency"], Some(draft.latency.as_str().into())),
+        (&["metrics", "program_run_time"], draft.program_run_time.then(|| true.into())),
         (&["dashboard", "listen"], draft.dashboard_listen.map(|address| address.to_string().into())),
         (&["limits", "connections_v4"], number(limits.connections_v4)),
         (&["limits", "connections_v6"], number(limits.connections_v6)),

@@ -82,6 +82,7 @@ fn restart_needed(started: &Draft, current: &Draft) -> Vec<&'static str> {
         ("api.listen", started.api_tcp != current.api_tcp),
         ("metrics.listen", started.metrics_listen != current.metrics_listen),
         ("metrics.latency", started.latency != current.latency),
+        ("metrics.program_run_time", started.program_run_time != current.program_run_time),
         ("dashboard.listen", started.dashboard_listen != current.dashboard_listen),
         ("limits", started.limits != current.limits),
         ("replication", started.replication != current.replication),

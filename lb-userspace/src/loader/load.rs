@@ -22,7 +22,7 @@ use super::{
     shape::{Fate, Sizes, describe, fate, keeps_established, pinned_shape},
     versions::{PROGRAM_PREFIX, Takeover},
 };
-use crate::sys::bpf::{Map as RawMap, MapShape, pinned_program, pinned_xdp_link};
+use crate::sys::bpf::{Map as RawMap, MapShape, OpenProgram, pinned_program, pinned_xdp_link};
 
 /// The object that was built together with this binary.
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/lb.o"));
@@ -168,6 +168,15 @@ fn load_anew(bytes: &[u8], options: &Options) -> Result<(Loaded, u32), LoaderErr
 }
 
 impl Program {
+    /// Opens it, for those who ask the kernel what it costs.
+    ///
+    /// # Errors
+    /// [`LoaderError::Path`].
+    pub fn open(&self) -> Result<OpenProgram, LoaderError> {
+        let path = self.directory.versioned().join(format!("{PROGRAM_PREFIX}{}", self.id));
+        OpenProgram::pinned(&path).map_err(LoaderError::path(path, "open this pinned program"))
+    }
+
     /// Pins links of other versions here, too.
     ///
     /// # Errors

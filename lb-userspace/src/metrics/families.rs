@@ -6,7 +6,7 @@ use prometheus::Result;
 use super::latency;
 use super::page::{Page, Samples};
 use super::replication::replication;
-use super::routers;
+use super::{program, routers};
 use crate::reconcile::DriftCounts;
 
 use super::{BackendSample, InterfaceSample, Observation, PoolSample, ServiceSample, TableSample};
@@ -35,6 +35,7 @@ pub fn text(observation: &Observation) -> Result<String> {
     )?;
     drops(&mut page, &observation.drops)?;
     tables(&mut page, &observation.tables)?;
+    program::write(&mut page, observation.program.as_ref())?;
     interfaces(&mut page, &observation.interfaces)?;
     Samples::new([(observation.reconcile_errors, [])]).write(
         &mut page,

@@ -6,6 +6,7 @@ mod families;
 mod latency;
 mod observation;
 mod page;
+mod program;
 mod replication;
 mod routers;
 mod server;

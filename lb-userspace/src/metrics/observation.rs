@@ -9,6 +9,7 @@ use crate::model::{Condition, Health, LatencyMetrics, Standing};
 use crate::api::{Replication, Tracked};
 use crate::events::EventCounts;
 use crate::reconcile::DriftCounts;
+use crate::sys::bpf::ProgramFigures;
 
 /// All that a scrape shows.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +20,8 @@ pub struct Observation {
     pub services: Vec<ServiceSample>,
     /// Whose latencies are shown.
     pub latency: LatencyMetrics,
+    /// What the program costs; `None`: the kernel does not tell.
+    pub program: Option<ProgramFigures>,
     /// Interfaces the program is attached to.
     pub interfaces: Vec<InterfaceSample>,
     /// Prefixes that are blocked for all services by request.

@@ -12,6 +12,7 @@ use super::*;
 use crate::api::{Replication, Tracked};
 use crate::events::EventCounts;
 use crate::model::{Condition, Health, LatencyMetrics, Standing};
+use crate::sys::bpf::ProgramFigures;
 use crate::{
     maps::Part,
     reconcile::{Drift, DriftCounts, DriftKind},
@@ -46,6 +47,16 @@ fn latencies() -> Latencies {
     latencies.handshake.add(100);
     latencies.rtt.add(3000);
     latencies
+}
+
+fn program() -> ProgramFigures {
+    ProgramFigures {
+        verified_instructions: 41,
+        translated_bytes: 42,
+        jited_bytes: 43,
+        runs: 44,
+        run_time: Duration::from_nanos(45_000_000_046),
+    }
 }
 
 fn observation() -> Observation {
@@ -86,6 +97,7 @@ fn observation() -> Observation {
         version: "1.2.3",
         services,
         latency: LatencyMetrics::Backend,
+        program: Some(program()),
         interfaces: vec![InterfaceSample {
             name: "eth0".into(),
             mode: "native",
@@ -137,6 +149,10 @@ fn latencies_are_of_backends_or_of_services_and_only_of_those_that_have_some() {
 fn every_figure_is_printed_with_its_labels() {
     let text = text(&observation()).unwrap();
     for line in [
+        "lb_program_verified_instructions 41",
+        "lb_program_code_bytes 43",
+        "lb_program_runs_total 44",
+        "lb_program_run_seconds_total 45.000000046",
         r#"lb_service_packets_total{direction="in",service="web"} 3"#,
         r#"lb_events_total{topic="health"} 3"#,
         "lb_events_lost_total 6",

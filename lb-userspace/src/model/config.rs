@@ -181,6 +181,8 @@ pub struct Draft {
     pub metrics_listen: Option<SocketAddr>,
     /// Of whom the metrics have histograms of latencies.
     pub latency: LatencyMetrics,
+    /// Whether the kernel counts how long the program runs.
+    pub program_run_time: bool,
     /// Where the dashboard is served: a loopback address; `None`: nowhere.
     pub dashboard_listen: Option<SocketAddr>,
     /// Sizes of the maps.
@@ -213,6 +215,7 @@ impl Default for Draft {
             api_tcp: ApiTcp::default(),
             metrics_listen: Some(SocketAddr::from(([127, 0, 0, 1], 9464))),
             latency: LatencyMetrics::default(),
+            program_run_time: false,
             dashboard_listen: None,
             limits: Limits::default(),
             timeouts: Timeouts::default(),

@@ -37,6 +37,7 @@ use crate::{
     maps::{BackendLatencies, Counters, Signals},
     model::{ServiceName, Timestamp},
     plan::FlowGroup,
+    sys::bpf::OpenProgram,
     vrrp::{Impact, Reading},
 };
 
@@ -53,6 +54,7 @@ pub(super) struct Data {
     pub(super) last: LastReport,
     pub(super) signals: Arc<Signals>,
     pub(super) latencies: BackendLatencies,
+    pub(super) program: OpenProgram,
     pub(super) suspects: KnownSuspects,
     pub(super) history: LastHour,
     explainer: Explainer,
@@ -67,6 +69,7 @@ impl Data {
         started: Duration,
         routers: Routers,
         explainer: Explainer,
+        program: OpenProgram,
     ) -> Result<Self, Failure> {
         Ok(Self {
             clock,
@@ -81,6 +84,7 @@ impl Data {
             last: LastReport::default(),
             signals: Arc::new(Signals::open(tables)?),
             latencies: BackendLatencies::open(tables)?,
+            program,
             suspects: KnownSuspects::default(),
             history: LastHour::default(),
         })

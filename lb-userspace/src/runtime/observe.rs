@@ -60,6 +60,7 @@ fn observe(control: &Handle, events: &Bus, data: &Data, report: &Report) -> Resu
             })
             .collect(),
         latency: snapshot.config.latency,
+        program: data.program.figures().ok(),
         interfaces: interfaces.collect(),
         pools: pools(&names, report),
         tables: tables(report),

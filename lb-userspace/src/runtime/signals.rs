@@ -58,6 +58,7 @@ fn needs_restart(started: &Config, now: &Config) -> Vec<&'static str> {
         ("api.listen", started.api_tcp != now.api_tcp),
         ("metrics.listen", started.metrics_listen != now.metrics_listen),
         ("metrics.latency", started.latency != now.latency),
+        ("metrics.program_run_time", started.program_run_time != now.program_run_time),
         ("dashboard.listen", started.dashboard_listen != now.dashboard_listen),
         ("limits", started.limits != now.limits),
         ("replication", started.replication != now.replication),

@@ -28,12 +28,13 @@ use super::{
 use crate::{
     api::{Port, Socket},
     config::{Document, FileStore},
-    control::{self, Control, Handle},
+    control::{self, Control, Handle, Snapshot},
     events::{Bus, changes},
     health::Rights,
     loader::{self, LogLevel, PinDirectory, Program, Sizes},
     maps::{Counters, PinnedMaps},
     model::{Config, LatencyMetrics},
+    sys::bpf::RunTimeStats,
 };
 
 /// How long control may take to write the last change.
@@ -117,6 +118,8 @@ async fn daemon(
     let (port, dashboard) = ports(&config).await?;
     let metrics = listen(config.metrics_listen).await?;
     let (replicating, synced) = replication::prepare(&config, store.keys())?;
+    // For this more is needed than what is kept.
+    let _stats = config.program_run_time.then(count_run_time).flatten();
     let seat = vrrp::Seat::take(privileges, !config.vrrp.is_empty())?;
     privileges.limit()?;
     let network = Network::open().await?;
@@ -134,14 +137,12 @@ async fn daemon(
     attacher.begin(&network.view)?;
 
     let events = Bus::new(clock.moment().wall);
-    let publish = {
-        let events = events.clone();
-        move |before: &_, after: &_| events.publish(clock.moment().wall, changes(before, after))
-    };
-    let (control, thread) = control::spawn(control, move || clock.moment(), publish)
-        .map_err(Failure::system("start a thread"))?;
+    let tell = tell(events.clone(), clock);
+    let (control, thread) =
+        control::spawn(control, move || clock.moment(), tell).map_err(Failure::system("start a thread"))?;
     let vrrp = vrrp::start(&config.vrrp, synced, &options.config, &tables, clock, events.clone(), seat)?;
-    let data = Data::open(&tables, clock, started, vrrp.routers(), explainer)?;
+    let program = attacher.program().open()?;
+    let data = Data::open(&tables, clock, started, vrrp.routers(), explainer, program)?;
     let replication =
         replication::start(replicating, &data, (&control, &events), &mut attacher, clock, privileges)?;
     let tasks = tasks::start(Parts {
@@ -170,6 +171,11 @@ async fn daemon(
     ended.map_or(Ok(()), |name| Err(Failure::Ended(name)))
 }
 
+/// Tells subscribers what changed.
+fn tell(events: Bus, clock: Clock) -> impl Fn(&Snapshot, &Snapshot) + Send + 'static {
+    move |before, after| events.publish(clock.moment().wall, changes(before, after))
+}
+
 /// Where it is found out how the things are that virtual routers track.
 fn sources(
     control: &Handle,
@@ -189,6 +195,15 @@ fn sizes(config: &Config, network: &Network) -> Sizes {
         config.replication.is_some(),
         config.latency != LatencyMetrics::Off,
     )
+}
+
+/// Has the kernel count how long BPF programs run, for as long as `lbd` does.
+fn count_run_time() -> Option<RunTimeStats> {
+    let started = RunTimeStats::start();
+    if let Err(error) = &started {
+        tracing::warn!(%error, "the run time of the program is not counted: that takes CAP_SYS_ADMIN; or set the sysctl kernel.bpf_stats_enabled");
+    }
+    started.ok()
 }
 
 fn load(options: &Options, directory: &PinDirectory, sizes: &Sizes) -> Result<Program, Failure> {

@@ -14,6 +14,7 @@ pub(super) const OBJ_GET: c_long = 7;
 pub(super) const PROG_TEST_RUN: c_long = 10;
 pub(super) const OBJ_GET_INFO: c_long = 15;
 pub(super) const BTF_LOAD: c_long = 18;
+pub(super) const ENABLE_STATS: c_long = 32;
 pub(super) const MAP_LOOKUP_BATCH: c_long = 24;
 pub(super) const MAP_UPDATE_BATCH: c_long = 26;
 pub(super) const MAP_DELETE_BATCH: c_long = 27;
@@ -121,6 +122,14 @@ pub(super) struct ObjectAttr {
     pub(super) pathname: u64,
     pub(super) bpf_fd: u32,
     pub(super) file_flags: u32,
+}
+
+/// Argument of `ENABLE_STATS`.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub(super) struct EnableStatsAttr {
+    pub(super) kind: u32,
+    pub(super) pad: u32,
 }
 
 /// Argument of `OBJ_GET_INFO_BY_FD`.

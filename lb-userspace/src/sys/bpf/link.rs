@@ -127,7 +127,7 @@ pub fn pin_again(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 /// Opens what is pinned at `path`.
-fn open(path: &Path) -> io::Result<OwnedFd> {
+pub(super) fn open(path: &Path) -> io::Result<OwnedFd> {
     let name = CString::new(path.as_os_str().as_bytes())?;
     let mut attr = ObjectAttr { pathname: name.as_ptr().addr() as u64, ..ObjectAttr::default() };
     // SAFETY: `name` is a terminated string that outlives the call.

@@ -6,6 +6,7 @@
 mod batch;
 mod bytes;
 mod call;
+mod figures;
 mod link;
 mod map;
 mod program;
@@ -15,6 +16,7 @@ mod words;
 
 pub use batch::{Chunk, Cut, Part, in_parts};
 pub use bytes::{bytes_of, bytes_of_slice, from_bytes};
+pub use figures::{OpenProgram, ProgramFigures, RunTimeStats};
 pub use link::{ProgramInfo, XdpLinkInfo, pin_again, pinned_program, pinned_xdp_link};
 pub use map::{Map, MapInfo, MapShape, is_full, possible_cpus};
 pub use program::{RawProgram, TestRun, run_frame, test_run};
