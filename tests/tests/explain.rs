@@ -6,6 +6,7 @@ use std::{
     net::{SocketAddr, TcpStream},
     ops::ControlFlow,
     path::Path,
+    process::{Child, Command, Stdio},
     thread,
     time::Duration,
 };
@@ -15,11 +16,13 @@ use lb_common::{
     maps,
 };
 use lb_tests::{
-    clock,
-    config::Mode,
+    clock, command,
+    config::{Mode, Protocol},
+    daemon::binary,
     require_privileged,
     servers::ECHO_PORT,
     site::{Site, target},
+    temporary,
     topology::{Family, Plan, addresses},
 };
 use lb_userspace::sys::bpf::{Map, bytes_of};
@@ -176,4 +179,46 @@ fn a_packet_that_cannot_be_explained_is_refused_with_what_was_expected() {
         let error = format!("{:#}", site.daemon.lbctl(&format!("explain {line}")).unwrap_err());
         assert!(error.contains(expected), "{line}: {error}");
     }
+}
+
+#[test]
+fn a_packet_of_a_file_is_explained_whoever_wrote_the_file() {
+    require_privileged!();
+    let site = Site::standard(Plan { servers: 1, ..Plan::default() }, Mode::Nat).unwrap();
+    let directory = temporary::directory("recorded").unwrap();
+    let file = |name: &str| directory.path().join(name).display().to_string();
+    let [own, tshark, older, dumpcap] =
+        ["own.pcapng", "tshark.pcapng", "older.pcap", "dumpcap.pcapng"].map(file);
+
+    let mut lbctl = Command::new(binary("lbctl").unwrap());
+    lbctl.arg("--socket").arg(site.daemon.socket()).args(["capture", "--full", "--count", "2", "-w", &own]);
+    // SYNs: what else belongs to a connection is over when it is explained.
+    lbctl.args(["service=web-v4 direction=to-backend length in 74..74"]).stderr(Stdio::null());
+    ends(&site, &mut site.topology.balancer.spawn(&mut lbctl).unwrap());
+    command::run("tshark", &["-r", &own, "-w", &tshark]).unwrap();
+    command::run("tshark", &["-r", &own, "-F", "pcap", "-w", &older]).unwrap();
+    let mut recorder = Command::new("dumpcap");
+    recorder
+        .args(["-q", "-i", "eth0", "-c", "1", "-f", "tcp dst port 80 and tcp[13] == 2", "-w", &dumpcap])
+        .stderr(Stdio::null());
+    ends(&site, &mut site.topology.client.spawn(&mut recorder).unwrap());
+
+    for recorded in [&own, &tshark, &older, &dumpcap] {
+        let found = explained(&site, &format!("--pcap {recorded}"));
+        assert_eq!((&found["service"], &found["ingress"]), (&"web-v4".into(), &"eth0".into()), "{found}");
+        assert_eq!(found["verdict"], "redirect", "{found}");
+    }
+    let left = explained(&site, &format!("--pcap {own} --packet 2"));
+    assert!(left["notes"].to_string().contains("left there"), "{left}");
+    let error = site.daemon.lbctl(&format!("explain --pcap {dumpcap} --packet 2")).unwrap_err();
+    assert!(format!("{error:#}").contains("has 1 frames"), "{error:#}");
+}
+
+/// Makes requests until a recorder has what it wants.
+fn ends(site: &Site, recorder: &mut Child) {
+    clock::wait_until("the recorder", LIMIT, || {
+        site.requests(Family::V4, Protocol::Tcp, 1);
+        recorder.try_wait().unwrap().is_some()
+    })
+    .unwrap();
 }

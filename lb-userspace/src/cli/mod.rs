@@ -15,6 +15,7 @@ mod failure;
 mod flow;
 mod import;
 mod man;
+mod recording;
 mod render;
 mod replication;
 mod run;

@@ -29,13 +29,13 @@ pub struct ExplainArgs {
     /// Id of a VLAN tag.
     #[arg(long, value_name = "ID", conflicts_with_all = ["hex", "pcap"])]
     pub vlan: Option<u16>,
-    /// Interface it arrives at; the first one that lbd is attached to if not given.
+    /// Interface it arrives at; if not given, the one that a file of lbd names, or the first one that lbd is attached to.
     #[arg(long, value_name = "INTERFACE")]
     pub ingress: Option<String>,
     /// A whole frame in hexadecimal digits, from its Ethernet header on.
     #[arg(long, value_name = "DIGITS", conflicts_with = "pcap")]
     pub hex: Option<String>,
-    /// A file with frames, as `tcpdump -w` writes it; - is the standard input.
+    /// A file with frames (pcap or pcapng), as `tcpdump -w` and `lbctl capture -w` write it; - is the standard input.
     #[arg(long, value_name = "FILE")]
     pub pcap: Option<PathBuf>,
     /// Which frame of the file.
