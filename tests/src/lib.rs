@@ -26,6 +26,7 @@ pub mod netns;
 pub mod packets;
 pub mod pattern;
 pub mod privileged;
+pub mod processor;
 pub mod servers;
 pub mod site;
 pub mod temporary;

@@ -111,6 +111,18 @@ impl Netns {
         self.run(|| command::sh(line)).with_context(|| format!("in namespace {}", self.name()))
     }
 
+    /// Frames that an interface has received, with those that XDP dropped or redirected there.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such interface.
+    pub fn received(&self, interface: &str) -> Result<u64> {
+        let text = self.run(|| fs::read_to_string("/proc/thread-self/net/dev"))?;
+        let line = text.lines().find_map(|line| line.trim().strip_prefix(interface)?.strip_prefix(':'));
+        let packets = line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok());
+        packets.with_context(|| format!("nothing is known of {interface} in {}", self.name()))
+    }
+
     /// Runs `ip` with these arguments.
     ///
     /// # Errors

@@ -1,9 +1,8 @@
 //! The data path does not become dearer unnoticed.
 
-use aya::{EbpfLoader, maps::Map, programs::Xdp};
 use lb_common::maps::OF_CAPTURES;
 use lb_tests::{
-    budget::{Budget, chains, first, path},
+    budget::{Budget, chains, first, maps_used, path},
     require_privileged,
 };
 use lb_userspace::loader::OBJECT;
@@ -11,20 +10,12 @@ use lb_userspace::loader::OBJECT;
 #[test]
 fn captures_cost_nothing_when_there_are_none() {
     require_privileged!();
-    let mut ebpf = EbpfLoader::new().load(OBJECT).unwrap();
-    let id = |map: &Map| match map {
-        Map::Array(data) | Map::PerCpuArray(data) | Map::RingBuf(data) => data.info().unwrap().id(),
-        other => panic!("{other:?}"),
-    };
-    let of_captures: Vec<u32> = OF_CAPTURES.iter().map(|name| id(ebpf.map(name).unwrap())).collect();
-    let mut used = |name: &str| {
-        let program: &mut Xdp = ebpf.program_mut(name).unwrap().try_into().unwrap();
-        program.load().unwrap();
-        let maps = program.info().unwrap().map_ids().unwrap().unwrap();
-        of_captures.iter().filter(|map| maps.contains(map)).count()
+    let used = |name: &str| {
+        let used = maps_used(name).unwrap();
+        OF_CAPTURES.iter().filter(|map| used.iter().any(|name| name == *map)).count()
     };
     assert_eq!(used("lb"), 0, "the usual program works on maps of captures");
-    assert_eq!(used("lb_capture"), of_captures.len());
+    assert_eq!(used("lb_capture"), OF_CAPTURES.len());
 }
 
 #[test]

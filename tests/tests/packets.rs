@@ -4,11 +4,9 @@ use std::collections::HashSet;
 
 use lb_common::abi::{DropReason, FlowState};
 use lb_tests::{
-    netns::Netns,
     packets::{
-        Fact, Step, cases,
-        kernel::{Kernel, SHORTEST_FRAME},
-        world,
+        Fact, Step, agreement, cases,
+        kernel::{Explain, Kernel},
     },
     require_privileged,
 };
@@ -85,37 +83,16 @@ fn every_case_holds_on_the_host_model() {
 #[test]
 fn kernel_and_host_model_agree_on_every_case() {
     require_privileged!();
-    let netns = Netns::create("packets").unwrap();
-    world::build(&netns).unwrap();
-    let failures = netns.run(|| {
-        let mut failures = Vec::new();
-        let kernel = std::cell::RefCell::new(Kernel::load().unwrap());
-        for case in cases::all().iter().filter(|case| case.host_only.is_none()) {
-            let result = case.run(
-                |tables, ingress, frame| {
-                    if frame.len() < SHORTEST_FRAME {
-                        return Ok(None);
-                    }
-                    let ran = kernel.borrow_mut().run(tables, ingress, frame);
-                    ran.map(Some).map_err(|error| format!("{error:#}"))
-                },
-                |tables, _, ran, outcome| match ran {
-                    Some(ran) => kernel.borrow().compare(tables, ran, outcome),
-                    None => Ok(()),
-                },
-            );
-            failures.extend(result.err());
-        }
-        failures
-    });
-    report(&failures);
+    let found = agreement::run(Explain::wanted()).unwrap();
+    println!("{} cases, {} frames, {} of them explained", found.cases, found.frames, found.explained);
+    report(&found.failures);
 }
 
 /// Far from the million at which the verifier gives up, so that other kernels' verifiers have room, too.
 #[test]
 fn the_verifier_accepts_the_program_with_room_to_spare() {
     require_privileged!();
-    let count = Kernel::load().unwrap().verified_instructions().unwrap();
+    let count = Kernel::load(Explain::Some).unwrap().verified_instructions().unwrap();
     println!("{count} instructions verified");
     assert!(count < 500_000, "{count}");
 }

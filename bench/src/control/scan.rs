@@ -1,19 +1,21 @@
 //! The scan of the flow tables.
 
-use std::{io, net::Ipv4Addr, ops::ControlFlow, time::Duration};
+use std::{io, ops::ControlFlow, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use lb_common::{
-    abi::{Flow, FlowFlags, FlowKey, FlowState, ticks_from_nanos},
+    abi::{Flow, FlowKey},
     maps as names,
 };
-use lb_tests::large::{Large, Size};
+use lb_tests::large::{
+    Large, Size,
+    flows::{OF_A_CLIENT, client, fill},
+};
 use lb_userspace::{
     api::{FlowFilter, GroupBy},
     flows::{self, FlowMaps, Scanner, scan_threads},
     sys::bpf::{Map, Part, in_parts},
 };
-use nix::time::{ClockId, clock_gettime};
 
 use crate::{
     finding::{Findings, Row, Target},
@@ -23,8 +25,6 @@ use crate::{
 
 /// Connections in the table; each has two entries.
 const CONNECTIONS: u32 = 1_000_000;
-/// Connections written with one system call.
-const CHUNK: u32 = 1 << 13;
 /// Services and backends that own them.
 const OWNERS: Size = Size { services: 10, backends: 10 };
 
@@ -35,12 +35,7 @@ pub(super) fn measure(depth: Depth, findings: &mut Findings) -> Result<()> {
     large.daemon.terminate()?;
     let pins = large.pins();
     let table = Map::open(&pins.join(names::FLOWS_V4)).context("open the flow table")?;
-    let tick = tick()?;
-    for first in (0..CONNECTIONS).step_by(CHUNK as usize) {
-        let chunk = (first..CONNECTIONS.min(first + CHUNK)).flat_map(|number| connection(number, tick));
-        let (keys, values): (Vec<FlowKey<u32>>, Vec<Flow<u32>>) = chunk.unzip();
-        table.update_batch(&keys, &values).context("fill the flow table")?;
-    }
+    let tick = fill(&table, OWNERS, CONNECTIONS)?;
     let maps = FlowMaps::open(&pins)?;
     let mut scanner = Scanner::default();
     let (mut times, mut floors, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
@@ -71,7 +66,8 @@ pub(super) fn measure(depth: Depth, findings: &mut Findings) -> Result<()> {
 
 /// What is asked about the flows, and how many of them are ended.
 fn listed(maps: &FlowMaps, tick: u32, findings: &mut Findings) -> Result<()> {
-    let address = Ipv4Addr::from(0x6440_0000 + (CONNECTIONS >> 9));
+    let of_one = OF_A_CLIENT as usize;
+    let address = client(CONNECTIONS / 2);
     let one =
         FlowFilter { client: Some(format!("{address}/32").parse()?), limit: 1000, ..FlowFilter::default() };
     let all = FlowFilter { limit: 20, ..FlowFilter::default() };
@@ -79,7 +75,7 @@ fn listed(maps: &FlowMaps, tick: u32, findings: &mut Findings) -> Result<()> {
         findings.rows.push(Row::new(what, "ms", milliseconds(took)).target(Target::AtMost(limit)));
     };
     let (took, found) = timed(|| flows::list(maps, tick, &one));
-    ensure!(found?.flows.len() == 256, "one client has 256 of the flows");
+    ensure!(found?.flows.len() == of_one, "one client has 256 of the flows");
     row("one client's flows of 1 000 000 listed", took, 2000.0);
     for (what, by) in [
         ("top: 1 000 000 flows put together by client", GroupBy::Client),
@@ -91,10 +87,10 @@ fn listed(maps: &FlowMaps, tick: u32, findings: &mut Findings) -> Result<()> {
         row(what, took, 2000.0);
     }
     let (took, ended) = timed(|| flows::kill(maps, tick, &one, false));
-    ensure!(ended?.reset == 256, "one client's flows are ended");
+    ensure!(ended?.reset == u64::from(OF_A_CLIENT), "one client's flows are ended");
     row("one client's flows of 1 000 000 ended", took, 2000.0);
     let (took, ended) = timed(|| flows::kill(maps, tick, &FlowFilter::default(), false));
-    ensure!(ended?.reset == u64::from(CONNECTIONS) - 256, "all other flows are ended");
+    ensure!(ended?.reset == u64::from(CONNECTIONS - OF_A_CLIENT), "all other flows are ended");
     row("1 000 000 flows ended", took, 10_000.0);
     Ok(())
 }
@@ -111,40 +107,4 @@ fn read(table: &Map) -> io::Result<usize> {
         Ok(read)
     };
     Ok(in_parts(&cuts, read)?.iter().sum())
-}
-
-fn tick() -> Result<u32> {
-    let now = clock_gettime(ClockId::CLOCK_MONOTONIC)?;
-    Ok(ticks_from_nanos(u64::try_from(now.tv_sec())? * 1_000_000_000 + u64::try_from(now.tv_nsec())?))
-}
-
-/// Both entries of an established connection.
-fn connection(number: u32, tick: u32) -> [(FlowKey<u32>, Flow<u32>); 2] {
-    let wire = |address: u32| u32::from_ne_bytes(Ipv4Addr::from(address).octets());
-    let backend = number % OWNERS.total();
-    let service = backend / OWNERS.backends;
-    let (client, vip) = (wire(0x6440_0000 + (number >> 8)), wire(0xcb00_0001 + service));
-    let client_port = (40_000 + u16::from(number.to_le_bytes()[0])).to_be();
-    let key =
-        FlowKey { src: client, dst: vip, sport: client_port, dport: 80_u16.to_be(), proto: 6, pad: [0; 3] };
-    let forward = Flow {
-        src: client,
-        dst: wire(0x0a00_0002 + backend),
-        sport: client_port,
-        dport: 8080_u16.to_be(),
-        backend: backend + 1,
-        last_seen: tick,
-        service: u16::try_from(service + 1).unwrap_or_default(),
-        state: FlowState::Established as u8,
-        ..Flow::default()
-    };
-    let reverse = Flow {
-        src: vip,
-        dst: client,
-        sport: 80_u16.to_be(),
-        dport: client_port,
-        flags: FlowFlags::REVERSE,
-        ..forward
-    };
-    [(key, forward), (forward.twin_key(6), reverse)]
 }

@@ -1,8 +1,8 @@
 //! A ground where frames are made at one end, counted and dropped at the other, and the machine in the middle has its own threads.
 
-use std::{fs, time::Duration};
+use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use lb_tests::{
     clock,
     netns::Netns,
@@ -77,8 +77,8 @@ impl Track {
         };
         let (netns, _) = self.outside(direction);
         let (sink, sink_interface) = self.outside(direction.opposite());
-        let received = || received(balancer, ingress);
-        let arrived = || self::received(sink, sink_interface);
+        let received = || balancer.received(ingress);
+        let arrived = || sink.received(sink_interface);
         let before = (threads.cpu_time()?, received()?, arrived()?);
         netns.run(|| send(&mut lane.source, time))?;
         let mut last = u64::MAX;
@@ -107,14 +107,6 @@ fn send(source: &mut FrameSource, time: Duration) -> Result<()> {
         source.send(CHUNK)?;
     }
     Ok(())
-}
-
-/// Frames that an interface has received, with those that XDP dropped or redirected there.
-fn received(netns: &Netns, interface: &str) -> Result<u64> {
-    let text = netns.run(|| fs::read_to_string("/proc/thread-self/net/dev"))?;
-    let line = text.lines().find_map(|line| line.trim().strip_prefix(interface)?.strip_prefix(':'));
-    let packets = line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok());
-    packets.with_context(|| format!("nothing is known of {interface} in {}", netns.name()))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]

@@ -7,7 +7,7 @@
 use std::{collections::BTreeSet, fs, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use lb_tests::{clock, netns::Netns};
+use lb_tests::{clock, netns::Netns, processor};
 
 use super::cpu;
 
@@ -43,7 +43,7 @@ impl NapiThreads {
     ///
     /// If the kernel does not say.
     pub fn cpu_time(&self) -> Result<Duration> {
-        self.pids.iter().map(|pid| process_time(*pid)).sum()
+        self.pids.iter().map(|pid| processor::time_of(*pid)).sum()
     }
 
     /// Keeps the threads on a processor.
@@ -78,23 +78,6 @@ impl Drop for NapiThreads {
             eprintln!("{error:#}");
         }
     }
-}
-
-/// Processor time of all threads of a process.
-///
-/// # Errors
-///
-/// If it is gone, or the kernel keeps no statistics of the scheduler.
-pub fn process_time(pid: u32) -> Result<Duration> {
-    let directory = format!("/proc/{pid}/task");
-    let tasks = fs::read_dir(&directory).with_context(|| directory.clone())?;
-    tasks.flatten().map(|task| thread_time(&task.path().join("schedstat"))).sum()
-}
-
-fn thread_time(path: &std::path::Path) -> Result<Duration> {
-    let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    let nanos = text.split(' ').next().and_then(|first| first.parse().ok());
-    nanos.map(Duration::from_nanos).with_context(|| format!("{}: no time in {text:?}", path.display()))
 }
 
 /// The threads of interfaces of this name, in all namespaces.

@@ -13,12 +13,13 @@ use lb_tests::{
     inject,
     large::Size,
     netns::Netns,
+    processor,
     topology::{Family, Plan, Topology, addresses},
     xdp::{Attached, Program},
 };
 use nix::net::if_::if_nametoindex;
 
-use super::{napi, nftables, proxy::Proxy};
+use super::{nftables, proxy::Proxy};
 
 /// Port of the service and of the servers: nftables maps addresses, so it is the same.
 pub const PORT: u16 = 9000;
@@ -160,7 +161,7 @@ impl Ground {
     /// If one of them is gone.
     pub fn process_time(&self) -> Result<Duration> {
         match &self.balancer {
-            Balancer::Proxy(proxy) => proxy.pids().into_iter().map(napi::process_time).sum(),
+            Balancer::Proxy(proxy) => proxy.pids().into_iter().map(processor::time_of).sum(),
             _ => Ok(Duration::ZERO),
         }
     }

@@ -14,7 +14,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use aya::{EbpfLoader, programs::Xdp};
+use aya::{Ebpf, EbpfLoader, programs::Xdp};
 use lb_common::maps;
 use lb_userspace::{
     loader::OBJECT,
@@ -110,11 +110,7 @@ impl Budget {
     /// If the kernel refuses it, or does not tell.
     pub fn measure() -> Result<Self> {
         let pins = BpfFs::mount()?;
-        let mut loader = EbpfLoader::new();
-        for name in maps::ALL {
-            loader.map_pin_path(name, pins.path().join(name));
-        }
-        let mut ebpf = loader.load(OBJECT).context("cannot load the object")?;
+        let mut ebpf = load(&pins)?;
         let stacks = chains(OBJECT)?;
         let mut programs = BTreeMap::new();
         for (name, program) in ebpf.programs_mut() {
@@ -188,6 +184,35 @@ impl Budget {
         }
         lines
     }
+}
+
+/// Names of the maps that a program works on, once it is loaded.
+///
+/// # Errors
+///
+/// If the kernel refuses it, or does not tell.
+pub fn maps_used(program: &str) -> Result<Vec<String>> {
+    let pins = BpfFs::mount()?;
+    let mut ebpf = load(&pins)?;
+    let program: &mut Xdp = ebpf.program_mut(program).context("no such program")?.try_into()?;
+    program.load()?;
+    let used = program.info()?.map_ids()?.context("the kernel does not tell the maps of a program")?;
+    let mut names = Vec::new();
+    for name in maps::ALL.iter().chain(maps::OF_CAPTURES) {
+        if used.contains(&Map::open(&pins.path().join(name))?.info().id) {
+            names.push((*name).to_owned());
+        }
+    }
+    Ok(names)
+}
+
+/// Makes the maps, pinned by their names.
+fn load(pins: &BpfFs) -> Result<Ebpf> {
+    let mut loader = EbpfLoader::new();
+    for name in maps::ALL.iter().chain(maps::OF_CAPTURES) {
+        loader.map_pin_path(name, pins.path().join(name));
+    }
+    loader.load(OBJECT).context("cannot load the object")
 }
 
 /// The first of these chains, a line for each.

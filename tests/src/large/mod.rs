@@ -1,5 +1,7 @@
 //! An `lbd` with many services, and questions to it.
 
+pub mod flows;
+
 use std::{fmt::Write as _, fs, net::Ipv4Addr, path::PathBuf, thread, time::Duration};
 
 use anyhow::{Context, Result, ensure};

@@ -5,6 +5,7 @@
 mod busy;
 mod control;
 mod faults;
+mod figures;
 mod ha;
 mod main_job;
 mod visibility;

@@ -29,12 +29,29 @@ use super::{
 };
 use crate::temporary::BpfFs;
 
-/// Of so many frames one is explained before it runs: to explain it takes as long as all else. `LB_EXPLAIN_ALL` explains all.
+/// Of so many frames one is explained before it runs, unless all are.
 const EXPLAINED: u64 = 8;
 /// Frames that are shorter are refused by `BPF_PROG_TEST_RUN`.
 pub const SHORTEST_FRAME: usize = 14;
 /// Room for what a frame may grow by.
 const GROWTH: usize = 256;
+
+/// Which frames are explained before they run: to explain one takes as long as all else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Explain {
+    /// Some of them.
+    Some,
+    /// All.
+    All,
+}
+
+impl Explain {
+    /// All with `LB_EXPLAIN_ALL`, else some.
+    #[must_use]
+    pub fn wanted() -> Self {
+        if std::env::var_os("LB_EXPLAIN_ALL").is_some() { Self::All } else { Self::Some }
+    }
+}
 
 /// The loaded program with its maps.
 pub struct Kernel {
@@ -44,8 +61,10 @@ pub struct Kernel {
     live: Live,
     trial: Trial,
     copies: Copies,
-    /// Frames that ran.
+    explain: Explain,
+    /// Frames that ran, and those that were explained before.
     frames: u64,
+    explained: u64,
     _pins: BpfFs,
 }
 
@@ -77,7 +96,7 @@ impl Kernel {
     /// # Errors
     ///
     /// If the kernel refuses it.
-    pub fn load() -> Result<Self> {
+    pub fn load(explain: Explain) -> Result<Self> {
         let pins = BpfFs::mount()?;
         let mut loader = EbpfLoader::new();
         for name in names::ALL {
@@ -94,7 +113,15 @@ impl Kernel {
         let copies = Copies::load(&mut ebpf)?;
         let live = Live::open(pins.path())?;
         let trial = Trial::load(lb_userspace::loader::OBJECT, &live, Extent::of(&live))?;
-        Ok(Self { ebpf, maps: Maps::open(pins.path())?, events, live, trial, copies, frames: 0, _pins: pins })
+        let maps = Maps::open(pins.path())?;
+        let (frames, explained) = (0, 0);
+        Ok(Self { ebpf, maps, events, live, trial, copies, explain, frames, explained, _pins: pins })
+    }
+
+    /// Frames that ran, and those of them that were explained before.
+    #[must_use]
+    pub fn counts(&self) -> (u64, u64) {
+        (self.frames, self.explained)
     }
 
     /// Instructions that the verifier followed; it gives up at a million.
@@ -118,7 +145,8 @@ impl Kernel {
         self.frames += 1;
         // Every other frame takes the way of packets that are captured.
         let capture = self.frames.is_multiple_of(2);
-        let explain = self.frames % EXPLAINED == 1 || std::env::var_os("LB_EXPLAIN_ALL").is_some();
+        let explain = self.explain == Explain::All || self.frames % EXPLAINED == 1;
+        self.explained += u64::from(explain);
         loop {
             let tick = tick()?;
             self.maps.write(tables, tick).context("cannot write the maps")?;

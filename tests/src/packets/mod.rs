@@ -4,6 +4,7 @@
 //! from scratch by [`lb_common::host::FrameSpec`] without any part of the pipeline. [`kernel`] copies the model's tables to the maps
 //! before each frame, runs the loaded program on it (`BPF_PROG_TEST_RUN`), and compares everything afterwards.
 
+pub mod agreement;
 pub mod case;
 pub mod cases;
 mod copies;

@@ -6,16 +6,14 @@ use anyhow::{Context, Result, ensure};
 use lb_tests::{
     large::{INTERFACE, Large, Size},
     netns::Netns,
+    processor,
     servers::{Authority, HTTPS_PORT, Nginx},
     topology::{Host, links},
 };
 
 use super::{recorder::Recorder, spread::Spread};
 use crate::{
-    live::{
-        cpu,
-        napi::{NapiThreads, process_time},
-    },
+    live::{cpu, napi::NapiThreads},
     statistics::{now, quantile},
 };
 
@@ -105,7 +103,7 @@ impl Ground {
         thread::sleep(INTERVAL * 3 / 2);
         let changes =
             || Ok::<u64, anyhow::Error>(sum(&large.scrape()?.1, "lb_backend_health_transitions_total"));
-        let busy = || Ok::<Duration, anyhow::Error>(process_time(process)? + self.near.cpu_time()?);
+        let busy = || Ok::<Duration, anyhow::Error>(processor::time_of(process)? + self.near.cpu_time()?);
         let changes_before = changes()?;
         let (recorder, start, before) = (Recorder::start(&self.balancer, INTERFACE, THEIRS)?, now(), busy()?);
         let mut descriptors = 0;

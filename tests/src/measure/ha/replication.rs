@@ -18,11 +18,7 @@ use anyhow::{Context, Result, ensure};
 use aya::programs::{TestRun, TestRunOptions, Xdp};
 use aya_obj::programs::XdpAttachType;
 use lb_common::host::FrameSpec;
-use nix::{
-    net::if_::if_nametoindex,
-    sched::{CpuSet, sched_setaffinity},
-    unistd::Pid,
-};
+use nix::net::if_::if_nametoindex;
 
 use super::{
     super::{Depth, Required, Row, number},
@@ -32,6 +28,7 @@ use crate::{
     clock, command,
     duo::{Duo, Setup},
     inject::mac,
+    processor,
     servers::ECHO_PORT,
     site::target,
     topology::Family,
@@ -130,9 +127,7 @@ fn pairs(duos: &[Duo; 2], rounds: u64) -> Result<(Vec<[f64; 2]>, f64)> {
 
 /// Packets that were forwarded beside the new flows. To be called in the node's namespace.
 fn one_round(duo: &Duo, round: u64) -> Result<u64> {
-    let mut here = CpuSet::new();
-    here.set(PROCESSOR)?;
-    sched_setaffinity(Pid::from_raw(0), &here)?;
+    processor::stay_on(PROCESSOR)?;
     let path = Path::of(duo)?;
     let established = path.request(client(PORTS * MOST_HOSTS));
     path.begin(client(PORTS * MOST_HOSTS))?;

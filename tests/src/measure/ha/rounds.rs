@@ -4,6 +4,7 @@ use std::{array, fs, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
 
+pub(super) use super::super::figures::{maximum, median};
 use super::super::{Required, Row, number};
 use crate::{
     client::Seen,
@@ -120,23 +121,6 @@ pub(super) fn compare<const N: usize>(
     Ok(rounds)
 }
 
-/// The middle one, or the mean of both that are; infinite if there is none.
-pub(super) fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let middle = sorted.len() / 2;
-    match sorted.get(middle) {
-        None => f64::INFINITY,
-        Some(value) if sorted.len() % 2 == 1 => *value,
-        Some(value) => f64::midpoint(sorted[middle - 1], *value),
-    }
-}
-
-/// The greatest one; infinite if there is none.
-pub(super) fn maximum(values: &[f64]) -> f64 {
-    values.iter().copied().max_by(f64::total_cmp).unwrap_or(f64::INFINITY)
-}
-
 /// Processor time of a thread of a node's `lbd` so far, in seconds (`/proc/PID/task/TID/schedstat`: nanoseconds first).
 pub(super) fn thread_time(duo: &Duo, node: usize, name: &str) -> Result<f64> {
     let id = duo.daemons[node].process_id().context("lbd does not run")?;
@@ -174,14 +158,5 @@ mod tests {
         let mut rounds = Rounds::new(1);
         let results: Vec<bool> = (0..4).map(|_| rounds.add([Seen::default(), late]).is_ok()).collect();
         assert_eq!(results, [true, true, true, false]);
-    }
-
-    #[test]
-    fn nothing_measured_is_no_good_figure() {
-        assert!(median(&[]).is_infinite() && maximum(&[]).is_infinite());
-        assert_eq!(
-            (median(&[4.0, 1.0, 2.0]), median(&[4.0, 1.0]), maximum(&[1.0, 4.0, 2.0])),
-            (2.0, 2.5, 4.0)
-        );
     }
 }
