@@ -10,6 +10,7 @@ use lb_tests::{
     clock,
     config::{Config, Mode, Protocol, Service},
     daemon::Daemon,
+    large::Size,
     require_privileged,
     servers::{ECHO_PORT, EchoServer},
     site::target,
@@ -18,6 +19,8 @@ use lb_tests::{
 use serde_json::Value;
 
 const PAGE: &str = "http://127.0.0.1:9466/";
+/// Pictures in the documentation.
+const DOCUMENTED: [&str; 2] = ["dashboard-dark.png", "dashboard-phone.png"];
 /// The page asks once a second.
 const SOON: Duration = Duration::from_secs(10);
 
@@ -55,9 +58,11 @@ fn figure(browser: &Browser<'_>, id: &str) -> Option<u64> {
     value.as_str().unwrap().parse().ok()
 }
 
-/// Writes a picture of the page into the documentation, where that is wanted.
+/// Writes a picture of the page into the directory `LB_PICTURES`, if there is one, and one that the documentation has there, where that is wanted.
 fn photograph(browser: &Browser<'_>, name: &str) {
-    if env::var_os("LB_UPDATE_GOLDEN").is_some() {
+    if let Some(directory) = env::var_os("LB_PICTURES") {
+        browser.photograph(&Path::new(&directory).join(name)).unwrap();
+    } else if DOCUMENTED.contains(&name) && env::var_os("LB_UPDATE_GOLDEN").is_some() {
         let images = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/images");
         fs::create_dir_all(&images).unwrap();
         browser.photograph(&images.join(name)).unwrap();
@@ -138,4 +143,46 @@ fn it_works_on_a_phone_in_both_colours_and_outlives_lbd() {
     browser.wait("document.getElementById('condition').textContent === 'no answer from lbd'").unwrap();
     stage.daemon.start_again().unwrap();
     browser.wait("document.getElementById('condition').textContent === 'all well'").unwrap();
+}
+
+/// Places where two boxes of the drawing, or a box and a text beside it, share points, and texts that leave it.
+const COLLISIONS: &str = "(() => { const all = (what) => [...document.querySelectorAll('#topology ' + what)].map((e) => e.getBoundingClientRect()); \
+    const [svg] = all('svg'), boxes = all('rect'), alone = all('svg > g > text.rate').filter((t) => !boxes.some((b) => t.left >= b.left && t.right <= b.right + 1 && t.top >= b.top && t.bottom <= b.bottom)); \
+    const meet = (a, b) => a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1; \
+    return boxes.filter((a, i) => boxes.some((b, j) => i < j && meet(a, b)) || alone.some((t) => meet(a, t))).length \
+      + all('text').filter((t) => t.left < svg.left - 1 || t.right > svg.right + 1).length; })()";
+
+#[test]
+fn many_services_and_backends_have_room_on_every_screen() {
+    require_privileged!();
+    let topology = Topology::build(Plan { servers: 1, ..Plan::default() }).unwrap();
+    for (services, backends, shown) in [(12, 40, 8 * 4 + 1), (1, 1, 3), (0, 0, 1)] {
+        let size = Size { services, backends };
+        let tables = format!(
+            "[dashboard]\nlisten = \"127.0.0.1:9466\"\n[[vrrp]]\nname = \"outside\"\ninterface = \"{}\"\nvirtual_router_id = 51\n\
+             virtual_addresses = [\"192.0.2.200/32\"]\n[limits]\n{}\n{}",
+            topology.interfaces()[0],
+            size.limits(),
+            size.text()
+        );
+        let daemon =
+            Daemon::start(&topology.balancer, &Config::new(topology.interfaces(), []).tables(&tables))
+                .unwrap();
+        let browser = Browser::start(&topology.balancer).unwrap();
+        for (screen, colours) in [("desk", "light"), ("desk", "dark"), ("phone", "dark"), ("phone", "light")]
+        {
+            if screen == "phone" {
+                browser.become_phone().unwrap();
+            }
+            browser.prefer(colours).unwrap();
+            browser.open(PAGE).unwrap();
+            browser.wait(&format!("document.querySelectorAll('#topology rect').length === {shown}")).unwrap();
+            browser.wait("document.querySelectorAll('#vrrp tbody tr').length === 1").unwrap();
+            photograph(&browser, &format!("{services}-{backends}-{screen}-{colours}.png"));
+            assert_eq!(browser.value("document.documentElement.scrollWidth <= innerWidth").unwrap(), true);
+            assert_eq!(browser.value(COLLISIONS).unwrap(), 0, "{services} services on a {screen}");
+        }
+        assert_eq!(browser.errors().unwrap(), Vec::<String>::new());
+        drop((browser, daemon));
+    }
 }

@@ -3,12 +3,13 @@
 import { charts } from "./charts.js";
 import { endpoint, make, rate, short, show, span } from "./format.js";
 import { Rates, counters } from "./rates.js";
-import { ofBackend, ofService, topology } from "./topology.js";
+import { MOST_SERVICES, ofBackend, ofService, topology } from "./topology.js";
 
 const EVERY = 1000;
 const HISTORY_EVERY = 5000;
 const STALE_AFTER = 3500;
 const MOST_EVENTS = 200;
+const MOST_ROWS = 80;
 
 const rates = new Rates();
 const at = (id) => document.getElementById(id);
@@ -45,10 +46,17 @@ async function overview() {
   head(seen);
   tiles(seen);
   topology(at("topology"), seen.services, rates);
-  show(at("more"), seen.more > 0 ? `${seen.more} more services match; name a part of what you look for.` : "");
+  show(at("more"), left(seen, wanted));
   services(seen);
   reasons(seen);
   routers(seen.virtual_routers);
+}
+
+/** What the drawing does not have. */
+function left({ services, more }, wanted) {
+  if (services.length === 0) return wanted ? "No service has this in its name." : "There are no services yet: lbctl service add";
+  const others = services.length + more - MOST_SERVICES;
+  return others > 0 ? `and ${others} more services; name a part of what you look for.` : "";
 }
 
 function head({ status }) {
@@ -86,6 +94,7 @@ function tiles({ status, totals, dropped }) {
 function services({ services, flows }) {
   const active = new Map(flows.map((row) => [`${row.service}/${row.backend}`, row.established + row.embryonic]));
   const rows = [];
+  const all = services.reduce((sum, service) => sum + service.backends.length, 0) <= MOST_ROWS;
   for (const service of services) {
     const own = service.backends.map((backend) => active.get(`${service.name}/${backend.name}`) ?? 0);
     const sum = own.reduce((total, count) => total + count, 0);
@@ -96,13 +105,23 @@ function services({ services, flows }) {
     if (chosen === service.name) row.classList.add("chosen");
     row.dataset.service = service.name;
     rows.push(row);
+    const open = all || chosen === service.name;
+    const shown = new Set(open ? service.backends : service.backends.filter((backend) => ofBackend(backend) !== "good"));
+    const others = service.backends.length - shown.size;
     service.backends.forEach((backend, index) => {
+      if (!shown.has(backend)) return;
       const key = `${service.name}/${backend.name}`;
       const why = backend.suspect ? `suspect: ${backend.suspect}` : (backend.reason ?? "");
       const where = endpoint(backend.address, backend.port);
       rows.push(line("backend", backend.name, where, ofBackend(backend), backend.effective, key, own[index], why));
     });
+    if (others > 0) {
+      const more = empty(7, `${others} active; choose the service to see them`);
+      more.classList.add("backend");
+      rows.push(more);
+    }
   }
+  if (rows.length === 0) rows.push(empty(7, "no services"));
   const focused = document.activeElement?.dataset?.service;
   const body = at("services").tBodies[0];
   body.replaceChildren(...rows);
@@ -180,7 +199,10 @@ function event(happened) {
   const stamp = make("time", "", when.toLocaleTimeString());
   stamp.dateTime = happened.time;
   stamp.title = happened.time;
-  const item = make("li", "", undefined, [stamp, `${happened.kind} ${facts.join(" ")}`]);
+  const { to } = happened.attributes;
+  const colour = ["down", "fault", "panic"].includes(to) ? "bad" : ["up", "active", "normal"].includes(to) ? "good" : "";
+  const kind = make("b", colour, happened.kind);
+  const item = make("li", "", undefined, [stamp, kind, make("span", "facts", ` ${facts.join(" ")}`)]);
   item.dataset.sequence = happened.sequence;
   return item;
 }
@@ -239,7 +261,7 @@ function theme() {
   let wanted = order.includes(localStorage.getItem("theme")) ? localStorage.getItem("theme") : "system";
   const apply = () => {
     document.documentElement.dataset.theme = wanted === "system" ? (system.matches ? "dark" : "light") : wanted;
-    show(button, `colours: ${wanted}`);
+    show(button.lastElementChild, wanted);
   };
   button.addEventListener("click", () => {
     wanted = order[(order.indexOf(wanted) + 1) % order.length];

@@ -38,6 +38,9 @@ function figure({ title, series }, history, room) {
     svg.append(draw("text", { class: "axis", x: LEFT, y: HEIGHT - 3 }, clock(begin)));
     svg.append(draw("text", { class: "axis", x: width - 6, y: HEIGHT - 3, "text-anchor": "end" }, clock(end)));
   }
+  if (times.length < 2) {
+    svg.append(draw("text", { class: "axis", x: (LEFT + width) / 2, y: y(top / 2) - 6, "text-anchor": "middle" }, "a point every 5 seconds"));
+  }
   lines.forEach((values, index) => {
     const points = values.map((value, at) => `${x(times[at]).toFixed(1)},${y(value).toFixed(1)}`);
     svg.append(draw("polyline", { class: index === 0 ? "first" : "second", points: points.join(" ") }));

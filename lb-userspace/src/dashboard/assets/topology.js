@@ -2,10 +2,13 @@
 
 import { draw, endpoint, rate } from "./format.js";
 
-const MOST_SERVICES = 8;
+export const MOST_SERVICES = 8;
 const MOST_BACKENDS = 12;
+/** Rows of the whole drawing: with many services each shows fewer backends. */
+const MOST_ROWS = 24;
 const BOX = 40;
 const GAP = 12;
+const LINE = 18;
 
 /** Draws services with their backends; `rates` are per second. */
 export function topology(into, services, rates) {
@@ -19,12 +22,14 @@ export function topology(into, services, rates) {
   const svg = draw("svg", { role: "img", "aria-label": "Clients, services and backends with their rates" });
   const [links, boxes] = [draw("g", {}), draw("g", {})];
   svg.append(links, boxes);
+  const most = Math.min(MOST_BACKENDS, Math.max(2, Math.floor(MOST_ROWS / Math.max(1, shown.length))));
   const busiest = Math.max(1, ...shown.map((service) => rates.of(`${service.name}|packets_in`)));
   const middles = [];
   let y = 0;
   for (const service of shown) {
-    const backends = service.backends.slice(0, MOST_BACKENDS);
-    const height = Math.max(1, backends.length) * (BOX + GAP);
+    const backends = troubleFirst(service.backends).slice(0, most);
+    const others = service.backends.length - backends.length;
+    const height = Math.max(1, backends.length) * (BOX + GAP) + (others > 0 ? LINE : 0);
     const middle = y + height / 2;
     middles.push([service, middle]);
     box(boxes, vip, middle, service.name, rates.of(`${service.name}|packets_in`), ofService(service), endpoint(service.address, service.port));
@@ -34,8 +39,8 @@ export function topology(into, services, rates) {
       box(boxes, backend, at, one.name, flowing, ofBackend(one), endpoint(one.address, one.port));
       link(links, vip.x + vip.w, middle, backend.x, at, flowing, busiest, one.effective === "down");
     });
-    if (service.backends.length > backends.length) {
-      boxes.append(draw("text", { class: "rate", x: backend.x, y: y + height + 2 }, `and ${service.backends.length - backends.length} more`));
+    if (others > 0) {
+      boxes.append(draw("text", { class: "rate", x: backend.x + 8, y: y + height - LINE + 8 }, `and ${others} more`));
     }
     y += height + GAP;
   }
@@ -73,6 +78,12 @@ function link(into, x1, y1, x2, y2, flowing, busiest, broken) {
 
 function cut(text, letters) {
   return text.length > letters ? `${text.slice(0, Math.max(1, letters - 1))}…` : text;
+}
+
+/** Backends with those that do not take flows first, else in their order. */
+function troubleFirst(backends) {
+  const isFine = (backend) => ofBackend(backend) === "good";
+  return [...backends].sort((one, other) => isFine(one) - isFine(other));
 }
 
 /** How a backend is marked. */
