@@ -264,6 +264,12 @@ fn a_rate_is_never_exceeded_and_a_sample_is_one_of_so_many() {
     let (packets, end) = lines(&sampled.finish());
     let share = packets.len() as f64 / looked_at as f64;
     assert!((0.05..0.2).contains(&share), "{share} of {looked_at}: {end}");
+    let told = |filter: &str| site.daemon.lbctl_text(&format!("events --past --match {filter}")).unwrap();
+    let ended = || told("kind=capture-ended");
+    clock::wait_until("both ends to be told", LIMIT, || ended().lines().count() == 2).unwrap();
+    assert!(ended().contains(&format!("count={}", packets.len())), "{}", ended());
+    let began = told("kind=capture-began");
+    assert!(began.contains("who=\"uid 0 pid ") && began.contains("reason=service=web-v4"), "{began}");
     assert_eq!(load.stop().failed(), 0);
 }
 

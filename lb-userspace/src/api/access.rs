@@ -1,6 +1,6 @@
 //! Who may use the Unix socket. The file's mode is the first barrier; this holds even where it was loosened.
 
-use std::io;
+use std::{fmt, io, net::SocketAddr, sync::Arc};
 
 use nix::errno::Errno;
 use nix::unistd::{Gid, Group, Uid};
@@ -25,6 +25,29 @@ pub(super) struct Peer {
     gid: Gid,
     groups: Vec<u32>,
     pub(super) pid: Option<i32>,
+}
+
+/// Who makes a request, for those who are told of it: part of every request.
+#[derive(Clone, Debug)]
+pub(super) struct Who(Arc<str>);
+
+impl Who {
+    /// By the Unix socket.
+    pub(super) fn local(peer: &Peer) -> Self {
+        let pid = peer.pid.map(|pid| format!(" pid {pid}")).unwrap_or_default();
+        Self(format!("uid {}{pid}", peer.uid).into())
+    }
+
+    /// By TCP.
+    pub(super) fn remote(address: SocketAddr) -> Self {
+        Self(address.to_string().into())
+    }
+}
+
+impl fmt::Display for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
 }
 
 /// Why the group cannot be used.

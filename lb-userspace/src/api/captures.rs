@@ -15,10 +15,11 @@ use serde::Deserialize;
 use tokio::time::sleep;
 
 use super::{
+    access::Who,
     answer::Answer,
     captured::{CaptureInfo, CaptureList, NewCapture},
     convert,
-    copies::{Busy, Captured, PCAPNG, Stream, Writing},
+    copies::{Busy, Captured, PCAPNG, Stream, Told, Writing},
     data::{CaptureAbout, CaptureUnderWay},
     error::ApiError,
     extract::{Body, Names as Path},
@@ -49,6 +50,7 @@ pub(super) struct Number {
 pub(super) struct Form {
     file: bool,
     progress: Option<Progress>,
+    who: Option<Who>,
 }
 
 /// `POST /v1/captures`.
@@ -68,6 +70,7 @@ pub(super) async fn capture(
     let begun = tokio::task::spawn_blocking(move || data.capture(&narrowed, about)).await;
     let feed = begun.map_err(|error| CaptureRefused::Failed(error.to_string())).flatten()?;
     let number = feed.number;
+    let told = Told::begin(&api, form.who.as_ref(), &text);
     if let Some(progress) = &form.progress {
         progress.stay(limits.duration);
     }
@@ -87,6 +90,7 @@ pub(super) async fn capture(
         api,
         busy: form.progress.map(Busy),
         ended: false,
+        told,
     };
     Ok(Captured { stream, number, file: form.file })
 }
@@ -177,6 +181,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Form {
         Ok(Self {
             file: accept.is_some_and(|accept| accept.contains(PCAPNG)),
             progress: parts.extensions.get::<Progress>().cloned(),
+            who: parts.extensions.get::<Who>().cloned(),
         })
     }
 }

@@ -17,6 +17,7 @@ use futures_util::stream;
 use tokio::time::Sleep;
 
 use super::{
+    access::Who,
     captured::{CaptureEnd, CaptureLine, shown},
     captures::names,
     router::Api,
@@ -27,6 +28,7 @@ use crate::{
         Counts, Feed, Field, Names, Packet, Wanted,
         pcapng::{self, Statistics, Way, Written},
     },
+    events::{Attribute, Kind, Notice},
     explain::Fate,
 };
 
@@ -42,6 +44,37 @@ pub(super) struct Busy(pub(super) Progress);
 impl Drop for Busy {
     fn drop(&mut self) {
         self.0.idle();
+    }
+}
+
+/// Tells subscribers that somebody captures, and on drop that it ended.
+pub(super) struct Told {
+    api: Api,
+    who: String,
+    about: String,
+    captured: u64,
+}
+
+impl Told {
+    pub(super) fn begin(api: &Api, who: Option<&Who>, about: &str) -> Self {
+        let who = who.map(ToString::to_string).unwrap_or_default();
+        let about = if about.is_empty() { "all" } else { about }.to_owned();
+        tracing::info!(who, filter = about, "packets are captured");
+        let told = Self { api: api.clone(), who, about, captured: 0 };
+        told.publish(Notice::new(Kind::CaptureBegan));
+        told
+    }
+
+    fn publish(&self, notice: Notice) {
+        let notice =
+            notice.with(Attribute::Who, self.who.clone()).with(Attribute::Reason, self.about.clone());
+        self.api.events.publish(self.api.data.wall(), [notice]);
+    }
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        self.publish(Notice::new(Kind::CaptureEnded).with(Attribute::Count, self.captured));
     }
 }
 
@@ -69,6 +102,7 @@ pub(super) struct Stream {
     pub(super) api: Api,
     pub(super) busy: Option<Busy>,
     pub(super) ended: bool,
+    pub(super) told: Told,
 }
 
 impl Stream {
@@ -129,6 +163,7 @@ impl Stream {
             return;
         }
         self.captured += 1;
+        self.told.captured = self.captured;
         self.left = self.left.map(|left| left.saturating_sub(1));
         match &mut self.writing {
             Writing::File(interfaces) => {

@@ -6,7 +6,7 @@ use axum::{Router, http::StatusCode, routing::any};
 use tokio::net::UnixStream;
 
 use super::{
-    access::Peer,
+    access::{Peer, Who},
     error::ApiError,
     quiet::Quiet,
     seats::{Seat, Seats},
@@ -32,6 +32,7 @@ pub struct Local {
 #[derive(Debug)]
 pub(super) struct Visitor {
     stream: UnixStream,
+    who: Who,
     admitted: bool,
 }
 
@@ -78,7 +79,7 @@ impl Door for Local {
             if !admitted {
                 self.tell(&peer);
             }
-            return Ok(Visitor { stream, admitted });
+            return Ok(Visitor { stream, who: Who::local(&peer), admitted });
         }
     }
 
@@ -88,7 +89,7 @@ impl Door for Local {
 
     fn serve(&self, visitor: Visitor, seat: Seat) -> impl Future<Output = ()> + Send + 'static {
         let router = if visitor.admitted { self.router.clone() } else { self.refusal.clone() };
-        async move { connection(visitor.stream, router, &seat).await }
+        async move { connection(visitor.stream, router, &seat, visitor.who).await }
     }
 }
 

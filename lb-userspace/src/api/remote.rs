@@ -21,6 +21,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use super::{
+    access::Who,
     error::ApiError,
     quiet::Quiet,
     seats::{Seat, Seats},
@@ -146,7 +147,7 @@ impl Door for Remote {
             // A request and its answer are a packet or two each.
             let _ = stream.set_nodelay(true);
             let Some(acceptor) = tls else {
-                return connection(stream, router, &seat).await;
+                return connection(stream, router, &seat, Who::remote(peer)).await;
             };
             let handshake = timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream));
             let accepted = tokio::select! {
@@ -154,7 +155,7 @@ impl Door for Remote {
                 accepted = handshake => accepted,
             };
             match accepted {
-                Ok(Ok(stream)) => connection(stream, router, &seat).await,
+                Ok(Ok(stream)) => connection(stream, router, &seat, Who::remote(peer)).await,
                 Ok(Err(error)) => {
                     quiet.say(|| tracing::warn!(%peer, %error, "refused a TLS connection to the API"));
                 }

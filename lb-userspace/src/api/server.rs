@@ -19,7 +19,10 @@ use tokio::{
     time,
 };
 
-use super::seats::{Seat, Seats};
+use super::{
+    access::Who,
+    seats::{Seat, Seats},
+};
 
 /// Connections of a listener at once. A new one takes the place of the one that was idle for the longest time.
 pub(super) const CONNECTIONS: usize = 128;
@@ -81,11 +84,13 @@ pub(super) async fn connection(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     router: Router,
     seat: &Seat,
+    who: Who,
 ) {
     let progress = seat.progress();
     let router = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(progress.clone());
+        request.extensions_mut().insert(who.clone());
         router.call(request)
     });
     let served = http1::Builder::new()

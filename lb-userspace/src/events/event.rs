@@ -25,6 +25,8 @@ pub enum Topic {
     Flow,
     /// Who is let in.
     Admission,
+    /// Packets that somebody captures.
+    Capture,
 }
 
 keyword!(Topic {
@@ -37,6 +39,7 @@ keyword!(Topic {
     Replication = "replication",
     Flow = "flow",
     Admission = "admission",
+    Capture = "capture",
 });
 
 macro_rules! kinds {
@@ -129,6 +132,8 @@ kinds! {
         [Service, Backend, Address, Protocol, Client, Port, Reason];
     FlowUntold = "flow-untold", Flow, "So many flows more began or ended, and are not told one by one. For all who ask for the topic.", [Count];
     FlowKilled = "flow-killed", Flow, "Flows were ended by request (`lbctl flow kill`); `reason` says which.", [Count, Reason];
+    CaptureBegan = "capture-began", Capture, "Somebody captures packets (`lbctl capture`); `reason` is the filter.", [Who, Reason];
+    CaptureEnded = "capture-ended", Capture, "That ended; `count` packets were captured.", [Who, Count, Reason];
 }
 
 impl Kind {
@@ -186,6 +191,8 @@ pub enum Attribute {
     Port,
     /// State of a flow.
     State,
+    /// Who asked for it: a user of this machine, or an address.
+    Who,
 }
 
 keyword!(Attribute {
@@ -211,6 +218,7 @@ keyword!(Attribute {
     Client = "client",
     Port = "port",
     State = "state",
+    Who = "who",
 });
 
 /// The value of an attribute.

@@ -219,7 +219,8 @@ impl Vocabulary for Attribute {
             | Self::Router
             | Self::Protocol
             | Self::State
-            | Self::Prefix => Shape::Text,
+            | Self::Prefix
+            | Self::Who => Shape::Text,
         }
     }
 }

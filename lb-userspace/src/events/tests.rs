@@ -28,6 +28,8 @@ pub(crate) enum Teller {
     Api,
     /// The counters of refused packets: the tests of `events::refusals`.
     Refusals,
+    /// Captures: the tests with a running daemon.
+    Captures,
 }
 
 /// What is to be done where these tests fail after a kind was added.
@@ -69,6 +71,7 @@ fn teller(kind: Kind) -> Teller {
         Kind::FlowBegan | Kind::FlowEnded | Kind::FlowUntold => Teller::Flows,
         Kind::FlowKilled => Teller::Api,
         Kind::AdmissionRefusing | Kind::AdmissionCalm => Teller::Refusals,
+        Kind::CaptureBegan | Kind::CaptureEnded => Teller::Captures,
     }
 }
 

@@ -50,6 +50,8 @@ pub fn text(observation: &Observation) -> Result<String> {
         |in_reach| (*in_reach).into(),
     )?;
     drift(&mut page, &observation.drift)?;
+    let help = "Captures under way: the packets that they look at take longer.";
+    Samples::new([(observation.captures, [])]).write(&mut page, "lb_captures", help, |count| *count)?;
     events(&mut page, &observation.events)?;
     services(&mut page, &observation.services)?;
     limits(&mut page, &observation.services)?;

@@ -38,6 +38,8 @@ pub struct Observation {
     pub reconcile_errors: u64,
     /// Elements of maps that somebody else changed and that were put right.
     pub drift: DriftCounts,
+    /// Captures under way.
+    pub captures: u64,
     /// What subscribers were told.
     pub events: EventCounts,
     /// Replication of flows; `None`: there is none.

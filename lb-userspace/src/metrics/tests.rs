@@ -98,6 +98,7 @@ fn observation() -> Observation {
         services,
         latency: LatencyMetrics::Backend,
         program: Some(program()),
+        captures: 47,
         interfaces: vec![InterfaceSample {
             name: "eth0".into(),
             mode: "native",
@@ -150,6 +151,7 @@ fn every_figure_is_printed_with_its_labels() {
     let text = text(&observation()).unwrap();
     for line in [
         "lb_program_verified_instructions 41",
+        "lb_captures 47",
         "lb_program_code_bytes 43",
         "lb_program_runs_total 44",
         "lb_program_run_seconds_total 45.000000046",

@@ -69,6 +69,7 @@ fn observe(control: &Handle, events: &Bus, data: &Data, report: &Report) -> Resu
         pins_in_reach: !data.attached.is_out_of_reach(),
         reconcile_errors: snapshot.reconciled.failures,
         drift: snapshot.reconciled.drift,
+        captures: data.captures.list().len() as u64,
         events: events.counts(),
         routers: status.routers.iter().map(router_sample).collect(),
         unknown_adverts: status.unknown,

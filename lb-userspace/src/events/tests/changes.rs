@@ -208,13 +208,15 @@ fn services_that_only_move_are_not_told() {
     }));
 }
 
-/// A backend becomes suspect only by traffic: the test with a running daemon names both kinds.
+/// A backend becomes suspect only by traffic, and packets are captured only where there are some: tests with a running daemon name these kinds.
 #[test]
-fn what_the_checks_tell_is_told_in_the_test_of_signals() {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/tests/signals.rs");
-    let text = std::fs::read_to_string(&path).unwrap();
-    for kind in kinds_of(Teller::Checks) {
-        assert!(text.contains(&format!("kind={kind}")), "{kind} is not in {}: {TELLERS}", path.display());
+fn what_needs_traffic_is_told_in_tests_with_a_running_daemon() {
+    for (teller, file) in [(Teller::Checks, "signals.rs"), (Teller::Captures, "capture.rs")] {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/tests").join(file);
+        let text = std::fs::read_to_string(&path).unwrap();
+        for kind in kinds_of(teller) {
+            assert!(text.contains(&format!("kind={kind}")), "{kind} is not in {}: {TELLERS}", path.display());
+        }
     }
 }
 
