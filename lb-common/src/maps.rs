@@ -70,6 +70,8 @@ pub const SNAT_ADDRESSES: &str = "SNAT_ADDRESSES";
 pub const PORTS: &str = "PORTS";
 /// `ARRAY` of [`crate::abi::Interface`] by ifindex.
 pub const INTERFACES: &str = "INTERFACES";
+/// `ARRAY` of [`crate::abi::VirtualMacs`] by ifindex. Written by VRRP's thread, not by reconciliation.
+pub const VIRTUAL_MACS: &str = "VIRTUAL_MACS";
 /// `HASH` of an address (as [`crate::abi::Address::words`] gives it) to [`crate::abi::Floating`]: VIPs that are held by VRRP. Written by its
 /// thread, not by reconciliation.
 pub const FLOATING: &str = "FLOATING";
@@ -141,6 +143,7 @@ pub const ALL: &[&str] = &[
     SNAT_ADDRESSES,
     PORTS,
     INTERFACES,
+    VIRTUAL_MACS,
     FLOATING,
     RELAYS,
     SETTINGS,

@@ -4,8 +4,8 @@ use crate::{
     Action,
     abi::{
         AclKey, AclRule, Address, Admission, Affinity, AffinityKey, Answer, Backend, BackendLimits, Event,
-        Floating, Flow, FlowKey, FragmentKey, FragmentPorts, Interface, Latency, NextHop, Origin, Places,
-        Relay, Service, ServiceKey, Signal, SourceKey, Stamp,
+        Floating, Flow, FlowKey, FragmentKey, FragmentPorts, Interface, Latency, Mac, NextHop, Origin,
+        Places, Relay, Service, ServiceKey, Signal, SourceKey, Stamp,
     },
 };
 
@@ -234,6 +234,8 @@ pub trait Tables: AddressTables<u32> + AddressTables<[u32; 4]> {
 
     /// An interface; `None` beyond the table.
     fn interface(&self, ifindex: u32) -> Option<Interface>;
+    /// Whether frames to the MAC address of a virtual router are taken at an interface.
+    fn is_virtual_mac(&self, ifindex: u32, mac: Mac) -> bool;
 
     /// The present time, `CLOCK_MONOTONIC` in nanoseconds.
     fn nanos(&self) -> u64;

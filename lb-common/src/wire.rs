@@ -273,6 +273,9 @@ impl Arp {
     /// Ethernet and IPv4 with addresses of 6 and 4 bytes: `hardware`, `protocol` and `lengths`, wire order.
     pub const ETHERNET_IPV4: [u16; 3] = [1_u16.to_be(), 0x0800_u16.to_be(), 0x0604_u16.to_be()];
 
+    /// `operation` of a question, wire order.
+    pub const REQUEST: u16 = 1_u16.to_be();
+
     /// An address as a word in wire order.
     #[inline(always)]
     #[must_use]

@@ -30,6 +30,10 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 /// Number of the field `policy` in `/proc/[pid]/stat`.
 const POLICY: usize = 41;
 
+/// Words before `lbd` ([`Daemon::run_with`]) that take away what real-time priority needs: to raise the limit of it, as systemd's unit does, or to do
+/// without.
+pub const WITHOUT_REAL_TIME: &[&str] = &["setpriv", "--bounding-set=-sys_nice,-sys_resource"];
+
 /// An `lbd` with its own configuration file, socket and pins. On drop it is killed, and what it left in the kernel removed.
 #[derive(Debug)]
 pub struct Daemon {

@@ -30,7 +30,7 @@ use crate::daemon::Daemon;
 const FLOWS_V4: [&str; 2] = [maps::FLOWS_V4, maps::EMBRYONIC_V4];
 const FLOWS_V6: [&str; 2] = [maps::FLOWS_V6, maps::EMBRYONIC_V6];
 /// Maps that layout 1 does not have, or has in another layout, or that hold nothing that lasts.
-const OWN: [&str; 19] = [
+const OWN: [&str; 20] = [
     maps::FULL_AT,
     maps::ORIGINS_V4,
     maps::ORIGINS_V6,
@@ -44,6 +44,7 @@ const OWN: [&str; 19] = [
     maps::BACKEND_LATENCIES,
     maps::HANDSHAKES,
     maps::CLIENT_HOPS,
+    maps::VIRTUAL_MACS,
     maps::FLOATING,
     maps::RELAYS,
     maps::INTERFACES,
@@ -224,12 +225,12 @@ impl Former {
     }
 }
 
-/// An element of `INTERFACES` in layout 1: flags, MTU, IPv6 address, IPv4 address, MAC address, virtual MAC address, 8 bytes of 0.
+/// An element of `INTERFACES` in layout 1: flags, MTU, IPv6 address, IPv4 address, MAC address, 14 bytes of 0.
 fn former_interface(interface: &Interface) -> [u8; 48] {
     let words = [interface.flags, interface.mtu].into_iter().chain(interface.addr6).chain([interface.addr4]);
     let bytes = words.flat_map(u32::to_ne_bytes).chain(interface.mac.octets());
     let mut element = [0; 48];
-    element.iter_mut().zip(bytes.chain(interface.virtual_mac.octets())).for_each(|(to, from)| *to = from);
+    element.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
     element
 }
 

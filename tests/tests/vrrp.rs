@@ -5,7 +5,12 @@
 use std::{fs, path::Path, time::Duration};
 
 use lb_tests::{
-    clock, command, config::Config, daemon::Daemon, keepalived::Keepalived, netns::Netns, require_privileged,
+    clock, command,
+    config::Config,
+    daemon::{Daemon, WITHOUT_REAL_TIME},
+    keepalived::Keepalived,
+    netns::Netns,
+    require_privileged,
 };
 use lb_userspace::sys::process::prefer_this_thread;
 use serde_json::Value;
@@ -117,14 +122,20 @@ impl Network {
 }
 
 fn has(netns: &Netns, vip: &str) -> bool {
-    netns.ip("-o addr show dev eth0").unwrap().contains(&format!(" {vip}/"))
+    netns.ip("-o addr show").unwrap().contains(&format!(" {vip}/"))
 }
 
 fn start_keepalived(netns: &Netns) -> Keepalived {
+    start_keepalived_of(&ROUTERS, "", netns)
+}
+
+fn start_keepalived_of(routers: &[(&str, &str, &str)], more: &str, netns: &Netns) -> Keepalived {
     let block = |(name, _, special): &(&str, &str, &str)| {
-        format!("vrrp_instance {name} {{\nstate BACKUP\ninterface eth0\npriority 150\n{special}\n}}\n")
+        format!(
+            "vrrp_instance {name} {{\nstate BACKUP\ninterface eth0\npriority 150\n{special}\n{more}\n}}\n"
+        )
     };
-    Keepalived::start(netns, &ROUTERS.iter().map(block).collect::<String>()).unwrap()
+    Keepalived::start(netns, &routers.iter().map(block).collect::<String>()).unwrap()
 }
 
 fn config(priority: u8) -> Config {
@@ -191,6 +202,45 @@ fn lbd_and_keepalived_back_each_other_up() {
     network.client_reaches_the_vips();
     assert!(!keepalived.log().contains("nvalid"), "keepalived refused something: {}", keepalived.log());
     keepalived.terminate().unwrap();
+}
+
+/// What is compared is what the client knows.
+#[test]
+fn lbd_and_keepalived_have_the_same_virtual_mac_addresses() {
+    require_privileged!();
+    let network = Network::build();
+    // What keepalived's documentation asks for: else the interface below answers for the VIPs, too.
+    network.theirs.sysctl("net/ipv4/conf/eth0/arp_ignore", "1").unwrap();
+    let vips = &VIPS[..3];
+    let start_theirs = || start_keepalived_of(&ROUTERS[..2], "use_vmac", &network.theirs);
+    let knows = || {
+        for (vip, mac) in [(VIPS[0], "00:00:5e:00:01:33"), (VIPS[2], "00:00:5e:00:02:34")] {
+            network.client.wait_reachable(vip.parse().unwrap()).unwrap();
+            let known = network.client.ip(&format!("neigh show to {vip} dev eth0")).unwrap();
+            assert!(known.contains(mac), "{vip}: {known}, expected {mac}");
+        }
+    };
+    let keepalived = start_theirs();
+    network.wait_owner_of(vips, &network.theirs, || keepalived.log());
+    knows();
+    let tables = [0, 1].map(|index| table(index, 100, "virtual_mac = true")).concat();
+    let mut daemon = Daemon::start(&network.ours, &Config::new(&["eth0"], []).tables(&tables)).unwrap();
+    clock::wait_until("keepalived to be heard", PATIENCE, || {
+        routers(&daemon).iter().all(|router| router["active_priority"] == 150)
+    })
+    .unwrap_or_else(|error| panic!("{error:#}: {}", daemon.log()));
+
+    keepalived.terminate().unwrap();
+    network.wait_owner_of(vips, &network.ours, || daemon.log());
+    knows();
+    let keepalived = start_theirs();
+    let logs = || format!("{}\n{}", daemon.log(), keepalived.log());
+    network.wait_owner_of(vips, &network.theirs, logs);
+    knows();
+    keepalived.kill().unwrap();
+    clock::wait_until("lbd to take over", PATIENCE, || vips.iter().all(|vip| has(&network.ours, vip)))
+        .unwrap_or_else(|error| panic!("{error:#}: {}", daemon.log()));
+    daemon.terminate().unwrap();
 }
 
 #[test]
@@ -285,6 +335,29 @@ fn a_reload_adds_removes_and_changes_virtual_routers_and_leaves_the_others_alone
     wait_owner(v6, &network.ours);
     assert_eq!(routers(&first).len(), 1);
     assert!(first.lbctl("status").unwrap()["restart_needed"].is_null());
+}
+
+#[test]
+fn a_missing_real_time_priority_is_told_once_there_are_virtual_routers() {
+    require_privileged!();
+    let netns = Netns::create("alone").unwrap();
+    netns.ip("link add eth0 type veth peer name far").unwrap();
+    netns.ip("link set eth0 up").unwrap();
+    let mut daemon = Daemon::prepare(&netns, &Config::new(&["eth0"], [])).unwrap();
+    daemon.run_with(WITHOUT_REAL_TIME.iter().map(ToString::to_string).collect());
+    daemon.start_again().unwrap();
+    assert!(!daemon.has_real_time().unwrap());
+    let told = || daemon.whole_log().unwrap().matches("VRRP has no real-time priority").count();
+    assert_eq!(told(), 0, "{}", daemon.log());
+    let file = daemon.config_file();
+    let text = fs::read_to_string(&file).unwrap();
+    for routers in [table(0, 100, ""), table(0, 101, "")] {
+        fs::write(&file, format!("{text}\n{routers}")).unwrap();
+        daemon.lbctl("config reload").unwrap();
+        clock::wait_until("it to be told", PATIENCE, || told() == 1).unwrap();
+    }
+    clock::wait_until("the other priority", PATIENCE, || routers(&daemon)[0]["priority"] == 101).unwrap();
+    assert_eq!(told(), 1, "{}", daemon.log());
 }
 
 /// The link-layer address of a machine.

@@ -1,5 +1,7 @@
 //! VIPs that move between machines (VRRP).
 
+use super::Mac;
+
 /// Ticks that a fence lasts after the last claim, about 30 s: who has the address says so again every 10 s.
 const FENCE_TICKS: u32 = 28;
 
@@ -14,6 +16,8 @@ pub struct Floating {
     pub fenced_at: u32,
     /// How many claims there were.
     pub claims: u32,
+    /// The MAC address that the VIP is at while it is here, where that is not the interface's own: that of its virtual router. All 0: none.
+    pub mac: Mac,
 }
 
 impl Floating {

@@ -1,5 +1,7 @@
 //! Interfaces the program is attached to.
 
+use core::fmt;
+
 /// A MAC address as one number: its 6 octets as they lie in memory, then two octets of 0.
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,6 +46,13 @@ impl Mac {
     }
 }
 
+impl fmt::Display for Mac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, e, g] = self.octets();
+        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+    }
+}
+
 impl From<[u8; 6]> for Mac {
     fn from(octets: [u8; 6]) -> Self {
         Self::new(octets)
@@ -56,8 +65,6 @@ impl From<[u8; 6]> for Mac {
 pub struct Interface {
     /// MAC address.
     pub mac: Mac,
-    /// Second MAC address that is ours (VRRP); all 0: none.
-    pub virtual_mac: Mac,
     /// [`InterfaceFlags`] bits.
     pub flags: u32,
     /// MTU in bytes (L3).

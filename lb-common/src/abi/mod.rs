@@ -22,6 +22,7 @@ mod limit;
 mod relay;
 mod service;
 mod settings;
+mod virtual_mac;
 
 pub use address::Address;
 pub use admission::{AclData, AclKey, AclRule, Admission, AdmissionFlags, Refusal, Refusals, SourceKey};
@@ -43,6 +44,7 @@ pub use limit::{BackendLimits, Places};
 pub use relay::Relay;
 pub use service::{Mode, Origin, Selector, Service, ServiceFlags, ServiceKey};
 pub use settings::{Settings, SettingsFlags, TICK_SHIFT, ticks_from_nanos};
+pub use virtual_mac::VirtualMacs;
 
 /// Version of the layout of the pinned maps; part of the pin directory's name. Raised with every incompatible change.
 pub const ABI_VERSION: u32 = 2;
@@ -92,8 +94,9 @@ abi! {
     AffinityKey = 20,
     Affinity = 16,
     NextHop = 12,
-    Interface = 48,
-    Floating = 16,
+    Interface = 40,
+    VirtualMacs = 64,
+    Floating = 24,
     Relay = 24,
     Settings = 96,
     TrafficCounters = 40,

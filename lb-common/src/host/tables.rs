@@ -11,8 +11,8 @@ use crate::{
     abi::{
         AclData, AclKey, AclRule, Address, Admission, Affinity, AffinityKey, Answer, Backend, BackendLimits,
         BackendSignals, Event, Floating, Flow, FlowEvent, FlowFlags, FlowKey, FragmentKey, FragmentPorts,
-        Interface, InterfaceCounters, Latencies, Latency, NextHop, Origin, Places, Refusals, Relay, Service,
-        ServiceKey, Settings, SettingsFlags, Signal, SourceKey, Stamp, TrafficCounters,
+        Interface, InterfaceCounters, Latencies, Latency, Mac, NextHop, Origin, Places, Refusals, Relay,
+        Service, ServiceKey, Settings, SettingsFlags, Signal, SourceKey, Stamp, TrafficCounters, VirtualMacs,
     },
     maps::address_bit,
     tables::{FibQuery, FibResult, FlowEntry, Holder, Insert, Tier, Traffic},
@@ -117,6 +117,8 @@ pub struct HostTables {
     pub ports: RefCell<HashMap<u32, u64>>,
     /// Number of words of `PORTS`.
     pub port_words: Cell<u32>,
+    /// `VIRTUAL_MACS`.
+    pub virtual_macs: RefCell<HashMap<u32, VirtualMacs>>,
     /// `FLOATING`.
     pub floating: RefCell<HashMap<[u32; 4], Floating>>,
     /// `RELAYS`.
@@ -428,6 +430,10 @@ impl Tables for HostTables {
 
     fn nanos(&self) -> u64 {
         self.nanos.get()
+    }
+
+    fn is_virtual_mac(&self, ifindex: u32, mac: Mac) -> bool {
+        self.virtual_macs.borrow().get(&ifindex).is_some_and(|macs| macs.has(mac))
     }
 
     fn floating(&self, address: &[u32; 4]) -> Option<Floating> {

@@ -1,16 +1,17 @@
 //! Who has a VIP that moves between machines: what others say of it on the link is noted, and a machine whose `lbd` is gone does not answer for
 //! a VIP any more that another machine has taken. Packets that reach it nevertheless are forwarded.
 
-use super::Verdict;
+use super::{Verdict, drop};
 use crate::{
     Packet, Tables,
     abi::{Address as _, DropReason, Mac},
     wire::{Arp, Ethernet, ICMPV6, Ipv6, Neighbour},
 };
 
-/// ARP, whose header begins at `offset`.
+/// ARP, whose header begins at `offset`. A question for a VIP that is at the MAC address of its virtual router goes to that address, whomever it
+/// was sent to: the host's interface of that address answers it, and not the one where it arrived.
 #[inline(never)]
-pub(super) fn arp<P: Packet, T: Tables>(packet: &P, tables: &T, offset: usize) -> Verdict {
+pub(super) fn arp<P: Packet, T: Tables>(packet: &mut P, tables: &T, offset: usize) -> Verdict {
     let Some(arp) = packet.read::<Arp>(offset) else { return Verdict::PASS };
     if [arp.hardware, arp.protocol, arp.lengths] != Arp::ETHERNET_IPV4 {
         return Verdict::PASS;
@@ -20,7 +21,17 @@ pub(super) fn arp<P: Packet, T: Tables>(packet: &P, tables: &T, offset: usize) -
         tables.claim(&sender);
     }
     // An announcement asks nobody.
-    if sender == target { Verdict::PASS } else { answer(tables, &target) }
+    if sender == target {
+        return Verdict::PASS;
+    }
+    match answer(tables, &target) {
+        Err(verdict) => verdict,
+        Ok(mac) if mac.is_some() && arp.operation == Arp::REQUEST => match packet.write(0, mac.octets()) {
+            Some(()) => Verdict::PASS,
+            None => Verdict::drop(DropReason::WriteFailed),
+        },
+        Ok(_) => Verdict::PASS,
+    }
 }
 
 /// IPv6 to a group, or to another station: Neighbor Solicitations and Advertisements. The network header begins at `offset`.
@@ -35,16 +46,17 @@ pub(super) fn neighbour<P: Packet, T: Tables>(packet: &P, tables: &T, offset: us
     if message.kind == Neighbour::ADVERTISEMENT && is_of_another(packet, tables) {
         tables.claim(&message.target);
     }
-    if message.kind == Neighbour::SOLICITATION { answer(tables, &message.target) } else { Verdict::PASS }
+    if message.kind != Neighbour::SOLICITATION {
+        return Verdict::PASS;
+    }
+    answer(tables, &message.target).err().unwrap_or(Verdict::PASS)
 }
 
-/// Whether this machine may answer for an address.
+/// At which MAC address of a virtual router this machine has an address; all 0: at none. An error: it must not answer for it.
 #[inline(always)]
-fn answer<T: Tables>(tables: &T, address: &[u32; 4]) -> Verdict {
-    match tables.floating(address) {
-        Some(floating) if floating.is_fenced(tables.now()) => Verdict::drop(DropReason::Fenced),
-        _ => Verdict::PASS,
-    }
+fn answer<T: Tables>(tables: &T, address: &[u32; 4]) -> Result<Mac, Verdict> {
+    let floating = tables.floating(address).unwrap_or_default();
+    if floating.is_fenced(tables.now()) { drop(DropReason::Fenced) } else { Ok(floating.mac) }
 }
 
 /// Whether a frame is none of this interface's own, which came back.

@@ -8,7 +8,7 @@
 use super::{Verdict, family::Family, flow::must_touch_twin};
 use crate::{
     Action, Packet, Tables,
-    abi::{Flow, FlowFlags, FlowKey, Interface, InterfaceFlags, Mac},
+    abi::{Flow, FlowFlags, FlowKey, InterfaceFlags, Mac},
     checksum,
     packet::Head,
     tables::{AddressTables, FlowEntry, Tier, Traffic},
@@ -45,7 +45,7 @@ where
     let ingress = packet.ingress();
     let mut head = packet.head(A::HEADERS)?;
     let Parsed { key, length } = A::read_head(&head)?;
-    if !is_for(&head, &tables.interface(ingress)?) {
+    if !is_for(&head, tables, ingress) {
         return None;
     }
     let Some(entry) = tables.flow(Tier::Established, &key) else {
@@ -84,9 +84,10 @@ where
 
 /// Whether the frame is addressed to an interface that the program is attached to.
 #[inline(always)]
-fn is_for<H: Head>(head: &H, interface: &Interface) -> bool {
+fn is_for<H: Head, T: Tables>(head: &H, tables: &T, ingress: u32) -> bool {
+    let Some(interface) = tables.interface(ingress) else { return false };
     let dmac = Mac::from_parts(head.word::<0>(), head.half::<4>());
-    let ours = dmac == interface.mac || (dmac == interface.virtual_mac && dmac.is_some());
+    let ours = dmac == interface.mac || tables.is_virtual_mac(ingress, dmac);
     ours && interface.flags & InterfaceFlags::ATTACHED != 0
 }
 

@@ -69,7 +69,7 @@ pub(super) enum Fragment {
 
 /// Ethernet and VLAN tags. Anything but IP that is addressed to this interface is not for us.
 #[inline(always)]
-pub(super) fn ethernet<P: Packet, T: Tables>(packet: &P, tables: &T) -> Result<Frame, Verdict> {
+pub(super) fn ethernet<P: Packet, T: Tables>(packet: &mut P, tables: &T) -> Result<Frame, Verdict> {
     let Some(mut ether_type) = packet.read::<u16>(Ethernet::ETHER_TYPE) else { return pass() };
     let mut network = size_of::<Ethernet>();
     let mut tags = 0;
@@ -90,7 +90,7 @@ pub(super) fn ethernet<P: Packet, T: Tables>(packet: &P, tables: &T) -> Result<F
     // Read no earlier than here, so that it is not on the stack while the interface is looked up.
     let Some(ethernet) = packet.read::<Ethernet>(0) else { return pass() };
     let dmac = Mac::new(ethernet.dmac);
-    let ours = dmac == interface.mac || (dmac == interface.virtual_mac && dmac.is_some());
+    let ours = dmac == interface.mac || tables.is_virtual_mac(packet.ingress(), dmac);
     if is_v6 && !ours {
         return Err(claim::neighbour(packet, tables, tables.opaque(network)));
     }

@@ -10,7 +10,7 @@ use lb_common::{
         CAPTURES as MOST_CAPTURES, CaptureCounters, CaptureFilter, CapturedPacket, DropReason, Event,
         Floating, Flow, FlowEvent, FlowKey, FragmentKey, FragmentPorts, Interface, InterfaceCounters,
         Latencies, NextHop, Origin, Places, Refusals, Relay, Service, ServiceKey, Settings, SourceKey, Stamp,
-        TrafficCounters,
+        TrafficCounters, VirtualMacs,
     },
     maps as sizes,
 };
@@ -117,6 +117,8 @@ pub(super) static SNAT_ADDRESSES: Array<[u32; 4], { sizes::DEFAULT_SNAT_ADDRESSE
 pub(super) static PORTS: Ports = Ports::new();
 #[btf_map]
 pub(super) static INTERFACES: Array<Interface, { sizes::DEFAULT_INTERFACES as usize }> = Array::new();
+#[btf_map]
+pub(super) static VIRTUAL_MACS: Array<VirtualMacs, { sizes::DEFAULT_INTERFACES as usize }> = Array::new();
 #[btf_map]
 pub(super) static FLOATING: HashMap<V6, Floating, { sizes::MAX_FLOATING as usize }> = HashMap::new();
 #[btf_map]

@@ -5,7 +5,7 @@ use lb_common::{
     Action, Tables,
     abi::{
         Admission, Affinity, AffinityKey, Answer, Backend, BackendLimits, Event, Floating, Interface,
-        InterfaceCounters, Latency, NextHop, Places, Refusals, Relay, SettingsFlags, Signal, SourceKey,
+        InterfaceCounters, Latency, Mac, NextHop, Places, Refusals, Relay, SettingsFlags, Signal, SourceKey,
         Stamp, TrafficCounters,
     },
     maps as sizes,
@@ -313,6 +313,11 @@ impl Tables for Maps {
     #[inline(always)]
     fn interface(&self, ifindex: u32) -> Option<Interface> {
         INTERFACES.get(ifindex).copied()
+    }
+
+    #[inline(always)]
+    fn is_virtual_mac(&self, ifindex: u32, mac: Mac) -> bool {
+        VIRTUAL_MACS.get(ifindex).is_some_and(|macs| macs.has(mac))
     }
 
     #[inline(always)]

@@ -34,6 +34,12 @@ pub struct VirtualRouter {
     pub tracked: Vec<Tracked>,
     /// The VIPs with the lengths of their prefixes.
     pub virtual_addresses: Vec<String>,
+    /// The MAC address that the VIPs are at, if it is that of the virtual router and not the interface's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub virtual_mac: Option<String>,
+    /// The interface of that MAC address, which has the VIPs; none if it cannot be made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub virtual_interface: Option<String>,
     /// The address of the machine that is active, where that is another one that is heard.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub active_router: Option<String>,

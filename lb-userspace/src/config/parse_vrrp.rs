@@ -17,6 +17,7 @@ pub(super) fn virtual_router(table: TableReader<'_>) -> Option<VirtualRouter> {
     let versions = table.list("versions", &byte);
     let auth_pass = table.value("auth_pass", &scalar::text());
     let addresses = table.list("virtual_addresses", &scalar::network());
+    let virtual_mac = table.value("virtual_mac", &scalar::boolean());
     let preempt = table.value("preempt", &scalar::boolean());
     let preempt_delay = table.value("preempt_delay", &scalar::duration());
     let checksum = table.value("checksum", &scalar::keyword("a checksum"));
@@ -32,6 +33,7 @@ pub(super) fn virtual_router(table: TableReader<'_>) -> Option<VirtualRouter> {
     set(&mut router.versions, versions);
     router.auth_pass = auth_pass;
     set(&mut router.virtual_addresses, addresses);
+    set(&mut router.virtual_mac, virtual_mac);
     set(&mut router.preempt, preempt);
     set(&mut router.preempt_delay, preempt_delay);
     set(&mut router.checksum, checksum);

@@ -43,6 +43,7 @@ fn entries(router: &VirtualRouter) -> Vec<(&'static str, Option<Value>)> {
         ("versions", Some(versions.into())),
         ("auth_pass", router.auth_pass.as_deref().map(Value::from)),
         ("virtual_addresses", some(list(&router.virtual_addresses))),
+        ("virtual_mac", Some(router.virtual_mac.into())),
         ("preempt", Some(router.preempt.into())),
         ("preempt_delay", Some(format_duration(router.preempt_delay).into())),
         ("checksum", Some(router.checksum.as_str().into())),

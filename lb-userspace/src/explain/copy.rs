@@ -9,7 +9,7 @@ use lb_common::{
     abi::{
         Abi, AclData, AclKey, AclRule, Admission, Affinity, Answer, Backend, BackendLimits, Floating, Flow,
         FlowKey, FragmentKey, FragmentPorts, Interface, Mode, NextHop, Origin, Places, Relay, Service,
-        ServiceKey, Settings, TICK_SHIFT,
+        ServiceKey, Settings, TICK_SHIFT, VirtualMacs,
     },
     host::{self, HostEntry, HostTables, Side},
     maps,
@@ -85,6 +85,7 @@ impl Copy {
         array::<NextHop>(live, maps::BACKEND_HOPS, &mut tables.backend_hops.borrow_mut())?;
         array::<NextHop>(live, maps::CLIENT_HOPS, &mut tables.client_hops.borrow_mut())?;
         array::<Interface>(live, maps::INTERFACES, &mut tables.interfaces.borrow_mut())?;
+        array::<VirtualMacs>(live, maps::VIRTUAL_MACS, &mut tables.virtual_macs.borrow_mut())?;
         let addresses = live.map(maps::SNAT_ADDRESSES)?.entries::<u32, [u32; 4]>()?;
         tables.snat_addresses.replace(addresses.into_iter().map(|(_, address)| address).collect());
         tables.port_words.set(live.entries(maps::PORTS));
@@ -330,7 +331,8 @@ impl Copy {
             relays,
             snat_addresses,
             ports,
-            interfaces
+            interfaces,
+            virtual_macs
         );
         duplicate_family::<u32>(from, &to);
         duplicate_family::<[u32; 4]>(from, &to);

@@ -148,6 +148,7 @@ impl Trial {
         self.array(maps::BACKEND_HOPS, &tables.backend_hops.borrow())?;
         self.array(maps::CLIENT_HOPS, &tables.client_hops.borrow())?;
         self.array(maps::INTERFACES, &tables.interfaces.borrow())?;
+        self.array(maps::VIRTUAL_MACS, &tables.virtual_macs.borrow())?;
         self.array(maps::PORTS, &tables.ports.borrow())?;
         let rotation = tables.rotation.borrow();
         let rotation: HashMap<u32, u64> =

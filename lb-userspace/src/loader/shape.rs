@@ -149,6 +149,7 @@ impl Sizes {
             (maps::PORTS, limits.port_pools.saturating_mul(maps::PORT_WORDS)),
             (maps::AFFINITY, limits.affinity),
             (maps::INTERFACES, interfaces),
+            (maps::VIRTUAL_MACS, interfaces),
             (maps::INTERFACE_COUNTERS, interfaces),
             (maps::CLIENT_HOPS, interfaces),
             (maps::FLOW_EVENTS, if tells_flows { FLOW_EVENTS_BYTES } else { maps::FLOW_EVENTS_BYTES }),

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::path::Path;
 
-use lb_common::abi::{Address, Floating};
+use lb_common::abi::{Address, Floating, Mac};
 use lb_common::maps;
 
 use super::error::access;
@@ -32,14 +32,14 @@ impl FloatingMap {
     }
 
     /// Vouches for a VIP until a time (`CLOCK_MONOTONIC`, nanoseconds), which ends a fence; returns how many claims of other machines
-    /// were seen so far.
+    /// were seen so far. `mac` is where the VIP is, if it is not at the interface's own address.
     ///
     /// # Errors
     /// [`MapError::Access`].
-    pub fn vouch(&self, key: [u32; 4], alive_until: u64) -> Result<u32, MapError> {
+    pub fn vouch(&self, key: [u32; 4], alive_until: u64, mac: Option<Mac>) -> Result<u32, MapError> {
         let present: Option<Floating> = self.0.lookup(&key).map_err(access(maps::FLOATING, "read"))?;
         let claims = present.unwrap_or_default().claims;
-        let floating = Floating { alive_until, fenced_at: 0, claims };
+        let floating = Floating { alive_until, fenced_at: 0, claims, mac: mac.unwrap_or_default() };
         self.0.update(&key, &floating).map_err(access(maps::FLOATING, "write"))?;
         Ok(claims)
     }

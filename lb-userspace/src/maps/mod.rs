@@ -18,6 +18,7 @@ mod signals;
 mod slots;
 #[cfg(test)]
 mod tests;
+mod virtual_macs;
 
 pub use counters::{Counters, Totals};
 pub use error::MapError;
@@ -32,6 +33,7 @@ pub use relay::RelayMap;
 pub use shapes::{MAX_SLOT_TABLES_AT_ONCE, MAX_SLOTS_AT_ONCE, check_shape};
 pub use signals::Signals;
 pub use slots::WrittenSlots;
+pub use virtual_macs::VirtualMacMap;
 
 use crate::plan::MapImage;
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use lb_common::abi::{
     Abi, AclKey, AclRule, Admission, Affinity, AffinityKey, Backend, BackendLimits, BackendSignals, Floating,
     Interface, InterfaceCounters, Latencies, Origin, Places, Refusals, Relay, Service, ServiceKey, Settings,
-    SourceKey, Stamp, TrafficCounters,
+    SourceKey, Stamp, TrafficCounters, VirtualMacs,
 };
 use lb_common::maps;
 
@@ -59,6 +59,7 @@ pub(super) fn expected(name: &str) -> Option<MapShape> {
         maps::AFFINITY => shape::<AffinityKey, Affinity>(LRU_HASH),
         maps::SNAT_ADDRESSES => shape::<u32, [u32; 4]>(ARRAY),
         maps::INTERFACES => shape::<u32, Interface>(ARRAY),
+        maps::VIRTUAL_MACS => shape::<u32, VirtualMacs>(ARRAY),
         maps::FLOATING => shape::<[u32; 4], Floating>(HASH),
         maps::RELAYS => shape::<[u32; 4], Relay>(HASH),
         maps::SETTINGS => shape::<u32, Settings>(ARRAY),

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use lb_common::abi::Mac;
 
 use super::{InterfaceName, RouterName, ScriptProbe, Track, keyword::keyword};
 
@@ -54,6 +55,8 @@ pub struct VirtualRouter {
     pub auth_pass: Option<String>,
     /// The VIPs with the lengths of their prefixes; of IPv6, the first is link-local.
     pub virtual_addresses: Vec<IpNet>,
+    /// Whether the VIPs are at the MAC address of the virtual router (RFC 9568 section 7.3) instead of the interface's.
+    pub virtual_mac: bool,
     /// Whether a machine of lower priority is replaced.
     pub preempt: bool,
     /// How long it is left alone before.
@@ -85,6 +88,7 @@ impl VirtualRouter {
             versions: vec![3],
             auth_pass: None,
             virtual_addresses: Vec::new(),
+            virtual_mac: false,
             preempt: true,
             preempt_delay: Duration::ZERO,
             checksum: VrrpChecksum::default(),
@@ -102,6 +106,12 @@ impl VirtualRouter {
         let mut vips = self.virtual_addresses.iter().map(IpNet::addr);
         let is_global = |vip: &IpAddr| !matches!(vip, IpAddr::V6(vip) if vip.is_unicast_link_local());
         vips.clone().find(is_global).or_else(|| vips.next())
+    }
+
+    /// The MAC address that its VIPs are at, unless it is the interface's.
+    #[must_use]
+    pub fn mac(&self) -> Option<Mac> {
+        self.virtual_mac.then(|| Mac::of_virtual_router(self.is_v4(), self.virtual_router_id))
     }
 
     /// Whether its VIPs are of IPv4.

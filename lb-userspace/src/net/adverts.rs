@@ -15,11 +15,9 @@ use crate::{
         datagrams::{Datagram, Datagrams},
         readable,
     },
-    vrrp::{Ends, Envelope, GROUP_V4, GROUP_V6, HOP_LIMIT, PROTOCOL, open_v4},
+    vrrp::{Ends, Envelope, GROUP_V4, GROUP_V6, HOP_LIMIT, PROTOCOL, TRAFFIC_CLASS, open_v4},
 };
 
-/// CS6, network control: what keepalived marks its adverts with.
-const TRAFFIC_CLASS: u32 = 0xc0;
 /// Longest message: 255 IPv6 addresses behind 8 bytes; of IPv4, with the longest header.
 const LONGEST: usize = 8 + 255 * 16 + 60;
 /// Messages that one system call takes.
@@ -57,13 +55,13 @@ impl AdvertSocket {
             socket.set_multicast_loop_v4(false)?;
             socket.set_multicast_ttl_v4(limit)?;
             socket.set_ttl_v4(limit)?;
-            socket.set_tos_v4(TRAFFIC_CLASS)?;
+            socket.set_tos_v4(TRAFFIC_CLASS.into())?;
         } else {
             socket.join_multicast_v6(&GROUP_V6, ifindex)?;
             socket.set_multicast_loop_v6(false)?;
             socket.set_multicast_hops_v6(limit)?;
             socket.set_unicast_hops_v6(limit)?;
-            socket.set_tclass_v6(TRAFFIC_CLASS)?;
+            socket.set_tclass_v6(TRAFFIC_CLASS.into())?;
             socket.set_recv_hoplimit_v6(true)?;
             setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?;
         }

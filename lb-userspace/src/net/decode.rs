@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use netlink_packet_route::{
     AddressFamily, RouteNetlinkMessage,
     address::{AddressAttribute, AddressFlags, AddressMessage, AddressScope},
-    link::{LinkAttribute, LinkFlags, LinkMessage, LinkXdp, XdpAttached},
+    link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, LinkXdp, XdpAttached},
     neighbour::{
         NeighbourAddress, NeighbourAttribute, NeighbourExtFlags, NeighbourMessage, NeighbourState as Nud,
     },
@@ -50,16 +50,21 @@ fn decode_link(message: &LinkMessage) -> Link {
         mtu: 0,
         running: message.header.flags.contains(LinkFlags::Up | LinkFlags::LowerUp),
         xdp: None,
+        below: None,
     };
+    let (mut below, mut is_macvlan) = (None, false);
     for attribute in &message.attributes {
         match attribute {
             LinkAttribute::IfName(name) => link.name.clone_from(name),
             LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
             LinkAttribute::Address(mac) => link.mac = mac.as_slice().try_into().unwrap_or_default(),
             LinkAttribute::Xdp(xdp) => link.xdp = xdp.iter().find_map(decode_xdp),
+            LinkAttribute::Link(ifindex) => below = Some(*ifindex),
+            LinkAttribute::LinkInfo(infos) => is_macvlan = infos.contains(&LinkInfo::Kind(InfoKind::MacVlan)),
             _ => {}
         }
     }
+    link.below = below.filter(|_| is_macvlan);
     link
 }
 

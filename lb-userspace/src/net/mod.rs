@@ -12,6 +12,7 @@ mod netlink;
 mod notice;
 mod room;
 mod view;
+mod virtual_link;
 
 pub use adverts::AdvertSocket;
 pub use debounce::Debounce;
@@ -21,3 +22,4 @@ pub use netlink::{NetError, NextHop, Notices, Requests};
 pub use notice::{Address, Link, Neighbour, NeighbourState, Notice};
 pub use room::{DEFAULT_LIMIT, NeighbourRoom};
 pub use view::{Effect, View};
+pub use virtual_link::{VirtualLink, VirtualLinkError};

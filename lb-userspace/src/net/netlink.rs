@@ -10,13 +10,14 @@ use futures_util::{Stream, StreamExt};
 use ipnet::IpNet;
 use netlink_packet_route::{
     AddressFamily, RouteNetlinkMessage,
-    address::AddressHeaderFlags,
+    address::{AddressAttribute, AddressFlags, AddressHeaderFlags},
+    link::MacVlanMode,
     neighbour::{NeighbourAttribute, NeighbourExtFlags, NeighbourFlags, NeighbourState as Nud},
     route::{RouteAddress, RouteAttribute, RouteMessage, RouteType, RouteVia},
 };
 use rtnetlink::{
-    AddressMessageBuilder, Handle, MulticastGroup, RouteMessageBuilder, new_connection,
-    new_multicast_connection,
+    AddressMessageBuilder, Handle, LinkMacVlan, LinkUnspec, MulticastGroup, RouteMessageBuilder,
+    new_connection, new_multicast_connection,
     packet_core::{NetlinkMessage, NetlinkPayload},
     sys::AsyncSocket,
 };
@@ -180,6 +181,66 @@ impl Requests {
         let mut request = self.handle.address().add(ifindex, address.addr(), address.prefix_len()).replace();
         request.message_mut().header.flags |= AddressHeaderFlags::Nodad;
         Ok(request.execute().await?)
+    }
+
+    /// Gives a link an address that brings no route of its network with it, unless it is link-local; otherwise as [`Self::add_address`].
+    ///
+    /// # Errors
+    /// [`NetError::Request`].
+    pub async fn add_host_address(&self, ifindex: u32, address: IpNet) -> Result<(), NetError> {
+        let mut request = self.handle.address().add(ifindex, address.addr(), address.prefix_len()).replace();
+        let is_link_local = matches!(address.addr(), IpAddr::V6(address) if address.is_unicast_link_local());
+        let mut flags = AddressFlags::Nodad;
+        flags.set(AddressFlags::Noprefixroute, !is_link_local);
+        request.message_mut().attributes.push(AddressAttribute::Flags(flags));
+        Ok(request.execute().await?)
+    }
+
+    /// Makes a macvlan on a link, switched off; no error if there is a link of this name.
+    ///
+    /// # Errors
+    /// [`NetError::Request`].
+    pub async fn add_macvlan(&self, name: &str, below: u32, mac: [u8; 6]) -> Result<(), NetError> {
+        // In this mode frames of others from the same MAC address still reach the link below.
+        let message = LinkMacVlan::new(name, below, MacVlanMode::Bridge).address(mac.to_vec()).build();
+        match self.handle.link().add(message).execute().await {
+            Err(rtnetlink::Error::NetlinkError(error)) if error.raw_code() == -libc::EEXIST => Ok(()),
+            result => Ok(result?),
+        }
+    }
+
+    /// The link of this name, if there is one.
+    ///
+    /// # Errors
+    /// [`NetError::Request`].
+    pub async fn link(&self, name: &str) -> Result<Option<Notice>, NetError> {
+        let mut links = Box::pin(self.handle.link().get().match_name(name).execute());
+        match links.next().await {
+            None | Some(Err(rtnetlink::Error::NetlinkError(_))) => Ok(None),
+            Some(Ok(link)) => Ok(decode::notice(&RouteNetlinkMessage::NewLink(link))),
+            Some(Err(error)) => Err(error.into()),
+        }
+    }
+
+    /// Switches a link on or off.
+    ///
+    /// # Errors
+    /// [`NetError::Request`].
+    pub async fn switch_link(&self, ifindex: u32, on: bool) -> Result<(), NetError> {
+        let link = LinkUnspec::new_with_index(ifindex);
+        let message = if on { link.up() } else { link.down() }.build();
+        Ok(self.handle.link().change(message).execute().await?)
+    }
+
+    /// Removes a link that is made of software; one that is not there is no error.
+    ///
+    /// # Errors
+    /// [`NetError::Request`].
+    pub async fn remove_link(&self, ifindex: u32) -> Result<(), NetError> {
+        match self.handle.link().del(ifindex).execute().await {
+            Err(rtnetlink::Error::NetlinkError(error)) if error.raw_code() == -libc::ENODEV => Ok(()),
+            result => Ok(result?),
+        }
     }
 
     /// The id of the XDP program that a link runs in driver or network stack; `None`: none, or there is no such link.

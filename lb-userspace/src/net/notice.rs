@@ -43,6 +43,8 @@ pub struct Link {
     pub running: bool,
     /// The XDP hook in use.
     pub xdp: Option<AttachMode>,
+    /// The index of the link that it is on, if it is a macvlan.
+    pub below: Option<u32>,
 }
 
 /// An address of a link.

@@ -80,6 +80,11 @@ impl View {
         self.links.values().find(|link| link.name == name)
     }
 
+    /// All links, in the order of their indexes.
+    pub fn links(&self) -> impl Iterator<Item = &Link> {
+        self.links.values()
+    }
+
     /// The first address of a link that is wanted.
     pub fn address_of(&self, ifindex: u32, is_wanted: impl Fn(&IpAddr) -> bool) -> Option<IpAddr> {
         let mut own = self.addresses.iter().filter(|address| address.ifindex == ifindex);
@@ -176,7 +181,8 @@ mod tests {
     use crate::loader::AttachMode;
 
     fn link() -> Link {
-        Link { ifindex: 2, name: "eth0".into(), mac: [2, 0, 0, 0, 0, 1], mtu: 1500, running: true, xdp: None }
+        let (name, mac) = ("eth0".into(), [2, 0, 0, 0, 0, 1]);
+        Link { ifindex: 2, name, mac, mtu: 1500, running: true, xdp: None, below: None }
     }
 
     fn address(text: &str, global: bool) -> Address {

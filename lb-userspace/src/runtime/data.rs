@@ -250,6 +250,8 @@ fn virtual_router(status: RouterStatus) -> api::VirtualRouter {
         configured_priority: router.priority,
         tracked: tracked.into_iter().map(shown).collect(),
         virtual_addresses: router.virtual_addresses.iter().map(ToString::to_string).collect(),
+        virtual_mac: router.mac().map(|mac| mac.to_string()),
+        virtual_interface: status.device,
         active_router: active.map(|peer| peer.address.to_string()),
         active_priority: active.map(|peer| peer.priority.number()),
         taking_over: is_about_to_claim,

@@ -120,7 +120,7 @@ async fn daemon(
     let (replicating, synced) = replication::prepare(&config, store.keys())?;
     // For this more is needed than what is kept.
     let _stats = config.program_run_time.then(count_run_time).flatten();
-    let seat = vrrp::Seat::take(privileges, !config.vrrp.is_empty())?;
+    let seat = vrrp::Seat::take(privileges)?;
     privileges.limit()?;
     let network = Network::open().await?;
     let wanted = Attacher::planned(&config, &network.view)?;

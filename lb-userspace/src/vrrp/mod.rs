@@ -21,7 +21,7 @@ pub use member::{DATA_PATH, tracked_file, tracked_interface, tracked_script, tra
 pub use node::{InvalidNode, Member, Node, RouterId};
 pub use packet::{
     Addresses, Advert, Authentication, ChecksumForm, Ends, Envelope, GROUP_V4, GROUP_V6, HOP_LIMIT, Mac,
-    PROTOCOL, Parsed, Rejection, Unbuildable, announcement, open_v4,
+    PROTOCOL, Parsed, Rejection, TRAFFIC_CLASS, Unbuildable, announcement, group_frame, open_v4,
 };
 pub use rise_fall::RiseFall;
 pub use roster::{Roster, Sighting};

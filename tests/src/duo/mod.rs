@@ -74,6 +74,9 @@ pub struct Setup {
 }
 
 impl Setup {
+    /// The same with virtual MAC addresses.
+    pub const VIRTUAL: Self = Self { lines: VIRTUAL_MAC, ..Self::NAT };
+
     /// `lbd` with adverts each 100 ms, and `nat` without replication of flows.
     pub const NAT: Self = Self {
         mover: Mover::Own,
@@ -85,6 +88,9 @@ impl Setup {
         words: &[],
     };
 }
+
+/// The line that gives a virtual router a MAC address of its own.
+const VIRTUAL_MAC: &str = "virtual_mac = true\n";
 
 impl Default for Setup {
     fn default() -> Self {
@@ -213,6 +219,11 @@ impl Duo {
                 netns.ip(&format!("addr del {address} dev {interface}"))?;
             }
         }
+        // Those of virtual MAC addresses go with their addresses.
+        let links = netns.ip("-o link show type macvlan")?;
+        for link in links.lines().filter_map(|line| line.split(": ").nth(1)?.split('@').next()) {
+            netns.ip(&format!("link del {link}"))?;
+        }
         Ok(())
     }
 
@@ -241,7 +252,7 @@ impl Duo {
         for (node, netns) in self.pair.nodes.iter().enumerate() {
             let held = floating()
                 .iter()
-                .map(|(interface, address)| has(netns, interface, address))
+                .map(|(interface, address)| has(netns, self.device(*interface), address))
                 .collect::<Result<Vec<_>>>()?;
             if held.iter().all(|held| *held) {
                 all.push(node);
@@ -251,6 +262,16 @@ impl Duo {
             }
         }
         Ok([all, some])
+    }
+
+    /// The interface that has the addresses of one: itself, or that of the virtual MAC address.
+    #[must_use]
+    pub fn device(&self, interface: &'static str) -> &'static str {
+        match interface {
+            _ if !self.setup.lines.contains(VIRTUAL_MAC) => interface,
+            "eth0" => "lb4-51-eth0",
+            _ => "lb4-52-eth1",
+        }
     }
 
     /// Waits until one node has all the addresses and the other one none, and five more adverts of it were heard.
@@ -361,7 +382,9 @@ fn floating() -> Vec<(&'static str, String)> {
 }
 
 fn has(netns: &Netns, interface: &str, address: &str) -> Result<bool> {
-    Ok(netns.ip(&format!("-o -4 addr show dev {interface}"))?.contains(&format!(" {address} ")))
+    let is_it =
+        |line: &str| line.contains(&format!(": {interface} ")) && line.contains(&format!(" {address} "));
+    Ok(netns.ip("-o -4 addr show")?.lines().any(is_it))
 }
 
 /// The addresses of an interface, each written between these.

@@ -46,6 +46,8 @@ pub enum Step {
 pub enum Expect {
     /// Handed to the host, unchanged.
     Pass,
+    /// Handed to the host as this frame.
+    PassAs(Vec<u8>),
     /// Dropped, unchanged.
     Drop(DropReason),
     /// Sent out of an interface as this frame.
@@ -101,7 +103,7 @@ impl Expect {
     #[must_use]
     pub fn verdict(&self, ingress: u32) -> Verdict {
         match self {
-            Self::Pass => Verdict::PASS,
+            Self::Pass | Self::PassAs(_) => Verdict::PASS,
             Self::Drop(reason) => Verdict::drop(*reason),
             Self::Send { egress, .. } if *egress != ingress => Verdict::redirect(*egress),
             Self::Send { .. } | Self::Answer { .. } => Verdict::TRANSMIT,
@@ -113,7 +115,7 @@ impl Expect {
     pub fn bytes<'a>(&'a self, before: &'a [u8]) -> &'a [u8] {
         match self {
             Self::Pass | Self::Drop(_) => before,
-            Self::Send { frame, .. } | Self::Answer { frame, .. } => frame,
+            Self::PassAs(frame) | Self::Send { frame, .. } | Self::Answer { frame, .. } => frame,
         }
     }
 
@@ -122,7 +124,7 @@ impl Expect {
     pub fn reason(&self) -> Option<DropReason> {
         match self {
             Self::Drop(reason) | Self::Answer { reason, .. } => Some(*reason),
-            Self::Pass | Self::Send { .. } => None,
+            Self::Pass | Self::PassAs(_) | Self::Send { .. } => None,
         }
     }
 }

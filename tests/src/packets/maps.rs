@@ -25,7 +25,7 @@ const SNAT_ADDRESSES: u32 = 8;
 const FLOWS: u32 = 512;
 
 /// Sizes of the maps: small, as all of them are written for every frame.
-pub(super) const SIZES: [(&str, u32); 36] = [
+pub(super) const SIZES: [(&str, u32); 37] = [
     (names::SERVICES_V4, 2 * SERVICES),
     (names::SERVICES_V6, 2 * SERVICES),
     (names::ORIGINS_V4, BACKENDS),
@@ -51,6 +51,7 @@ pub(super) const SIZES: [(&str, u32); 36] = [
     (names::CLIENT_HOPS, INTERFACES),
     (names::BACKEND_COUNTERS, BACKENDS),
     (names::INTERFACES, INTERFACES),
+    (names::VIRTUAL_MACS, INTERFACES),
     (names::INTERFACE_COUNTERS, INTERFACES),
     (names::SNAT_ADDRESSES, SNAT_ADDRESSES),
     (names::PORTS, PORT_WORDS),
@@ -240,6 +241,10 @@ impl Maps {
         let interfaces = tables.interfaces.borrow();
         self.array(names::INTERFACES, INTERFACES, |ifindex| {
             interfaces.get(&ifindex).copied().unwrap_or_default()
+        })?;
+        let macs = tables.virtual_macs.borrow();
+        self.array(names::VIRTUAL_MACS, INTERFACES, |ifindex| {
+            macs.get(&ifindex).copied().unwrap_or_default()
         })?;
         for id in 0..SERVICES {
             self.others[names::SERVICE_COUNTERS].update(&id, &TrafficCounters::default())?;

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use anyhow::Result;
 use lb_common::{
-    abi::{Interface, InterfaceFlags, NextHop, Settings},
+    abi::{Interface, InterfaceFlags, NextHop, Settings, VirtualMacs},
     host::{HostTables, words},
     tables::FibResult,
 };
@@ -19,13 +19,14 @@ pub const SERVERS: u32 = 11;
 pub const NARROW: u32 = 12;
 /// Interface the program is not attached to.
 pub const PLAIN: u32 = 13;
-/// Interface without addresses, but with a second MAC address of ours.
+/// Interface without addresses, but with further MAC addresses of ours.
 pub const BARE: u32 = 14;
 /// Interface with a number beyond the table.
 pub const BEYOND: u32 = 40;
 
-/// Second MAC address of [`BARE`].
-pub const VIRTUAL_MAC: [u8; 6] = [0, 0, 0x5e, 0, 1, 7];
+/// MAC addresses of virtual routers that are ours at [`BARE`]: one of each address family, and the highest number.
+pub const VIRTUAL_MACS: [[u8; 6]; 3] =
+    [[0, 0, 0x5e, 0, 1, 7], [0, 0, 0x5e, 0, 2, 7], [0, 0, 0x5e, 0, 1, 255]];
 /// Time of every case, in ticks.
 pub const NOW: u32 = 1_000_000;
 /// FIB generation of every case.
@@ -178,6 +179,9 @@ pub fn tables() -> HostTables {
     for (ifindex, _, mtu) in LINKS.into_iter().filter(|link| link.0 != BEYOND) {
         tables.interfaces.borrow_mut().insert(ifindex, interface(ifindex, mtu));
     }
+    let mut macs = VirtualMacs::default();
+    VIRTUAL_MACS.into_iter().for_each(|mac| macs.set(mac.into(), true));
+    tables.virtual_macs.borrow_mut().insert(BARE, macs);
     for family in Family::ALL {
         for (destination, router, ifindex) in routes(family) {
             let neighbour = router.unwrap_or(destination);
@@ -199,9 +203,7 @@ pub const PORT_WORDS: u32 = 2 * lb_common::maps::PORT_WORDS;
 fn interface(ifindex: u32, mtu: u32) -> Interface {
     let flags = if ifindex == PLAIN { 0 } else { InterfaceFlags::ATTACHED };
     let mut interface = Interface { flags, mtu, mac: mac(ifindex).into(), ..Interface::default() };
-    if ifindex == BARE {
-        interface.virtual_mac = VIRTUAL_MAC.into();
-    } else {
+    if ifindex != BARE {
         interface.addr4 = words(own_address(Family::V4, ifindex))[0];
         interface.addr6 = words(own_address(Family::V6, ifindex));
     }

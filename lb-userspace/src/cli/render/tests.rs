@@ -424,6 +424,8 @@ fn virtual_routers_say_who_is_active_and_what_counts() {
         configured_priority: 150,
         tracked: tracked(),
         virtual_addresses: vec!["203.0.113.10/24".to_owned()],
+        virtual_mac: Some("00:00:5e:00:01:33".to_owned()),
+        virtual_interface: Some("lb4-51-eth0".to_owned()),
         active_router: Some("203.0.113.2".to_owned()),
         active_priority: Some(150),
         taking_over: false,
@@ -441,6 +443,7 @@ fn virtual_routers_say_who_is_active_and_what_counts() {
             ..Tracked::default()
         }],
         notify_failures: 0,
+        virtual_mac: None,
         active_router: None,
         active_priority: None,
         switchover: None,
@@ -450,6 +453,7 @@ fn virtual_routers_say_who_is_active_and_what_counts() {
 NAME     INTERFACE  ID  STATE   PRIORITY  ACTIVE             SWITCHOVER  VIPS             CHANGES  REJECTED
 outside  eth0       51  backup       100  203.0.113.2 (150)  standby     203.0.113.10/24        1         5
 inside   eth0       51  active       100  this machine       -           203.0.113.10/24        1         5
+outside: virtual MAC address 00:00:5e:00:01:33, interface lb4-51-eth0
 outside: service web (2 healthy) is down (1 of 3 backends are healthy): priority -50 (of 150)
 outside: file /run/lb/weight says -1: priority -1 (of 150)
 outside: interface eth1 is down (it is down), and was up too short: fault

@@ -41,6 +41,10 @@ pub(in crate::cli) fn virtual_routers(routers: &[VirtualRouter], style: Style) -
     };
     let mut shown = table(style, &headers, routers.iter().map(row), "no virtual routers");
     for router in routers {
+        if let Some(mac) = &router.virtual_mac {
+            let interface = router.virtual_interface.as_deref().unwrap_or("none: it cannot be made");
+            shown.push_str(&format!("{}: virtual MAC address {mac}, interface {interface}\n", router.name));
+        }
         for line in tracked(router) {
             shown.push_str(&format!("{}: {line}\n", router.name));
         }

@@ -15,6 +15,7 @@ name = "outside"
 interface = "eth0"
 virtual_router_id = 51
 virtual_addresses = ["203.0.113.10/24", "203.0.113.11"]
+virtual_mac = true
 [[vrrp.track_services]]
 service = "web"
 min_healthy = 2
@@ -64,6 +65,7 @@ fn every_key_of_a_virtual_router_is_read() {
     let [outside, inside, old] = &config.vrrp[..] else { panic!("{:?}", config.vrrp) };
     let mut defaults = VirtualRouter::new(outside.name.clone(), outside.interface.clone(), 51);
     defaults.virtual_addresses = vec!["203.0.113.10/24".parse().unwrap(), "203.0.113.11/32".parse().unwrap()];
+    defaults.virtual_mac = true;
     let service =
         |quorum, weight| TrackedService { service: ServiceName::new("web").unwrap(), quorum, weight };
     defaults.track.services = vec![service(Quorum::Backends(2), -50), service(Quorum::Percent(10), 0)];
@@ -97,6 +99,8 @@ fn every_key_of_a_virtual_router_is_read() {
     assert!(!data_path && outside.track.data_path);
     assert_eq!(inside.sync_group.as_ref().unwrap().as_str(), "nat");
     assert!(!inside.is_v4() && old.is_v4());
+    assert_eq!(outside.mac().map(lb_common::abi::Mac::octets), Some([0, 0, 0x5e, 0, 1, 51]));
+    assert_eq!(inside.mac(), None);
     assert_eq!((&old.versions[..], old.preempt), (&[2][..], false));
     assert_eq!(old.auth_pass.as_deref(), Some("s3cr3tpw"));
     let program = ScriptProbe {
@@ -116,8 +120,8 @@ fn what_is_written_means_the_same() {
 
 /// A replacement in the file, and the message it must lead to; none: it is right.
 const CASES: &[(&str, &str, &str)] = &[
-    ("name = \"inside\"\n", "", "14: vrrp[1].name: missing; expected a name"),
-    ("\"inside\"", "\"outside\"", "15: vrrp[1].name: outside is used by vrrp[0].name already"),
+    ("name = \"inside\"\n", "", "15: vrrp[1].name: missing; expected a name"),
+    ("\"inside\"", "\"outside\"", "16: vrrp[1].name: outside is used by vrrp[0].name already"),
     ("= 51", "= 0", "5: vrrp[0].virtual_router_id: 0 is not a number of a virtual router; expected 1 to 255"),
     ("= 51", "= 256", "5: vrrp[0].virtual_router_id: 256 is not a number; expected 0 to 255"),
     ("= 53", "= 52", ""),
@@ -205,6 +209,12 @@ const CASES: &[(&str, &str, &str)] = &[
         "notify = [\"/usr/local/bin/hook\", \"an argument\"]\n",
         "",
         "vrrp[2].notify_user: has no meaning without `notify`",
+    ),
+    ("virtual_mac = true", "virtual_mac = 1", "7: vrrp[0].virtual_mac: 1 is not true or false"),
+    (
+        "\"eth0\"]\n[[vrrp]]",
+        "\"eth1\"]\n[[vrrp]]",
+        "4: vrrp[0].interface: eth0 is not one that may have `virtual_mac`; expected an interface of `interfaces`",
     ),
     ("sync_group", "sync_groups", "unknown key; expected one of name, interface,"),
 ];

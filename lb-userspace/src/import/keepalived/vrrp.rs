@@ -1,5 +1,6 @@
 //! `vrrp_instance` and `vrrp_sync_group`.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::VRRP;
@@ -103,7 +104,8 @@ impl<'a> Instances<'a> {
         let mut made = self.made;
         loop {
             let vrrp: Vec<VirtualRouter> = made.iter().map(|(_, router)| router.clone()).collect();
-            let interfaces = vrrp.first().map(|router| router.interface.clone()).into_iter().collect();
+            let interfaces: BTreeSet<_> = vrrp.iter().map(|router| router.interface.clone()).collect();
+            let interfaces = interfaces.into_iter().collect();
             let draft = Draft { interfaces, vrrp: vrrp.clone(), ..Draft::default() };
             let Err(invalid) = draft.check() else { return vrrp };
             let wrong = invalid.0.iter().find_map(|invalid| match invalid.path.segments() {
@@ -146,6 +148,13 @@ fn statement(node: &Node, router: &mut VirtualRouter, ledger: &mut Ledger) {
             ledger.dropped(node.id, message);
         }
         "higher_prio_send_advert" => ledger.used(node.id),
+        "use_vmac" => virtual_mac(node, router, ledger),
+        "vmac_xmit_base" => {
+            ledger.dropped(
+                node.id,
+                "adverts come from the virtual MAC address, but for those to unicast peers",
+            );
+        }
         "no_accept" => ledger.dropped(node.id, "a balancer takes packets for its VIPs"),
         "track_process" | "track_bfd" => {
             let message = "interfaces, scripts and files are tracked: make a script of it";
@@ -158,6 +167,19 @@ fn statement(node: &Node, router: &mut VirtualRouter, ledger: &mut Ledger) {
             );
         }
         _ => ledger.dropped_block(node.id, node.inside(), VRRP),
+    }
+}
+
+/// keepalived's word may name the interface and its MAC address.
+fn virtual_mac(node: &Node, router: &mut VirtualRouter, ledger: &mut Ledger) {
+    router.virtual_mac = true;
+    if node.words.len() == 1 {
+        ledger.used(node.id);
+    } else {
+        ledger.changed(
+            node.id,
+            "the interface is called by family, number and interface, and has the MAC address of RFC 9568",
+        );
     }
 }
 

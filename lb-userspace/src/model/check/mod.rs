@@ -39,7 +39,7 @@ pub(super) fn check(draft: &Draft, before: Option<&Draft>) -> Vec<Invalid> {
     answers(&draft.answers, &mut found);
     admission::global(&draft.acl, &mut found);
     let names: Vec<_> = draft.services.iter().map(|service| &service.name).collect();
-    vrrp::check(&draft.vrrp, &names, &mut found);
+    vrrp::check(&draft.vrrp, &draft.interfaces, &names, &mut found);
     if let Some(replication) = &draft.replication {
         replication::check(replication, &mut found);
     }

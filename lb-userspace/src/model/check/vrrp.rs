@@ -4,7 +4,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::{Found, absolute, vrrp_track, within};
-use crate::model::{AddressKind, Notify, Path, Problem, ServiceName, VirtualRouter, address_kind};
+use crate::model::{
+    AddressKind, InterfaceName, Notify, Path, Problem, ServiceName, VirtualRouter, address_kind,
+};
 
 /// Most addresses of an advert.
 const MAX_ADDRESSES: u64 = 255;
@@ -15,7 +17,12 @@ const INTERVALS_V2: (u64, u64) = (1_000, 255_000);
 const INTERVALS_V3: (u64, u64) = (10, 40_950);
 
 /// All that is wrong.
-pub(super) fn check(routers: &[VirtualRouter], services: &[&ServiceName], found: &mut Found) {
+pub(super) fn check(
+    routers: &[VirtualRouter],
+    interfaces: &[InterfaceName],
+    services: &[&ServiceName],
+    found: &mut Found,
+) {
     let root = Path::root().key("vrrp");
     for (index, router) in routers.iter().enumerate() {
         let path = root.index(index);
@@ -38,6 +45,13 @@ pub(super) fn check(routers: &[VirtualRouter], services: &[&ServiceName], found:
         }
         protocol(router, &path, found);
         addresses(router, others, &path, found);
+        if router.virtual_mac && !interfaces.contains(&router.interface) {
+            let expected =
+                "an interface of `interfaces`: the program there takes frames to the virtual MAC address"
+                    .to_owned();
+            let what = "one that may have `virtual_mac`";
+            found.add(path.key("interface"), &router.interface, Problem::Not { what, expected });
+        }
         peers(router, &path, found);
         vrrp_track::check(routers, index, services, found);
         notify(router, &path, found);

@@ -3,10 +3,12 @@
 use std::{collections::BTreeMap, net::IpAddr, path::Path, time::Duration};
 
 use ipnet::IpNet;
+use lb_common::abi::Mac;
 
 use super::machine::Machine;
 use crate::{
     maps::{FloatingMap, MapError, floating_key},
+    model::VirtualRouter,
     vrrp::{RouterId, State},
 };
 
@@ -44,10 +46,10 @@ impl Fence {
     }
 
     /// Vouches for a VIP; true: other machines had claimed it the last time.
-    fn vouch(&mut self, address: IpAddr, until: Duration) -> Result<bool, MapError> {
+    fn vouch(&mut self, address: IpAddr, until: Duration, mac: Option<Mac>) -> Result<bool, MapError> {
         let key = floating_key(address);
         let nanos = u64::try_from(until.as_nanos()).unwrap_or(u64::MAX);
-        let claims = self.map.vouch(key, nanos)?;
+        let claims = self.map.vouch(key, nanos, mac)?;
         let before = self.known.get(&key).copied().flatten();
         let is_new = before.is_some_and(|before| before.claims != claims);
         self.known.insert(key, Some(Seen { claims, is_new }));
@@ -85,6 +87,16 @@ impl Machine {
         }
     }
 
+    /// Vouches for the VIPs of a router before they are announced, as the data path has to know at which MAC address they are.
+    pub(super) fn vouch_for(&mut self, router: &VirtualRouter) {
+        let until = self.clock.now() + router.advert_interval * VOUCHED_INTERVALS;
+        for address in router.virtual_addresses.iter().map(IpNet::addr) {
+            if let Err(error) = self.fence.vouch(address, until, router.mac()) {
+                return tracing::error!(router = %router.name, %error, "VRRP cannot tell the data path where VIPs are");
+            }
+        }
+    }
+
     /// Which VIPs of which routers other machines claimed meanwhile.
     fn try_to_vouch(&mut self, now: Duration) -> Result<Vec<(usize, IpAddr)>, MapError> {
         let (mut held, mut claimed) = (Vec::new(), Vec::new());
@@ -103,7 +115,7 @@ impl Machine {
             let interval = wanted.advert_interval;
             self.fence.due.insert(first, now + interval / 2);
             for address in addresses() {
-                if self.fence.vouch(address, now + interval * VOUCHED_INTERVALS)? {
+                if self.fence.vouch(address, now + interval * VOUCHED_INTERVALS, wanted.mac())? {
                     claimed.push((index, address));
                 }
             }

@@ -14,6 +14,7 @@ use super::{
     relays::Relays,
     remembered::Remembered,
     trackers::{Finding, Inbox},
+    virtual_macs::Seats,
 };
 use crate::{
     model::{InterfaceName, RouterName, VirtualRouter},
@@ -56,6 +57,7 @@ pub(super) struct Machine {
     pub(super) teller: Teller,
     pub(super) fence: Fence,
     pub(super) relays: Relays,
+    pub(super) seats: Seats,
     pub(super) requests: Requests,
     pub(super) notices: Notices,
     pub(super) view: View,
@@ -72,6 +74,8 @@ pub(super) struct Machine {
     /// What was found last of everything that was tracked once.
     pub(super) known: BTreeMap<String, Reading>,
     pub(super) bells: Bells,
+    /// Why this thread has no real-time priority, until that was said.
+    unpreferred: Option<io::Error>,
 }
 
 impl Machine {
@@ -83,7 +87,7 @@ impl Machine {
         board: StatusBoard,
         remembered: Remembered,
         (teller, findings, bells): (Teller, Inbox, Bells),
-        (fence, relays): (Fence, Relays),
+        (fence, relays, seats): (Fence, Relays, Seats),
     ) -> Result<Self, Failure> {
         let wrong = || Failure::system("use [[vrrp]]")(io::ErrorKind::InvalidInput.into());
         let members: Option<Vec<Member>> = routers.iter().map(Member::of).collect();
@@ -105,6 +109,7 @@ impl Machine {
             teller,
             fence,
             relays,
+            seats,
             requests: Requests::open()?,
             notices: Notices::open()?,
             view: View::default(),
@@ -120,6 +125,7 @@ impl Machine {
             findings,
             known: BTreeMap::new(),
             bells,
+            unpreferred: None,
         })
     }
 
@@ -128,8 +134,12 @@ impl Machine {
         mut self,
         mut messages: mpsc::UnboundedReceiver<Message>,
         mut stop: watch::Receiver<bool>,
+        unpreferred: Option<io::Error>,
     ) {
+        self.unpreferred = unpreferred;
+        self.say_whether_preferred();
         self.ask_again().await;
+        self.follow_devices().await;
         self.follow_network();
         let held = self.held();
         self.follow_sync();
@@ -140,10 +150,12 @@ impl Machine {
             self.vouch();
             self.obey().await;
             self.end_relays();
+            self.follow_macs();
             self.find_others().await;
-            self.forget_stopped();
+            self.forget_stopped().await;
             self.publish();
             if is_stopping && self.node.routers().all(|(_, router)| router.state() == State::Initialize) {
+                self.leave_devices().await;
                 return self.remembered.end().await;
             }
             match self.wait(&mut messages, &mut stop, is_stopping).await {
@@ -166,6 +178,7 @@ impl Machine {
             self.receive();
             let now = self.clock.now();
             if self.try_again.take_if(|try_again| *try_again <= now).is_some() {
+                self.follow_devices().await;
                 self.follow_network();
             }
             self.node.handle_timeout(now);
@@ -183,7 +196,8 @@ impl Machine {
         is_stopping: bool,
     ) -> Wake {
         let roster = self.chronicles.iter().filter_map(Chronicle::poll_timeout).min();
-        let due = [self.node.poll_timeout(), roster, self.try_again].into_iter().flatten().min();
+        let due = [self.node.poll_timeout(), roster, self.try_again, self.macs_due()];
+        let due = due.into_iter().flatten().min();
         let sockets: Vec<_> = self.sockets.values().map(|socket| Box::pin(socket.readable())).collect();
         let nap = self.nap.take();
         if let Some(nap) = nap {
@@ -209,6 +223,19 @@ impl Machine {
             Some(finding) = self.findings.recv() => Wake::Found(finding),
             // An error means that who would say it is gone.
             _ = stop.wait_for(|stop| *stop), if !is_stopping => Wake::Stop,
+        }
+    }
+
+    /// Once there are virtual routers: a backup that nobody hears in time is replaced.
+    pub(super) fn say_whether_preferred(&mut self) {
+        if !self.routers.is_empty()
+            && let Some(error) = self.unpreferred.take()
+        {
+            tracing::warn!(
+                %error,
+                "VRRP has no real-time priority: on a busy machine its adverts come late, and another machine takes over; \
+                 LimitRTPRIO=1 of systemd allows it"
+            );
         }
     }
 

@@ -14,6 +14,7 @@ mod relays;
 mod remembered;
 mod seat;
 mod trackers;
+mod virtual_macs;
 
 use std::{
     path::Path,
@@ -27,7 +28,7 @@ use tokio::sync::{mpsc, watch};
 use self::trackers::Outbox;
 use self::{
     chronicle::Figures, fence::Fence, hooks::Hooks, machine::Machine, orders::Orders, relays::Relays,
-    remembered::Remembered,
+    remembered::Remembered, virtual_macs::Seats,
 };
 pub(super) use self::{
     seat::Seat,
@@ -60,6 +61,8 @@ pub(super) struct RouterStatus {
     pub(super) is_about_to_claim: bool,
     /// It is to be told when packets for its VIPs arrive ([`Router::awaits_traffic`](crate::vrrp::Router::awaits_traffic)).
     pub(super) awaits_traffic: Option<u64>,
+    /// The interface of its virtual MAC address.
+    pub(super) device: Option<String>,
     /// Changes of state since the start.
     pub(super) transitions: u64,
     pub(super) figures: Figures,
@@ -207,12 +210,12 @@ pub(super) fn start(
             board.clone(),
             remembered,
             (teller, findings, bells),
-            (Fence::open(tables)?, Relays::open(tables)?),
+            (Fence::open(tables)?, Relays::open(tables)?, Seats::open(tables)?),
         )?
     };
     let (stop, stopped) = watch::channel(false);
     let (orders, inbox) = mpsc::unbounded_channel();
-    let thread = seat.begin(move || runtime.block_on(machine.run(inbox, stopped)));
+    let thread = seat.begin(move |unpreferred| runtime.block_on(machine.run(inbox, stopped, unpreferred)));
     let routers = Routers { board, orders: Orders(orders) };
     Ok(Vrrp { routers, thread, stop, findings: outbox, hooks })
 }

@@ -16,8 +16,8 @@ impl Machine {
     /// Which routers have their addresses already, as the daemon was restarted.
     pub(super) fn held(&self) -> Vec<bool> {
         let holds = |router: &VirtualRouter| {
-            let link = self.view.link_named(router.interface.as_str());
-            link.is_some_and(|link| {
+            let device = self.device(router).filter(|device| device.running || !router.virtual_mac);
+            device.is_some_and(|link| {
                 let is_there =
                     |address: IpAddr| self.view.address_of(link.ifindex, |other| *other == address).is_some();
                 router.virtual_addresses.iter().all(|network| is_there(network.addr()))
@@ -54,6 +54,7 @@ impl Machine {
             self.ask_again().await;
         }
         if effect.interfaces {
+            self.follow_devices().await;
             self.follow_network();
         }
     }
@@ -73,7 +74,8 @@ impl Machine {
             if let Some(place) = source.is_some().then(|| place(&self.routers[index])) {
                 self.open(now, place);
             }
-            let can_send = self.sockets.contains_key(&place(&self.routers[index]));
+            let has_device = self.device(&self.routers[index]).is_some();
+            let can_send = has_device && self.sockets.contains_key(&place(&self.routers[index]));
             self.node.set_source(now, RouterId(index), source.filter(|_| can_send));
         }
         for name in names {

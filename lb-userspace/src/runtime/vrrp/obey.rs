@@ -3,14 +3,18 @@
 use std::fs;
 
 use ipnet::IpNet;
+use lb_common::abi::Mac;
 
 use super::{hooks::Change, machine::Machine, network::place};
 use crate::{
     model::VirtualRouter,
     net::Link,
     sys::packet::FrameSender,
-    vrrp::{Cause, Command, Ends, RouterId, State, announcement},
+    vrrp::{Cause, Command, Ends, RouterId, State, announcement, group_frame},
 };
+
+/// Bytes of a frame before the packet, which alone counts for the MTU.
+const ETHERNET: usize = 14;
 
 impl Machine {
     /// Does what the routers want, in their order.
@@ -21,7 +25,7 @@ impl Machine {
                 Command::Send { ends, advert, form } => match advert.build(&ends, form) {
                     Ok(message) => {
                         self.chronicles[index].figures.sent += 1;
-                        self.send(&router, &ends, &message);
+                        self.send(index, &router, &ends, &message);
                     }
                     Err(error) => tracing::error!(router = %router.name, %error, "VRRP cannot advertise"),
                 },
@@ -32,7 +36,11 @@ impl Machine {
                     let predecessor = self.chronicles[index].roster().predecessor();
                     self.relay(&router, predecessor);
                 }
-                Command::Release => self.remove_addresses(index, &router, &router.virtual_addresses).await,
+                Command::Release => {
+                    self.free_device(&router).await;
+                    self.remove_addresses(index, &router, &router.virtual_addresses).await;
+                    self.follow_macs();
+                }
                 Command::Announce => {
                     let other = self.chronicles[index].roster().beside(self.clock.now());
                     self.relay(&router, other);
@@ -54,7 +62,22 @@ impl Machine {
         self.bells.ring(&self.routers[index], Change { state, cause: cause.to_string(), priority });
     }
 
-    fn send(&self, router: &VirtualRouter, ends: &Ends, message: &[u8]) {
+    /// From the virtual MAC address only while it is this machine's: switches send its frames to where they saw it last.
+    fn send(&mut self, index: usize, router: &VirtualRouter, ends: &Ends, message: &[u8]) {
+        let is_active =
+            self.node.routers().nth(index).is_some_and(|(_, router)| router.state() == State::Active);
+        let frame =
+            router.mac().filter(|_| is_active).and_then(|mac| group_frame(ends, mac.octets(), message));
+        if let Some(frame) = frame
+            && let Some(&Link { ifindex, mtu, .. }) = self.view.link_named(router.interface.as_str())
+            && frame.len() <= ETHERNET + mtu as usize
+            && let Some(frames) = self.frames()
+        {
+            if let Err(error) = frames.send(ifindex, &frame) {
+                tracing::debug!(router = %router.name, %error, "VRRP cannot send");
+            }
+            return;
+        }
         let Some(socket) = self.sockets.get(&place(router)) else { return };
         if let Err(error) = socket.send(ends, message) {
             // The link went down just now, or its queue is full: the next advert comes soon.
@@ -62,10 +85,16 @@ impl Machine {
         }
     }
 
-    async fn take_addresses(&self, router: &VirtualRouter) {
-        let Some(Link { ifindex, .. }) = self.view.link_named(router.interface.as_str()) else { return };
+    pub(super) async fn take_addresses(&mut self, router: &VirtualRouter) {
+        self.occupy_device(router).await;
+        let Some(Link { ifindex, .. }) = self.device(router) else { return };
         for address in &router.virtual_addresses {
-            if let Err(error) = self.requests.add_address(*ifindex, *address).await {
+            let added = if router.virtual_mac {
+                self.requests.add_host_address(*ifindex, *address).await
+            } else {
+                self.requests.add_address(*ifindex, *address).await
+            };
+            if let Err(error) = added {
                 tracing::error!(router = %router.name, %address, %error, "VRRP cannot add an address");
             }
         }
@@ -73,10 +102,11 @@ impl Machine {
 
     /// Removes addresses of a router, but for those that another one holds.
     pub(super) async fn remove_addresses(&self, index: usize, router: &VirtualRouter, addresses: &[IpNet]) {
-        let Some(Link { ifindex, .. }) = self.view.link_named(router.interface.as_str()) else { return };
+        let Some(Link { ifindex, .. }) = self.device(router) else { return };
         let others = self.node.routers().zip(&self.routers).enumerate();
         let others = others.filter(|(other, ((_, state), wanted))| {
-            *other != index && state.holds_addresses() && wanted.interface == router.interface
+            let is_there = self.device(wanted).is_some_and(|device| device.ifindex == *ifindex);
+            *other != index && state.holds_addresses() && is_there
         });
         let held: Vec<IpNet> =
             others.flat_map(|(_, (_, wanted))| wanted.virtual_addresses.iter().copied()).collect();
@@ -87,25 +117,30 @@ impl Machine {
         }
     }
 
-    fn announce(&mut self, router: &VirtualRouter) {
-        let Some(link) = self.view.link_named(router.interface.as_str()) else { return };
+    pub(super) fn announce(&mut self, router: &VirtualRouter) {
+        let Some(link) = self.view.link_named(router.interface.as_str()).cloned() else { return };
+        let mac = router.mac().map_or(link.mac, Mac::octets);
+        let is_router = forwards_ipv6(&link.name);
+        let (vips, others): (Vec<&IpNet>, Vec<&IpNet>) =
+            router.virtual_addresses.iter().partition(|network| self.relays.is_vip(network.addr()));
+        let Some(frames) = self.frames() else { return };
+        // What backends answer to first, as `Node::poll_command` has it of routers.
+        for network in others.into_iter().chain(vips) {
+            let frame = announcement(network.addr(), mac, is_router);
+            if let Err(error) = frames.send(link.ifindex, &frame) {
+                tracing::debug!(router = %router.name, %error, "VRRP cannot announce");
+            }
+        }
+    }
+
+    fn frames(&mut self) -> Option<&FrameSender> {
         if self.frames.is_none() {
             match FrameSender::open() {
                 Ok(frames) => self.frames = Some(frames),
                 Err(error) => tracing::error!(%error, "VRRP has no socket for gratuitous ARP"),
             }
         }
-        let Some(frames) = &self.frames else { return };
-        let is_router = forwards_ipv6(&link.name);
-        let (vips, others): (Vec<&IpNet>, Vec<&IpNet>) =
-            router.virtual_addresses.iter().partition(|network| self.relays.is_vip(network.addr()));
-        // What backends answer to first, as `Node::poll_command` has it of routers.
-        for network in others.into_iter().chain(vips) {
-            let frame = announcement(network.addr(), link.mac, is_router);
-            if let Err(error) = frames.send(link.ifindex, &frame) {
-                tracing::debug!(router = %router.name, %error, "VRRP cannot announce");
-            }
-        }
+        self.frames.as_ref()
     }
 }
 

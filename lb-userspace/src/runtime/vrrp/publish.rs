@@ -21,6 +21,7 @@ impl Machine {
                 switchover: router.switchover(),
                 is_about_to_claim: self.node.is_about_to_claim(id),
                 awaits_traffic: router.awaits_traffic(),
+                device: self.device(wanted).filter(|_| wanted.virtual_mac).map(|link| link.name.clone()),
                 transitions: self.chronicles[index].transitions(),
                 figures: self.chronicles[index].figures.clone(),
                 rejected: own.map(|((_, label), count)| (*label, *count)).collect(),

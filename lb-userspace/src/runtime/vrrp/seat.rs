@@ -1,13 +1,14 @@
 //! The thread of the virtual routers. It gets its priority while the process may still give it away, and its work when there is some.
 
-use std::{sync::mpsc, thread};
+use std::{io, sync::mpsc, thread};
 
 use crate::{
     runtime::{Failure, privileges::Privileges},
     sys::process::{prefer_this_thread, run_this_thread_soon},
 };
 
-type Work = Box<dyn FnOnce() + Send>;
+/// Is told why the thread has no real-time priority, unless it has.
+type Work = Box<dyn FnOnce(Option<io::Error>) + Send>;
 
 /// The thread, before it has its work. It ends if it gets none.
 #[derive(Debug)]
@@ -17,19 +18,18 @@ pub(in crate::runtime) struct Seat {
 }
 
 impl Seat {
-    /// Starts the thread with the privileges of the calling one, of which it keeps those that it needs. That it can't have real-time
-    /// priority is worth a warning where it `matters`.
+    /// Starts the thread with the privileges of the calling one, of which it keeps those that it needs.
     ///
     /// # Errors
     /// [`Failure::System`]: there are no threads left.
-    pub(in crate::runtime) fn take(privileges: &Privileges, matters: bool) -> Result<Self, Failure> {
+    pub(in crate::runtime) fn take(privileges: &Privileges) -> Result<Self, Failure> {
         let (work, begin) = mpsc::channel::<Work>();
         let privileges = privileges.clone();
         let sit = move || {
-            prefer(matters);
+            let unpreferred = prefer().err();
             privileges.limit_thread();
             if let Ok(work) = begin.recv() {
-                work();
+                work(unpreferred);
             }
         };
         let thread = thread::Builder::new().name("vrrp".to_owned()).spawn(sit);
@@ -37,23 +37,23 @@ impl Seat {
     }
 
     /// Has the thread do its work; it ends with it.
-    pub(super) fn begin(self, work: impl FnOnce() + Send + 'static) -> thread::JoinHandle<()> {
+    pub(super) fn begin(
+        self,
+        work: impl FnOnce(Option<io::Error>) + Send + 'static,
+    ) -> thread::JoinHandle<()> {
         // Refused only where the thread is gone, which shows when it is joined.
         let _ = self.work.send(Box::new(work));
         self.thread
     }
 }
 
-fn prefer(matters: bool) {
-    let Err(error) = prefer_this_thread() else { return };
-    if matters {
-        tracing::warn!(
-            %error,
-            "VRRP has no real-time priority: on a busy machine its adverts come late, and another machine takes over; \
-             LimitRTPRIO=1 of systemd allows it"
-        );
-    }
-    if let Err(error) = run_this_thread_soon() {
+/// An error says why there is no real-time priority; it runs as soon as it may all the same.
+fn prefer() -> io::Result<()> {
+    let preferred = prefer_this_thread();
+    if preferred.is_err()
+        && let Err(error) = run_this_thread_soon()
+    {
         tracing::debug!(%error, "nor does VRRP run sooner than others");
     }
+    preferred
 }

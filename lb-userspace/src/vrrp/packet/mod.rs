@@ -8,6 +8,7 @@
 mod addresses;
 mod announcement;
 mod envelope;
+mod frame;
 mod rejection;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ use super::{Interval, Priority, Version, Vrid};
 pub use addresses::Addresses;
 pub use announcement::{Mac, announcement};
 pub use envelope::{Ends, Envelope, GROUP_V4, GROUP_V6, HOP_LIMIT, PROTOCOL, open_v4};
+pub use frame::{TRAFFIC_CLASS, group_frame};
 pub use rejection::Rejection;
 
 /// Bytes before the addresses.

@@ -5,16 +5,17 @@ use std::{thread, time::Duration};
 use anyhow::{Result, ensure};
 
 use super::super::{Depth, Required, Row, busy::Busy, number};
-use crate::duo::{Duo, Setup};
+use crate::{
+    daemon::WITHOUT_REAL_TIME,
+    duo::{Duo, Setup},
+};
 
 /// Processes that do nothing but use a processor.
 const BUSY: usize = 6;
-/// Takes away what real-time priority needs: to raise the limit of it, as systemd's unit does, or to do without.
-const WITHOUT: &[&str] = &["setpriv", "--bounding-set=-sys_nice,-sys_resource"];
 
 pub(super) fn measure(depth: Depth) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
-    for (how, words) in [("with", &[][..]), ("without", WITHOUT)] {
+    for (how, words) in [("with", &[][..]), ("without", WITHOUT_REAL_TIME)] {
         let interval = Duration::from_millis(10);
         let mut duo = Duo::start(Setup { interval, words, ..Setup::default() })?;
         for daemon in &duo.daemons {

@@ -81,6 +81,7 @@ fn of_family(scene: &Scene) -> Vec<Case> {
             .change(claims(0)),
     ];
     cases.push(malformed(scene));
+    cases.extend(virtual_mac(scene));
     cases
 }
 
@@ -94,6 +95,45 @@ fn case(scene: &Scene, what: &str, floating: Floating) -> Case {
 /// So many claims of the VIP were counted.
 fn claims(vip: IpAddr, count: u32) -> impl Fn(&HostTables) {
     move |tables| assert_eq!(tables.floating.borrow()[&words(vip)].claims, count)
+}
+
+/// A VIP that is at the MAC address of its virtual router: over IPv4 a question for it is handed to the interface of that address.
+fn virtual_mac(scene: &Scene) -> Vec<Case> {
+    const VIRTUAL: [u8; 6] = [0, 0, 0x5e, 0, 1, 51];
+    let (vip, client) = (scene.vip().ip(), scene.client().ip());
+    let held = Floating { alive_until: u64::MAX, mac: VIRTUAL.into(), ..Floating::default() };
+    let passed = |frame: &[u8]| {
+        let mut frame = frame.to_vec();
+        if scene.family == Family::V4 {
+            frame[..6].copy_from_slice(&VIRTUAL);
+        }
+        Expect::PassAs(frame)
+    };
+    let everybody = question(client, vip, BROADCAST);
+    let this_station = question(client, vip, world::mac(CLIENTS));
+    let other = question(client, world::vip(scene.family, 101), BROADCAST);
+    let answer = {
+        let mut frame = everybody.clone();
+        // The operation of ARP. Over IPv6 it is the hop limit: a question from beyond a router is none.
+        frame[21] = 2;
+        frame
+    };
+    vec![
+        case(scene, "a question for a VIP at a virtual MAC address goes there", held)
+            .bytes(CLIENTS, everybody.clone(), passed(&everybody))
+            .bytes(CLIENTS, this_station.clone(), passed(&this_station))
+            .bytes(CLIENTS, other, Expect::Pass)
+            .bytes(CLIENTS, answer, Expect::Pass),
+        case(scene, "an announcement of the same virtual MAC address is of another machine", held)
+            .bytes(CLIENTS, announcement(vip, VIRTUAL), Expect::Pass)
+            .change(claims(vip, 1)),
+        case(
+            scene,
+            "a VIP at a virtual MAC address is fenced as others are",
+            Floating { fenced_at: NOW, ..held },
+        )
+        .bytes(CLIENTS, everybody, Expect::Drop(DropReason::Fenced)),
+    ]
 }
 
 /// An announcement that is not what it seems.

@@ -70,6 +70,13 @@ fn other_stations(scene: &Scene) -> Vec<Case> {
         }
         case
     };
+    let [virtual_v4, virtual_v6, highest] = world::VIRTUAL_MACS;
+    let at_virtual = |mac: [u8; 6]| {
+        let mut case = sent_from(BARE, mac);
+        case.name.push_str(&format!(", to the virtual MAC address {mac:x?}"));
+        case
+    };
+    let other_virtual = |what: &str, ingress, mac| scene.case(what).frame(ingress, &to(mac), Expect::Pass);
     vec![
         scene.case("another station's frame").frame(CLIENTS, &to([2, 9, 9, 9, 9, 9]), Expect::Pass),
         scene.case("a broadcast").frame(CLIENTS, &to([0xff; 6]), Expect::Pass),
@@ -86,11 +93,13 @@ fn other_stations(scene: &Scene) -> Vec<Case> {
                 }
             })
             .frame(CLIENTS, &scene.request(SYN), Expect::Pass),
-        {
-            let mut case = sent_from(BARE, world::VIRTUAL_MAC);
-            case.name.push_str(", to its virtual MAC address");
-            case
-        },
+        at_virtual(virtual_v4),
+        at_virtual(virtual_v6),
+        at_virtual(highest),
+        other_virtual("the MAC address of another virtual router", BARE, [0, 0, 0x5e, 0, 1, 8]),
+        other_virtual("that of the other family's", BARE, [0, 0, 0x5e, 0, 2, 255]),
+        other_virtual("the MAC address of a virtual router of another interface", CLIENTS, virtual_v4),
+        other_virtual("almost the MAC address of a virtual router", BARE, [0, 0, 0x5e, 1, 1, 7]),
         sent_from(BARE, world::mac(BARE)),
         {
             let mut frame = to(world::mac(CLIENTS));
