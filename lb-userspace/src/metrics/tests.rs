@@ -117,7 +117,7 @@ fn observation() -> Observation {
         pins_in_reach: true,
         reconcile_errors: 4,
         drift,
-        events: EventCounts { published: [1, 2, 3, 4, 5, 6, 7, 8, 9], lost: 6, subscriptions: 7 },
+        events: EventCounts { published: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10], lost: 6, subscriptions: 7 },
         routers: vec![router()],
         unknown_adverts: vec![("vrid", 35)],
         replication: None,
