@@ -50,6 +50,10 @@ where
         if headers.fragment != Fragment::Whole {
             return pass();
         }
+        // What lies behind the packet's end, as padding does, is none of it.
+        if headers.payload() < size_of::<Icmp>() {
+            return not_usable(tables, headers, DropReason::Truncated);
+        }
         let Some(icmp) = packet.read::<Icmp>(headers.transport) else {
             return not_usable(tables, headers, DropReason::Truncated);
         };
@@ -132,6 +136,9 @@ where
     A::parse_quote(packet, headers.transport + size_of::<Icmp>(), quote)?;
     quote.transport = tables.opaque(quote.transport);
     if (quote.key.proto != TCP && quote.key.proto != UDP) || quote.fragment == Fragment::Later {
+        return None;
+    }
+    if !is_inside(headers, quote.transport + size_of::<Ports>()) {
         return None;
     }
     let ports = packet.read::<Ports>(quote.transport)?;
@@ -228,7 +235,7 @@ fn rewrite_quote_of<A: Family, P: Packet>(packet: &mut P, work: &Work<A>, icmp: 
         u32::from(flow.sport) + u32::from(flow.dport),
     );
     packet.write(quote.transport, Ports { sport: flow.dport, dport: flow.sport })?;
-    let check = rewrite_quoted_check(packet, quote, checksum::combine(inner, ports));
+    let check = rewrite_quoted_check(packet, headers, quote, checksum::combine(inner, ports));
 
     // The IPv4 header's checksum takes back what its addresses add; IPv6 has none, but a pseudo-header.
     let addresses = if A::IS_V6 { checksum::combine(inner, outer_delta(headers, quote, flow)) } else { 0 };
@@ -238,8 +245,16 @@ fn rewrite_quote_of<A: Family, P: Packet>(packet: &mut P, work: &Work<A>, icmp: 
 
 /// Updates the quoted transport checksum if the quote has it; the delta of that change.
 #[inline(always)]
-fn rewrite_quoted_check<A, P: Packet>(packet: &mut P, quoted: &Headers<A>, delta: u16) -> u16 {
+fn rewrite_quoted_check<A, P: Packet>(
+    packet: &mut P,
+    headers: &Headers<A>,
+    quoted: &Headers<A>,
+    delta: u16,
+) -> u16 {
     let offset = quoted.transport + if quoted.key.proto == TCP { Tcp::CHECK } else { Udp::CHECK };
+    if !is_inside(headers, offset + size_of::<u16>()) {
+        return 0;
+    }
     let Some(check) = packet.read::<u16>(offset) else { return 0 };
     let updated = if quoted.key.proto == TCP {
         checksum::update(check, delta)
@@ -250,6 +265,12 @@ fn rewrite_quoted_check<A, P: Packet>(packet: &mut P, quoted: &Headers<A>, delta
         Some(()) => checksum::delta(u32::from(check), u32::from(updated)),
         None => 0,
     }
+}
+
+/// Whether a packet goes on at least up to this offset: the frame may be longer.
+#[inline(always)]
+fn is_inside<A>(headers: &Headers<A>, end: usize) -> bool {
+    end <= headers.offset + headers.length
 }
 
 /// Ends the way of a message that leads nowhere: dropped if it is for a VIP, else not for us.

@@ -59,6 +59,16 @@ fn program() -> ProgramFigures {
     }
 }
 
+fn pool() -> PoolSample {
+    PoolSample {
+        service: "web".into(),
+        backend: "b1".into(),
+        address: "192.0.2.1".into(),
+        in_use: 5,
+        capacity: 31_744,
+    }
+}
+
 fn observation() -> Observation {
     let traffic = TrafficCounters { packets_in: 3, bytes_in: 300, packets_out: 2, bytes_out: 200, flows: 1 };
     let backend = BackendSample {
@@ -107,13 +117,7 @@ fn observation() -> Observation {
         blocked_prefixes: 45,
         drops: vec![7],
         tables: vec![TableSample { name: "flows_v4".into(), entries: 2, capacity: 1024 }],
-        pools: vec![PoolSample {
-            service: "web".into(),
-            backend: "b1".into(),
-            address: "192.0.2.1".into(),
-            in_use: 5,
-            capacity: 31_744,
-        }],
+        pools: vec![pool()],
         pins_in_reach: true,
         reconcile_errors: 4,
         drift,

@@ -252,7 +252,7 @@ impl Duo {
         for (node, netns) in self.pair.nodes.iter().enumerate() {
             let held = floating()
                 .iter()
-                .map(|(interface, address)| has(netns, self.device(*interface), address))
+                .map(|(interface, address)| has(netns, self.device(interface), address))
                 .collect::<Result<Vec<_>>>()?;
             if held.iter().all(|held| *held) {
                 all.push(node);

@@ -243,9 +243,7 @@ impl Maps {
             interfaces.get(&ifindex).copied().unwrap_or_default()
         })?;
         let macs = tables.virtual_macs.borrow();
-        self.array(names::VIRTUAL_MACS, INTERFACES, |ifindex| {
-            macs.get(&ifindex).copied().unwrap_or_default()
-        })?;
+        self.array(names::VIRTUAL_MACS, INTERFACES, |at| macs.get(&at).copied().unwrap_or_default())?;
         for id in 0..SERVICES {
             self.others[names::SERVICE_COUNTERS].update(&id, &TrafficCounters::default())?;
         }
@@ -467,12 +465,15 @@ impl Maps {
         })?;
         let interfaces = tables.interface_counters.borrow();
         self.same_interfaces(|ifindex| interfaces.get(&ifindex).copied().unwrap_or_default())?;
+        self.same_drops(tables)
+    }
+
+    fn same_drops(&self, tables: &HostTables) -> Result<(), String> {
         let drops = tables.drops.borrow();
-        for reason in 0..self.others[names::DROPS].info().shape.max_entries {
+        (0..self.others[names::DROPS].info().shape.max_entries).try_for_each(|reason| {
             let found: u64 = self.per_cpu::<u64>(names::DROPS, reason)?.iter().sum();
-            equal(names::DROPS, reason, &found, &drops.get(&reason).copied().unwrap_or(0))?;
-        }
-        Ok(())
+            equal(names::DROPS, reason, &found, &drops.get(&reason).copied().unwrap_or(0))
+        })
     }
 
     fn same_array<V: Abi + Debug + PartialEq>(

@@ -23,6 +23,7 @@ pub(super) fn cases() -> Vec<Case> {
     for scene in Scene::all() {
         cases.extend(error_types(&scene));
         cases.extend(quote_lengths(&scene));
+        cases.extend(padded_quotes(&scene));
         cases.extend(embryonic(&scene));
         cases.extend(from_the_clients_side(&scene));
         cases.extend(unusual_quotes(&scene));
@@ -191,6 +192,30 @@ fn quote_lengths(scene: &Scene) -> Vec<Case> {
         .collect()
 }
 
+/// What lies behind the packet's end is no part of the quote, though it lies where the quoted checksum would.
+fn padded_quotes(scene: &Scene) -> Vec<Case> {
+    let header = if scene.family == Family::V4 { 20 } else { 40 };
+    let padded = |length: usize| {
+        let error = Error { length: header + length, ..Error::to_client(scene, scene.request(ACK)) };
+        let mut frame = error.frame();
+        frame.trailer = vec![0; 40];
+        let (egress, expected) = error.translated(&frame);
+        (error.ingress(), frame, Expect::Send { egress, frame: expected.build() })
+    };
+    [4, 5, 7, 17]
+        .into_iter()
+        .map(|length| {
+            let (ingress, frame, expect) = padded(length);
+            scene
+                .case(&format!(
+                    "an ICMP error that quotes {length} bytes of the transport header, with padding"
+                ))
+                .then(scene.established())
+                .frame(ingress, &frame, expect)
+        })
+        .collect()
+}
+
 /// About the first packet of a flow, before there was an answer.
 fn embryonic(scene: &Scene) -> Vec<Case> {
     let error = Error::to_client(scene, scene.request(SYN));
@@ -349,6 +374,10 @@ fn unusable(scene: &Scene) -> Vec<Case> {
         let expect = Expect::Drop(DropReason::IcmpWithoutFlow);
         cases.push(case.then(scene.established()).frame(CLIENTS, &to_vip(quoted), expect));
     }
+    let mut padded = to_vip(returned.packet()[..header + 3].to_vec());
+    padded.trailer = vec![0; 40];
+    let case = scene.case("an ICMP error to the VIP that quotes half the ports, with padding");
+    cases.push(case.then(scene.established()).frame(CLIENTS, &padded, Expect::Drop(DropReason::BadIcmp)));
     let mut to_us = error.frame();
     to_us.dst = world::own_address(scene.family, CLIENTS);
     cases.push(scene.case("an ICMP error to ourselves").frame(CLIENTS, &to_us, Expect::Pass));

@@ -3,7 +3,7 @@
 use lb_common::{
     abi::{DropReason, Mode},
     host::{Extension, FrameSpec, Piece, Transport},
-    wire::{HOP_BY_HOP, UDP},
+    wire::{HOP_BY_HOP, ICMP, ICMPV6, UDP},
 };
 
 use crate::{
@@ -20,6 +20,7 @@ pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for scene in Scene::of(UDP).into_iter().filter(|scene| scene.mode == Mode::Nat) {
         cases.extend(echo(&scene));
+        cases.extend(short_echo(&scene));
         cases.extend(other_messages(&scene));
         cases.extend(cut(&scene));
     }
@@ -63,6 +64,25 @@ fn echo(scene: &Scene) -> Vec<Case> {
         });
     }
     cases
+}
+
+/// An echo request that ends within its header, in a frame that goes on.
+fn short_echo(scene: &Scene) -> Vec<Case> {
+    let (request, _) = echo_types(scene.family);
+    let protocol = if scene.family == Family::V4 { ICMP } else { ICMPV6 };
+    let short = |length: usize| {
+        let mut frame = FrameSpec::new(scene.client().ip(), scene.vip().ip(), Transport::Raw(protocol));
+        frame.dmac = world::mac(CLIENTS);
+        frame.payload = vec![0; length];
+        frame.payload[0] = request;
+        frame.trailer = vec![0; 40];
+        scene.case(&format!("echo to the VIP of {length} bytes, with padding")).frame(
+            CLIENTS,
+            &frame,
+            Expect::Drop(DropReason::Truncated),
+        )
+    };
+    [1, 3, 7].into_iter().map(short).collect()
 }
 
 /// Messages that are the host's business: echo to other addresses, replies, neighbour discovery, fragments.
