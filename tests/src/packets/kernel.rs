@@ -33,6 +33,8 @@ use crate::temporary::BpfFs;
 const EXPLAINED: u64 = 8;
 /// Frames that are shorter are refused by `BPF_PROG_TEST_RUN`.
 pub const SHORTEST_FRAME: usize = 14;
+/// Frames that run one after the other begin only if so much of a tick is left.
+const LEAST_OF_TICK: std::time::Duration = std::time::Duration::from_millis(80);
 /// Room for what a frame may grow by.
 const GROWTH: usize = 256;
 
@@ -162,6 +164,67 @@ impl Kernel {
         }
     }
 
+    /// Copies the tables to the maps, for frames that run one after the other: the tick at which they have to. In the world's namespace, as
+    /// [`Kernel::run`].
+    ///
+    /// # Errors
+    ///
+    /// If a system call fails.
+    pub fn begin(&mut self, tables: &HostTables) -> Result<u32> {
+        clear_counters(tables);
+        let (tick, left) = clock()?;
+        let tick = if left < LEAST_OF_TICK {
+            std::thread::sleep(left + std::time::Duration::from_millis(5));
+            self::tick()?
+        } else {
+            tick
+        };
+        self.maps.write(tables, tick).context("cannot write the maps")?;
+        while self.events.next().is_some() {}
+        Ok(tick)
+    }
+
+    /// Runs a frame on the maps as they are: the XDP action, and the frame afterwards.
+    ///
+    /// # Errors
+    ///
+    /// If a system call fails.
+    pub fn pass(&mut self, ingress: u32, frame: &[u8]) -> Result<(u32, Vec<u8>)> {
+        self.test_run(ingress, frame, false)
+    }
+
+    /// How many packets were dropped for a reason since the maps were written.
+    ///
+    /// # Errors
+    ///
+    /// If the map cannot be read.
+    pub fn dropped(&self, reason: u32) -> Result<u64, String> {
+        self.maps.dropped(reason)
+    }
+
+    /// Whether the kernel's clock is where it was.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read.
+    pub fn tick_is(&self, tick: u32) -> Result<bool> {
+        Ok(self::tick()? == tick)
+    }
+
+    /// Compares all maps and events after frames that began at `tick`.
+    ///
+    /// # Errors
+    ///
+    /// The first difference.
+    pub fn end(&mut self, tables: &HostTables, tick: u32) -> Result<(), String> {
+        let found = self.events();
+        let events = tables.events.borrow();
+        if found != *events {
+            return Err(format!("events differ: kernel {found:?}, model {events:?}"));
+        }
+        self.maps.compare(tables, tick)
+    }
+
     /// What would become of a frame; whatever this changes of the maps is seen by the comparison.
     fn explain(&mut self, tables: &HostTables, ingress: u32, frame: &[u8], tick: u32) -> Result<Trace> {
         let slots = |service| slot_table(tables, service);
@@ -265,11 +328,19 @@ fn clear_counters(tables: &HostTables) {
 
 /// The tick that the program sees now: it reads the same coarse clock.
 fn tick() -> Result<u32> {
-    let now = clock_gettime(ClockId::CLOCK_MONOTONIC_COARSE)?;
-    Ok(((now.tv_sec() as u64 * 1_000_000_000 + now.tv_nsec() as u64) >> TICK_SHIFT) as u32)
+    clock().map(|(tick, _)| tick)
 }
 
-fn xdp_action(verdict: Verdict) -> u32 {
+/// The tick, and what is left of it.
+fn clock() -> Result<(u32, std::time::Duration)> {
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC_COARSE)?;
+    let nanos = now.tv_sec() as u64 * 1_000_000_000 + now.tv_nsec() as u64;
+    let left = (1 << TICK_SHIFT) - nanos % (1 << TICK_SHIFT);
+    Ok(((nanos >> TICK_SHIFT) as u32, std::time::Duration::from_nanos(left)))
+}
+
+/// What the program returns for a verdict.
+pub(super) fn xdp_action(verdict: Verdict) -> u32 {
     match verdict.action() {
         Action::Drop => 1,
         Action::Pass => 2,

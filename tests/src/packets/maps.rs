@@ -476,6 +476,11 @@ impl Maps {
         })
     }
 
+    /// How many packets were dropped for a reason.
+    pub(super) fn dropped(&self, reason: u32) -> Result<u64, String> {
+        Ok(self.per_cpu::<u64>(names::DROPS, reason)?.iter().sum())
+    }
+
     fn same_array<V: Abi + Debug + PartialEq>(
         &self,
         name: &str,

@@ -5,6 +5,7 @@
 //! before each frame, runs the loaded program on it (`BPF_PROG_TEST_RUN`), and compares everything afterwards.
 
 pub mod agreement;
+pub mod bulk;
 pub mod case;
 pub mod cases;
 mod copies;

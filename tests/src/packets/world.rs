@@ -221,6 +221,41 @@ pub fn own_address(family: Family, ifindex: u32) -> IpAddr {
     }
 }
 
+/// Makes the model know what the kernel knows of every address in a frame: on our networks there may be anybody, who does not answer.
+pub fn learn_neighbours(tables: &HostTables, frame: &[u8]) {
+    for at in (14..frame.len().min(200)).step_by(2) {
+        let v4 = frame.get(at..at + 4).and_then(|bytes| <[u8; 4]>::try_from(bytes).ok());
+        let v6 = frame.get(at..at + 16).and_then(|bytes| <[u8; 16]>::try_from(bytes).ok());
+        for address in v4.map(IpAddr::from).into_iter().chain(v6.map(IpAddr::from)) {
+            let Some(ifindex) = link_of(address) else { continue };
+            let missing = FibResult::NeighbourMissing { ifindex, gateway: words(address) };
+            match address {
+                IpAddr::V4(_) => {
+                    tables.v4.routes.borrow_mut().entry(words(address)[0]).or_insert(missing);
+                }
+                IpAddr::V6(_) => {
+                    tables.v6.routes.borrow_mut().entry(words(address)).or_insert(missing);
+                }
+            }
+        }
+    }
+}
+
+/// The interface to the network that an address belongs to, unless it is ours or everybody's.
+fn link_of(address: IpAddr) -> Option<u32> {
+    let is_host = match address {
+        IpAddr::V4(address) => !matches!(address.octets()[3], 0 | 1 | 255),
+        IpAddr::V6(address) => !matches!(address.segments(), [.., 0, 0, 0, 0 | 1]),
+    };
+    let same_network = |own: IpAddr| match (own, address) {
+        (IpAddr::V4(own), IpAddr::V4(address)) => own.octets()[..3] == address.octets()[..3],
+        (IpAddr::V6(own), IpAddr::V6(address)) => own.segments()[..4] == address.segments()[..4],
+        _ => false,
+    };
+    let own = |ifindex: &u32| Family::ALL.iter().any(|family| same_network(own_address(*family, *ifindex)));
+    [CLIENTS, SERVERS, NARROW, PLAIN].into_iter().find(own).filter(|_| is_host)
+}
+
 /// Makes this network in a namespace: interfaces with the same numbers, addresses, routes and permanent neighbours.
 ///
 /// # Errors

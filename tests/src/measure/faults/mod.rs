@@ -1,6 +1,7 @@
 //! Area `faults`: what goes wrong around `lbd`, what is done to it, and how it is installed and removed.
 
 mod flood;
+mod fuzzed;
 mod package;
 mod prefixes;
 
@@ -12,5 +13,6 @@ pub(super) const STEPS: &[Step] = &[
     ("udp-flood", flood::udp),
     ("table-full", flood::full),
     ("prefixes", prefixes::measure),
+    ("fuzzed frames, kernel and model", fuzzed::measure),
     ("package: installed, upgraded under load, removed, purged", package::measure),
 ];
