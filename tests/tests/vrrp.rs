@@ -210,7 +210,12 @@ fn lbd_and_keepalived_have_the_same_virtual_mac_addresses() {
     require_privileged!();
     let network = Network::build();
     // What keepalived's documentation asks for: else the interface below answers for the VIPs, too.
-    network.theirs.sysctl("net/ipv4/conf/eth0/arp_ignore", "1").unwrap();
+    // keepalived leaves it to the host that only the interface which has an address answers for it, and that the host, where it answers
+    // from a VIP itself, asks for its neighbours with an address of its own.
+    network.theirs.sysctl("net/ipv4/conf/all/arp_ignore", "1").unwrap();
+    for node in [&network.theirs, &network.ours] {
+        node.sysctl("net/ipv4/conf/all/arp_announce", "2").unwrap();
+    }
     let vips = &VIPS[..3];
     let start_theirs = || start_keepalived_of(&ROUTERS[..2], "use_vmac", &network.theirs);
     let knows = || {
