@@ -27,6 +27,9 @@ use crate::{
 /// An interface and an address family: what has a socket of its own.
 pub(super) type Place = (InterfaceName, bool);
 
+/// The thread itself waits for the end of a timer: the runtime counts in milliseconds, and rounds up.
+const FINE: Duration = Duration::from_micros(1500);
+
 /// Why it woke.
 enum Wake {
     /// A packet, or a timer.
@@ -199,11 +202,14 @@ impl Machine {
         let due = [self.node.poll_timeout(), roster, self.try_again, self.macs_due()];
         let due = due.into_iter().flatten().min();
         let sockets: Vec<_> = self.sockets.values().map(|socket| Box::pin(socket.readable())).collect();
-        let nap = self.nap.take();
+        let now = self.clock.now();
+        // The runtime's timers are late by up to a millisecond.
+        let near = due.filter(|due| *due <= now + FINE);
+        let nap = self.nap.take().or(near);
         if let Some(nap) = nap {
             // The thread itself: each packet would wake the runtime, whoever waits for it.
             let until = due.map_or(nap, |due| due.min(nap));
-            std::thread::sleep(until.saturating_sub(self.clock.now()));
+            std::thread::sleep(until.saturating_sub(now));
         }
         let readable = async {
             if nap.is_some() {
@@ -216,7 +222,7 @@ impl Machine {
         };
         tokio::select! {
             () = readable => Wake::Due,
-            () = self.clock.sleep_until(due) => Wake::Due,
+            () = self.clock.sleep_until(due.map(|due| due.saturating_sub(FINE))) => Wake::Due,
             notice = self.notices.next() => Wake::Notice(notice),
             Some(message) = messages.recv(), if !is_stopping => Wake::Message(message),
             () = changed(&mut self.synced) => Wake::Synced,
