@@ -78,7 +78,7 @@ pub(super) fn measure(depth: Depth) -> Result<Vec<Row>> {
             "slower if that thread has no other processor, by",
             100.0 - (100.0 - slower) * (1.0 - used),
             "%",
-            Required::Nothing,
+            Required::AtMost(SLOWER),
         ),
         row(
             "of these, the other node got",
