@@ -2,8 +2,10 @@
 
 use std::{
     io::{IsTerminal, stderr, stdout},
+    panic,
     path::PathBuf,
-    process::ExitCode,
+    process::{self, ExitCode},
+    thread,
 };
 
 use clap::{CommandFactory as _, Parser};
@@ -53,6 +55,7 @@ const EXIT_CONFIG: u8 = 2;
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    end_with_main_thread();
     init_log();
     match act(args) {
         Ok(()) => ExitCode::SUCCESS,
@@ -83,6 +86,17 @@ fn act(args: Args) -> Result<(), Failure> {
     }
     let Args { config, object, data_path_log, discard_flows, .. } = args;
     run(&Options { config, object, data_path_log, discard_flows })
+}
+
+/// A defect in the main thread, or no thread to be had for its work, is the end: unwinding would wait for threads that may never end.
+fn end_with_main_thread() {
+    let say = panic::take_hook();
+    panic::set_hook(Box::new(move |defect| {
+        say(defect);
+        if thread::current().name() == Some("main") {
+            process::abort();
+        }
+    }));
 }
 
 /// Logs to standard error; `RUST_LOG` chooses what.
