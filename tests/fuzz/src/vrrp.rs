@@ -158,8 +158,36 @@ fn advert(settings: &Settings, version: Version, priority: u8) -> Advert {
     }
 }
 
+/// What keepalived 2.2.7 sends: the router's first byte, and the message.
+const CAPTURED: [(u8, &str); 7] = [
+    (9, "213396010101c2710a6300647333637233747077"),
+    (9, "21330001010158720a6300647333637233747077"),
+    (1, "2133960100013e030a6300640000000000000000"),
+    (1, "213300010001d4030a6300640000000000000000"),
+    (0, "31339602006437df0a6300640a630065"),
+    (0, "313300020064cddf0a6300640a630065"),
+    (4, "3133960200643dcafe800000000000000000000000000051fd990000000000000000000000000100"),
+];
+
+/// Each of them, as it is and with the checksum put right for the ends here.
+fn captured() -> impl Iterator<Item = Vec<u8>> {
+    CAPTURED.into_iter().map(|(router, digits)| {
+        let byte = |pair: &[u8]| {
+            let nibble = |digit: u8| char::from(digit).to_digit(16).expect("a digit") as u8;
+            nibble(pair[0]) << 4 | nibble(pair[1])
+        };
+        let message: Vec<u8> = digits.as_bytes().chunks_exact(2).map(byte).collect();
+        let mut seed = vec![router, 100];
+        for choice in [2 << 2, 2 << 2 | 32, 2 << 2 | 64] {
+            seed.extend([50, 0, choice, message.len() as u8]);
+            seed.extend(&message);
+        }
+        seed
+    })
+}
+
 fn seeds() -> Vec<Vec<u8>> {
-    let mut seeds = Vec::new();
+    let mut seeds: Vec<_> = captured().collect();
     for choice in [0_u8, 1, 2, 4, 9, 16, 20] {
         let is_v6 = choice & 4 != 0;
         let (group, from) = if is_v6 { (IpAddr::from(GROUP_V6), 7) } else { (GROUP_V4.into(), 7) };
