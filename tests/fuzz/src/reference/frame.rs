@@ -115,13 +115,12 @@ pub(crate) fn read(frame: &[u8], port: &Port) -> Read {
     if frame.len() < 14 {
         return Read::Broken;
     }
-    if !port.macs.iter().any(|mac| frame.starts_with(mac)) {
-        return Read::Foreign;
-    }
+    let is_ours = port.macs.iter().any(|mac| frame.starts_with(mac));
     match network_header(frame) {
+        // Tags are looked at first.
         Err(()) => Read::Broken,
-        Ok(None) => Read::Foreign,
-        Ok(Some((at, is_v6))) => packet(frame, at, is_v6).unwrap_or(Read::Broken),
+        Ok(Some((at, is_v6))) if is_ours => packet(frame, at, is_v6).unwrap_or(Read::Broken),
+        Ok(_) => Read::Foreign,
     }
 }
 

@@ -18,6 +18,7 @@ pub(super) fn cases() -> Vec<Case> {
         for tags in [0, 2] {
             cases.extend(cut_frames(&scene, tags));
         }
+        cases.extend(cut_frames_of_others(&scene));
         cases.extend(short_packets(&scene));
         cases.extend(wrong_network_lengths(&scene));
         cases.extend(wrong_transport_lengths(&scene));
@@ -53,6 +54,20 @@ fn cut_frames(scene: &Scene, tags: usize) -> Vec<Case> {
             scene.case(&what).bytes(CLIENTS, whole[..length].to_vec(), expect)
         })
         .collect()
+}
+
+/// The same for another station: only one that ends inside its tags is not left to the host.
+fn cut_frames_of_others(scene: &Scene) -> Vec<Case> {
+    let mut spec = tagged(scene, 2);
+    spec.dmac = [2, 9, 9, 9, 9, 9];
+    let (whole, network) = (spec.build(), spec.network_offset());
+    let cut = |length: usize| {
+        let expect =
+            if (14..network).contains(&length) { Expect::Drop(DropReason::Truncated) } else { Expect::Pass };
+        let what = format!("for another station, 2 VLAN tags, the frame cut at {length} bytes");
+        scene.case(&what).bytes(CLIENTS, whole[..length].to_vec(), expect)
+    };
+    (12..network + 4).map(cut).collect()
 }
 
 /// The packet says of itself that it ends inside the transport header: one case for each length.
