@@ -10,6 +10,7 @@ use lb_common::{
     Action, Verdict,
     abi::DropReason,
     host::{self, HostTables},
+    wire::UDP,
 };
 
 use crate::{
@@ -54,6 +55,23 @@ pub fn counts(bytes: &[u8]) -> Result<Counts, String> {
     let mut input = Input::new(bytes);
     let world = World::read(&mut input);
     play(&world, &mut input)
+}
+
+/// The input in which these frames arrive one after the other, by interface, in one of the simple worlds: one service in `nat` or `full-nat`, for the family and
+/// protocol of the first frame.
+#[must_use]
+pub fn input_of(frames: &[(u32, Vec<u8>)], is_full_nat: bool) -> Vec<u8> {
+    let first = frames.first().map_or(&[][..], |(_, frame)| frame);
+    let is_v6 = first.get(12..14) == Some(&[0x86, 0xdd]);
+    let is_udp = first.get(if is_v6 { 20 } else { 23 }) == Some(&UDP);
+    let world = u8::from(is_v6) | u8::from(is_udp) << 1 | u8::from(is_full_nat) << 2;
+    let mut input = vec![world, 0, 0, 0];
+    for (ingress, frame) in frames.iter().take(MOST_STEPS) {
+        input.extend([0, steps::choice_of(*ingress)]);
+        input.extend((frame.len() as u16).to_le_bytes());
+        input.extend(frame);
+    }
+    input
 }
 
 fn play(world: &World, input: &mut Input<'_>) -> Result<Counts, String> {

@@ -30,6 +30,14 @@ pub(super) enum Event {
 
 const FLAGS: [u8; 8] = [SYN, ACK, SYN | ACK, FIN | ACK, RST, RST | ACK, 0, ACK | 8];
 
+/// Where frames arrive.
+const INTERFACES: [u32; 3] = [CLIENTS, SERVERS, NARROW];
+
+/// The byte that chooses an interface; the clients' for one that there is not.
+pub(super) fn choice_of(ingress: u32) -> u8 {
+    INTERFACES.iter().position(|known| *known == ingress).unwrap_or_default() as u8
+}
+
 /// Makes frames, some of them of what was sent before.
 #[derive(Debug)]
 pub(super) struct Player<'a> {
@@ -54,7 +62,7 @@ impl<'a> Player<'a> {
     pub(super) fn next(&mut self, input: &mut Input<'_>) -> Event {
         let (ingress, frame) = match input.byte() & 15 {
             0 => {
-                let ingress = input.choose(&[CLIENTS, SERVERS, NARROW]);
+                let ingress = input.choose(&INTERFACES);
                 let length = usize::from(input.half()) % 2048;
                 (ingress, input.bytes(length).to_vec())
             }
