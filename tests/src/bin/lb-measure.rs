@@ -2,10 +2,10 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use lb_tests::{
-    measure::{Area, Depth, measure},
+    measure::{Area, Depth, measure, soak},
     privileged,
 };
 
@@ -24,6 +24,9 @@ struct Arguments {
     /// Measure with a tenth of the load, to see that the measurement itself works.
     #[arg(long)]
     quick: bool,
+    /// Only of `faults`, and nothing else of it: load for so many minutes while lbd and its backends are disturbed; what lbd uses must not grow.
+    #[arg(long, value_name = "MINUTES", num_args = 0..=1, default_missing_value = "10")]
+    soak: Option<f64>,
 }
 
 fn main() -> ExitCode {
@@ -37,7 +40,13 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> Result<ExitCode> {
     privileged::check().context("measuring needs network namespaces and BPF")?;
     let depth = if arguments.quick { Depth::Quick } else { Depth::Full };
-    let measurement = measure(arguments.area, depth, arguments.only.as_deref())?;
+    let measurement = if let Some(minutes) = arguments.soak {
+        ensure!(arguments.area == Area::Faults, "--soak: only `measure faults` has it");
+        ensure!((0.5..=1440.0).contains(&minutes), "--soak {minutes}: expected 0.5 to 1440 minutes");
+        soak(minutes)?
+    } else {
+        measure(arguments.area, depth, arguments.only.as_deref())?
+    };
     if arguments.json {
         println!("{}", serde_json::to_string(&measurement)?);
     } else {

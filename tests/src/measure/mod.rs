@@ -199,6 +199,15 @@ pub fn measure(area: Area, depth: Depth, only: Option<&str>) -> Result<Measureme
     Ok(Measurement { area: name, rows })
 }
 
+/// Soaks for so many minutes, see [`faults`].
+///
+/// # Errors
+///
+/// If the network, a server or `lbd` does not start or stops answering.
+pub fn soak(minutes: f64) -> Result<Measurement> {
+    faults::soak(minutes)
+}
+
 /// A count as a figure.
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]

@@ -113,6 +113,7 @@ const PROGRAMS: &[Program] = &[
     Program { name: "nginx", packages: &["nginx-light"], level: Level::Network },
     Program { name: "prometheus", packages: &["prometheus"], level: Level::Network },
     Program { name: "unbound", packages: &["unbound"], level: Level::Network },
+    Program { name: "faketime", packages: &["faketime"], level: Level::Network },
     Program { name: "keepalived", packages: &["keepalived"], level: Level::Network },
     Program { name: "chromium", packages: &["chromium", "fonts-dejavu-core"], level: Level::Network },
     Program { name: "chromedriver", packages: &["chromium-driver"], level: Level::Network },

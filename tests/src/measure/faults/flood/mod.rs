@@ -2,6 +2,7 @@
 
 mod full;
 mod idle;
+mod others;
 mod spoofed;
 
 use std::{thread, time::Duration};
@@ -21,6 +22,7 @@ use idle::Idle;
 use spoofed::Flood;
 
 pub(super) use full::measure as full;
+pub(super) use others::{fragments, icmp};
 
 /// Frames a second.
 const RATE: u64 = 200_000;

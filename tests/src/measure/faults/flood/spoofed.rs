@@ -30,8 +30,8 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// Most frames of a burst: what was missed by more is not made up for.
 const BURST: u64 = 1 << 15;
 /// What the forged sources have in common: benchmarking (RFC 2544) and documentation (RFC 9637).
-const SOURCE_V4: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 0);
-const SOURCE_V6: Ipv6Addr = Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0);
+pub(super) const SOURCE_V4: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 0);
+pub(super) const SOURCE_V6: Ipv6Addr = Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0);
 /// Where the first half of such an address is, as a destination.
 const MARK_V4: (i16, u16) = (30, 0xc612);
 const MARK_V6: (i16, u16) = (38, 0x3fff);
@@ -72,10 +72,14 @@ impl Flood {
         target: SocketAddr,
         rate: u64,
     ) -> Result<Self> {
-        let mut spec = frame(protocol, target);
+        Self::of(topology, frame(protocol, target), varied(protocol, target.ip()), rate)
+    }
+
+    /// Begins to send frames of any kind, `rate` a second: as in `spec`, with these fields varied.
+    pub(super) fn of(topology: &Topology, mut spec: FrameSpec, varied: Varied, rate: u64) -> Result<Self> {
         spec.dmac = inject::mac(&topology.balancer, "eth0")?;
         spec.smac = inject::mac(&topology.client, "eth0")?;
-        let (frame, varied) = (classed(&spec), varied(protocol, target.ip()));
+        let frame = classed(&spec);
         let enough = Arc::<AtomicBool>::default();
         let told = Arc::clone(&enough);
         let thread = topology.client.spawn_thread(move || {
