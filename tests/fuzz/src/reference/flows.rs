@@ -198,6 +198,10 @@ impl Reference {
             return Ok(Known::No);
         }
         let hop = self.hop(client.ip());
+        // Addresses of the host have none.
+        if matches!(hop, Err(DropReason::NoRoute)) {
+            return outcome::passes(seen);
+        }
         let result = self.deliver(seen, packet, (vip, client), &[hop]);
         if result.is_ok() && is_forwarded(seen) && !packet.has(RST) {
             self.flows.push(Flow {

@@ -165,11 +165,11 @@ fn ipv4(frame: &[u8], at: usize) -> Option<Read> {
     {
         return None;
     }
-    let proto = header[9];
-    if !matches!(proto, 1 | TCP | UDP) {
+    let (proto, fragment) = (header[9], half(header, 6)?);
+    // A later one is told by its first.
+    if !matches!(proto, 1 | TCP | UDP) && fragment & 0x1fff == 0 {
         return Some(Read::Foreign);
     }
-    let fragment = half(header, 6)?;
     let address = |from: usize| {
         IpAddr::from(Ipv4Addr::new(header[from], header[from + 1], header[from + 2], header[from + 3]))
     };
@@ -235,7 +235,7 @@ fn ipv6(frame: &[u8], at: usize) -> Option<Read> {
     if transport > end {
         return None;
     }
-    if !matches!(next, 58 | TCP | UDP) {
+    if !matches!(next, 58 | TCP | UDP) && piece != Piece::Later {
         return Some(Read::Foreign);
     }
     let (src_dst, ttl) = ((address(8)?, address(24)?), header[7]);

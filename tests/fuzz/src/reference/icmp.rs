@@ -45,6 +45,10 @@ impl Reference {
         if Self::is_martian(source) || self.is_vip(source) {
             return outcome::dropped(seen, &[DropReason::MartianSource, DropReason::OwnSource]);
         }
+        // Nobody is a group of stations.
+        if seen.before[6] & 1 == 1 {
+            return outcome::dropped(seen, &[DropReason::AnswerLimited]);
+        }
         if seen.verdict != Verdict::TRANSMIT || !seen.drops.is_empty() {
             return Err(format!("an echo request to a VIP is to be answered, but became {:?}", seen.verdict));
         }
