@@ -12,7 +12,8 @@ use super::{Options, check};
 use crate::config::format_duration;
 use crate::model::{
     AdminState, Algorithm, Backend, BackendName, DEFAULT_WEIGHT, Draft, InterfaceName, Limits, Mode, OnDown,
-    Protocol, Segment, Service, ServiceAddress, ServiceName, Shared, Timeouts, VirtualRouter, check_services,
+    Protocol, Segment, Service, ServiceAddress, ServiceName, Shared, SourceList, Timeouts, VirtualRouter,
+    check_services,
 };
 
 /// The interface of a configuration whose input names none.
@@ -53,6 +54,8 @@ pub(super) struct Candidate {
     pub(super) source_nat: bool,
     /// Addresses that they see, as far as the input says.
     pub(super) snat_addresses: Vec<IpAddr>,
+    /// Who may begin flows.
+    pub(super) sources: SourceList,
     pub(super) backends: Vec<CandidateBackend>,
 }
 
@@ -68,6 +71,7 @@ impl Candidate {
             affinity_timeout: Duration::ZERO,
             source_nat: false,
             snat_addresses: Vec::new(),
+            sources: SourceList::default(),
             backends: Vec::new(),
         }
     }
@@ -183,6 +187,7 @@ impl Candidate {
     fn service(self, names: &mut Names, options: &Options, ledger: &mut Ledger) -> Option<(Service, Origin)> {
         let name = ServiceName::new(names.take(&self.name)).ok()?;
         let mut service = Service::new(name, self.at);
+        service.sources = self.sources.clone();
         service.algorithm = self.algorithm;
         service.affinity_timeout = self.affinity_timeout;
         let keeps = self.algorithm == Algorithm::SourceHash || !self.affinity_timeout.is_zero();

@@ -1,5 +1,6 @@
 //! HAProxy's configuration: what is `mode tcp`.
 
+mod access;
 mod bind;
 mod check;
 mod lines;
@@ -78,6 +79,7 @@ impl Reader<'_> {
     fn services(&mut self, index: usize, target: usize, binds: &[Bind], ledger: &mut Ledger) {
         let (frontend, backend) = (&self.sections[index], &self.sections[target]);
         let settings = self.settings(target);
+        let sources = access::of_section(frontend, ledger);
         ledger.used(backend.head.id);
         self.used.insert(target);
         for bind in binds {
@@ -87,6 +89,7 @@ impl Reader<'_> {
             };
             let mut candidate = Candidate::new(bind.id, name, bind.at);
             candidate.source_nat = true;
+            candidate.sources = access::of_family(&sources, bind.at.address.is_ipv4());
             settings.fill(&mut candidate, backend, ledger);
             self.found.services.push(candidate);
         }
