@@ -28,10 +28,10 @@ pub const ACL_V4: &str = "ACL_V4";
 pub const ACL_V6: &str = "ACL_V6";
 /// `ARRAY` of [`crate::abi::Admission`] by service id; element 0 is for all services.
 pub const ADMISSION: &str = "ADMISSION";
-/// `ARRAY` of u64 by service id: the [bucket](crate::bucket) of flows that begin.
+/// `ARRAY` of [`crate::abi::Buckets`] by service id.
 pub const SERVICE_BUCKETS: &str = "SERVICE_BUCKETS";
-/// `LRU_HASH` of [`crate::abi::SourceKey`] to u64: the same by source.
-pub const SOURCE_BUCKETS: &str = "SOURCE_BUCKETS";
+/// `LRU_HASH` of [`crate::abi::SourceKey`] to [`crate::abi::Source`].
+pub const SOURCES: &str = "SOURCES";
 /// `PERCPU_ARRAY` of [`crate::abi::Refusals`] by service id.
 pub const SERVICE_REFUSALS: &str = "SERVICE_REFUSALS";
 /// `ARRAY` of u64: bit [`address_bit`] is set for every VIP, SNAT address and backend. Where neither a packet's source nor its
@@ -124,7 +124,7 @@ pub const ALL: &[&str] = &[
     ACL_V6,
     ADMISSION,
     SERVICE_BUCKETS,
-    SOURCE_BUCKETS,
+    SOURCES,
     SERVICE_REFUSALS,
     OWN_ADDRESSES,
     SLOTS,
@@ -181,7 +181,7 @@ pub const DEFAULT_BACKENDS: u32 = 8192;
 pub const DEFAULT_AFFINITY: u32 = 1 << 15;
 /// Default number of prefixes of all lists of one family.
 pub const DEFAULT_PREFIXES: u32 = 1 << 16;
-/// Default number of sources whose flows are counted.
+/// Default number of sources whose flows or packets are counted.
 pub const DEFAULT_SOURCES: u32 = 1 << 15;
 /// Words of `OWN_ADDRESSES`.
 pub const OWN_ADDRESS_WORDS: u32 = 1024;

@@ -1,11 +1,13 @@
 //! The maps, as the pipeline sees them.
 
+use core::ops::Deref;
+
 use crate::{
     Action,
     abi::{
-        AclKey, AclRule, Address, Admission, Affinity, AffinityKey, Answer, Backend, BackendLimits, Event,
-        Floating, Flow, FlowKey, FragmentKey, FragmentPorts, Interface, Latency, Mac, NextHop, Origin,
-        Places, Relay, Service, ServiceKey, Signal, SourceKey, Stamp,
+        AclKey, AclRule, Address, Admission, Affinity, AffinityKey, Answer, Backend, BackendLimits, Buckets,
+        Event, Floating, Flow, FlowKey, FragmentKey, FragmentPorts, Interface, Latency, Mac, NextHop, Origin,
+        Places, Relay, Service, ServiceKey, Signal, Source, SourceKey, Stamp,
     },
 };
 
@@ -39,8 +41,22 @@ pub trait FlowEntry<A> {
     fn set_state(&self, state: u8);
     /// Sets `next_hop`.
     fn set_next_hop(&self, next_hop: NextHop);
-    /// Clears [`crate::abi::FlowFlags::COUNTED`] atomically; whether it was set.
-    fn clear_counted(&self) -> bool;
+    /// Clears [`crate::abi::FlowFlags`] bits atomically; the flags as they were.
+    fn clear_flags(&self, bits: u8) -> u8;
+}
+
+/// What one source has of a service, in place.
+pub trait SourceEntry {
+    /// As it is at this moment.
+    fn load(&self) -> Source;
+    /// Keeps when one of its buckets is full again.
+    fn set_full_at(&self, of: Metered, full_at: u64);
+    /// Takes a place of its flows, and one of those that nobody answered, whatever the limits are; what it had before.
+    fn take(&self) -> Source;
+    /// Takes that back.
+    fn untake(&self);
+    /// Gives places back.
+    fn give_back(&self, gone: Gone);
 }
 
 /// The maps of one address family.
@@ -104,6 +120,26 @@ pub enum FibResult {
     NoRoute,
 }
 
+/// What a bucket is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Metered {
+    /// Flows that begin.
+    Flows,
+    /// Packets from clients.
+    Packets,
+}
+
+/// What became of a flow that its source has places for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gone {
+    /// It was answered.
+    Answered,
+    /// It ended after that.
+    Ended,
+    /// It ended without.
+    Unanswered,
+}
+
 /// Who has places for flows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holder {
@@ -160,16 +196,16 @@ pub trait Tables: AddressTables<u32> + AddressTables<[u32; 4]> {
 
     /// Whether there are [`Tables::admission`]s.
     fn has_admission(&self) -> bool;
-    /// What a service lets in; 0: what all of them do.
-    fn admission(&self, service: u16) -> Option<Admission>;
-    /// When the [bucket](crate::bucket) of a service's flows is full again.
-    fn service_bucket(&self, service: u16) -> Option<u64>;
-    /// Keeps it.
-    fn set_service_bucket(&self, service: u16, full_at: u64);
-    /// When the bucket of a source's flows is full again.
-    fn source_bucket(&self, key: &SourceKey) -> Option<u64>;
-    /// Keeps it.
-    fn set_source_bucket(&self, key: &SourceKey, full_at: u64);
+    /// What a service lets in, where it lies; 0: what all of them do.
+    fn admission(&self, service: u16) -> Option<impl Deref<Target = Admission>>;
+    /// Whether some of them have rates of packets.
+    fn has_packet_rates(&self) -> bool;
+    /// The buckets of a service.
+    fn service_buckets(&self, service: u16) -> Option<Buckets>;
+    /// Keeps when one of them is full again.
+    fn set_service_bucket(&self, service: u16, of: Metered, full_at: u64);
+    /// What a source has. With `make` it is made if it is not there; `None`: there is no room for it.
+    fn source(&self, key: &SourceKey, make: bool) -> Option<impl SourceEntry>;
     /// Counts a packet that a service refused, by the number of its [`crate::abi::Refusal`].
     fn count_refusal(&self, service: u16, refusal: u32);
 

@@ -26,10 +26,10 @@ use aya_ebpf::{
 use lb_common::{
     Workspace,
     abi::{
-        AclData, AclKey, Address, Affinity, BackendSignals, Floating, Flow, FlowFlags, Histogram, Latencies,
-        Latency, NextHop, Places, Settings, Signal, Stamp, ticks_from_nanos,
+        AclData, AclKey, Address, Affinity, BackendSignals, Buckets, Floating, Flow, Histogram, Latencies,
+        Latency, NextHop, Places, Settings, Signal, Source, Stamp, ticks_from_nanos,
     },
-    tables::{FibQuery, FibResult, FlowEntry},
+    tables::{FibQuery, FibResult, FlowEntry, Gone, Metered, SourceEntry},
 };
 
 use definitions::{SCRATCH, SETTINGS};
@@ -148,16 +148,16 @@ impl<A: Copy> FlowEntry<A> for Entry<A> {
     }
 
     #[inline(always)]
-    fn clear_counted(&self) -> bool {
+    fn clear_flags(&self, bits: u8) -> u8 {
         const { assert!(offset_of!(Flow<A>, service) % 4 == 0) }
         const { assert!(offset_of!(Flow<A>, flags) == offset_of!(Flow<A>, service) + 3) }
-        let bit = u32::from_ne_bytes([0, 0, 0, FlowFlags::COUNTED]);
+        let mask = !u32::from_ne_bytes([0, 0, 0, bits]);
         // SAFETY: as in `load`; an aligned word of service, state and flags. Not relaxed: the value it had is used.
         let before = unsafe {
             let word = (&raw mut (*self.0.as_ptr()).service).cast::<u32>();
-            atomic_and::<u32, u32, { AtomicOrdering::AcqRel }>(word, !bit)
+            atomic_and::<u32, u32, { AtomicOrdering::AcqRel }>(word, mask)
         };
-        before & bit != 0
+        before.to_ne_bytes()[3]
     }
 }
 
@@ -194,11 +194,62 @@ fn trie_key<A>(key: &AclKey<A>) -> &Key<AclData<A>> {
     unsafe { &*ptr::from_ref(key).cast() }
 }
 
-/// Sets a bucket that all CPUs share.
+/// Sets one of two buckets that all CPUs share.
 #[inline(always)]
-fn set_bucket(bucket: *mut u64, full_at: u64) {
-    // SAFETY: a look-up returned it; an aligned 8-byte store is not torn.
-    unsafe { ptr::write_volatile(bucket, full_at) }
+fn set_bucket<T>(buckets: *mut T, of: Metered, full_at: u64) {
+    const { assert!(offset_of!(Source, packets_full_at) == 8 && offset_of!(Buckets, packets_full_at) == 8) }
+    // SAFETY: a look-up returned it: a `Source` or `Buckets`, which begin with both; an aligned 8-byte store is not torn.
+    unsafe { ptr::write_volatile(buckets.cast::<u64>().add(of as usize), full_at) }
+}
+
+/// What a source has: a pointer into a preallocated map element, as [`Entry`] is.
+struct SourceAt(NonNull<Source>);
+
+impl SourceAt {
+    /// Both kinds of places: flows, and those that nobody answered.
+    #[inline(always)]
+    fn places(&self) -> (*mut Places, *mut Places) {
+        let source = self.0.as_ptr();
+        // SAFETY: a look-up returned it.
+        unsafe { (&raw mut (*source).flows, &raw mut (*source).embryonic) }
+    }
+}
+
+impl SourceEntry for SourceAt {
+    #[inline(always)]
+    fn load(&self) -> Source {
+        // SAFETY: a look-up returned it.
+        unsafe { ptr::read(self.0.as_ptr()) }
+    }
+
+    #[inline(always)]
+    fn set_full_at(&self, of: Metered, full_at: u64) {
+        set_bucket(self.0.as_ptr(), of, full_at);
+    }
+
+    #[inline(always)]
+    fn take(&self) -> Source {
+        let (flows, embryonic) = self.places();
+        Source { flows: take_place(flows), embryonic: take_place(embryonic), ..Source::default() }
+    }
+
+    #[inline(always)]
+    fn untake(&self) {
+        let (flows, embryonic) = self.places();
+        untake_place(flows);
+        untake_place(embryonic);
+    }
+
+    #[inline(always)]
+    fn give_back(&self, gone: Gone) {
+        let (flows, embryonic) = self.places();
+        if gone != Gone::Answered {
+            return_place(flows);
+        }
+        if gone != Gone::Ended {
+            return_place(embryonic);
+        }
+    }
 }
 
 /// Changes this CPU's element of a per-CPU array.

@@ -29,6 +29,13 @@ impl Config {
         }
     }
 
+    /// All services forward in this mode.
+    #[must_use]
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.services.iter_mut().for_each(|service| service.mode = mode);
+        self
+    }
+
     /// Adds lines of further tables.
     #[must_use]
     pub fn tables(mut self, lines: &str) -> Self {

@@ -1,12 +1,17 @@
 //! A whole site: the network, servers on its hosts, and `lbd` with services for them.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use serde_json::Value;
 
 use crate::{
     capture::Capture,
-    client::{self, Http, Load, Long, LongConnections, Report, Running, Udp},
+    client::{self, Connection, Http, Load, Long, LongConnections, Report, Running, Udp},
     config::{Config, Mode, Protocol, Service},
     daemon::Daemon,
     servers::{ECHO_PORT, HTTP_PORT, Servers},
@@ -50,6 +55,45 @@ impl Site {
     /// If a part does not start.
     pub fn standard(plan: Plan, mode: Mode) -> Result<Self> {
         Self::start(plan, |topology| Config::new(topology.interfaces(), services(&topology.servers, mode)))
+    }
+
+    /// A site with the service `echo` alone: TCP over IPv4 in mode `nat`, with all servers as backends, unless `change` says otherwise.
+    ///
+    /// # Errors
+    ///
+    /// If a part does not start.
+    pub fn echo(servers: u16, change: impl FnOnce(Config) -> Config) -> Result<Self> {
+        Self::start(Plan { servers, ..Plan::default() }, |topology| {
+            let echo = Service::new("echo", Protocol::Tcp, target(Family::V4, ECHO_PORT));
+            change(Config::new(topology.interfaces(), [echo.backends(&topology.servers, ECHO_PORT)]))
+        })
+    }
+
+    /// Opens a connection from an address of the client to the echo service of its family.
+    ///
+    /// # Errors
+    ///
+    /// If it is not answered within `limit`, or refused.
+    pub fn connect(&self, source: IpAddr, limit: Duration) -> io::Result<Connection> {
+        let family = if source.is_ipv4() { Family::V4 } else { Family::V6 };
+        let at = target(family, ECHO_PORT);
+        self.topology.client.run(|| Connection::open(SocketAddr::new(source, 0), at, limit))
+    }
+
+    /// Ids of the programs on the interfaces.
+    ///
+    /// # Errors
+    ///
+    /// If there is none on one of them.
+    pub fn programs(&self) -> Result<Vec<u64>> {
+        let interfaces = self.topology.interfaces().iter();
+        let ids = interfaces.map(|interface| {
+            let shown: Value =
+                serde_json::from_str(&self.topology.balancer.ip(&format!("-j -d link show {interface}"))?)?;
+            let id = shown[0]["xdp"]["prog"]["id"].as_u64();
+            id.with_context(|| format!("no program on {interface}: {shown}"))
+        });
+        ids.collect()
     }
 
     /// Makes requests of a protocol from the client to the VIP.

@@ -4,21 +4,20 @@
 
 use std::{
     fmt::Write as _,
-    fs,
-    io::{self, BufRead as _, BufReader, Read as _, Write as _},
-    net::{IpAddr, SocketAddr, TcpStream},
+    fs, io,
+    net::{IpAddr, UdpSocket},
     time::Duration,
 };
 
 use lb_tests::{
+    client::Connection,
     clock,
-    config::{Config, Mode, Protocol, Service},
+    config::Mode,
     require_privileged,
     servers::ECHO_PORT,
     site::{Site, target},
     topology::{Family, Plan, addresses},
 };
-use socket2::{Domain, Socket, Type};
 
 /// How long a connection that is let in may take.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -28,42 +27,21 @@ const PATIENCE: Duration = Duration::from_millis(300);
 const MANY: u32 = 65_000;
 
 fn site() -> Site {
-    Site::start(Plan { servers: 1, ..Plan::default() }, |topology| {
-        let echo = Service::new("echo", Protocol::Tcp, target(Family::V4, ECHO_PORT)).mode(Mode::Nat);
-        Config::new(topology.interfaces(), [echo.backends(&topology.servers, ECHO_PORT)])
-    })
-    .unwrap()
+    Site::echo(1, |config| config).unwrap()
 }
 
-fn try_connect(site: &Site, client: IpAddr, patience: Duration) -> io::Result<TcpStream> {
-    site.topology.client.run(|| {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-        socket.bind(&SocketAddr::new(client, 0).into())?;
-        socket.connect_timeout(&target(Family::V4, ECHO_PORT).into(), patience)?;
-        let stream = TcpStream::from(socket);
-        stream.set_read_timeout(Some(LIMIT))?;
-        BufReader::new(&stream).read_line(&mut String::new())?;
-        Ok(stream)
-    })
-}
-
-fn connect(site: &Site, client: IpAddr) -> TcpStream {
-    try_connect(site, client, LIMIT).unwrap()
+fn connect(site: &Site, client: IpAddr) -> Connection {
+    site.connect(client, LIMIT).unwrap()
 }
 
 fn is_refused(site: &Site, client: IpAddr) -> bool {
-    match try_connect(site, client, PATIENCE) {
+    match site.connect(client, PATIENCE) {
         Ok(_) => false,
         Err(error) => {
             assert_eq!(error.kind(), io::ErrorKind::TimedOut, "{error}");
             true
         }
     }
-}
-
-fn echoes(mut stream: &TcpStream) -> bool {
-    let mut answer = [0; 5];
-    stream.write_all(b"ping\n").and_then(|()| stream.read_exact(&mut answer)).is_ok() && &answer == b"ping\n"
 }
 
 fn drops(site: &Site, reason: &str) -> u64 {
@@ -81,7 +59,7 @@ fn who_is_blocked_is_not_let_in_flows_go_on_until_they_are_ended_and_it_outlives
     let open = connect(&site, bad);
     site.daemon.lbctl(&format!("acl block {bad} --for 1h --reason scans")).unwrap();
     assert!(is_refused(&site, bad));
-    assert!(echoes(&open), "a flow that was there goes on");
+    assert!(open.echo().is_ok(), "a flow that was there goes on");
     drop(connect(&site, good));
     assert!(drops(&site, "source-blocked") > 0);
     let check = site.daemon.lbctl_text(&format!("acl check {bad}")).unwrap_err().to_string();
@@ -98,7 +76,7 @@ fn who_is_blocked_is_not_let_in_flows_go_on_until_they_are_ended_and_it_outlives
 
     let ended = site.daemon.lbctl(&format!("acl block {bad} --end")).unwrap();
     assert_eq!(ended["ended"], 1, "{ended}");
-    clock::wait_until("the flow to end", LIMIT, || !echoes(&open)).unwrap();
+    clock::wait_until("the flow to end", LIMIT, || open.echo().is_err()).unwrap();
     site.daemon.lbctl(&format!("acl unblock {bad}")).unwrap();
     drop(connect(&site, bad));
 }
@@ -174,4 +152,78 @@ fn a_source_begins_no_more_flows_than_it_may_and_another_one_is_not_concerned() 
         events.contains("source-limited") && events.contains("service-limited")
     })
     .unwrap();
+}
+
+/// Answers to a burst of datagrams of one client, all of one flow.
+fn answers(site: &Site, client: IpAddr, datagrams: usize) -> usize {
+    site.topology.client.run(|| {
+        let socket = UdpSocket::bind((client, 0)).unwrap();
+        socket.connect(target(Family::V4, ECHO_PORT)).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut answer = [0; 64];
+        for _ in 0..datagrams {
+            socket.send(b"?").unwrap();
+        }
+        (0..datagrams).take_while(|_| socket.recv(&mut answer).is_ok()).count()
+    })
+}
+
+#[test]
+fn packets_of_a_source_are_limited_within_flows_too_and_those_of_others_are_not() {
+    require_privileged!();
+    for mode in Mode::ALL {
+        let site = Site::standard(Plan { servers: 1, ..Plan::default() }, mode).unwrap();
+        let [one, other, ..] = addresses::clients(Family::V4)[..] else { panic!("two clients") };
+        assert_eq!(answers(&site, one, 60), 60, "{}", mode.name());
+        site.daemon.lbctl("limit set udp-v4 --source-packet-rate 1 --source-packet-burst 20").unwrap();
+        let found = answers(&site, one, 60);
+        assert!((20..30).contains(&found), "{}: {found}", mode.name());
+        assert_eq!(answers(&site, other, 20), 20, "{}", mode.name());
+        assert!(drops(&site, "source-packets") >= 30);
+
+        site.daemon
+            .lbctl("limit set udp-v4 --source-packet-rate 0 --packet-rate 1 --packet-burst 30")
+            .unwrap();
+        let found = answers(&site, one, 20) + answers(&site, other, 20);
+        assert!((30..40).contains(&found), "{}: {found}", mode.name());
+        assert!(drops(&site, "service-packets") > 0);
+        site.daemon.lbctl("limit set udp-v4 --packet-rate 0").unwrap();
+        assert_eq!(answers(&site, one, 60), 60, "{}", mode.name());
+        let refused = site.daemon.lbctl("limit list").unwrap();
+        let refused =
+            refused.as_array().unwrap().iter().find(|limits| limits["service"] == "udp-v4").unwrap();
+        for key in ["source_packets", "service_packets"] {
+            assert!(refused["refused"][key].as_u64() > Some(0), "{refused}");
+        }
+    }
+}
+
+#[test]
+fn a_connection_that_was_there_is_held_to_a_rate_of_packets_and_goes_on_after_it() {
+    require_privileged!();
+    let site = site();
+    let client = addresses::clients(Family::V4)[0];
+    let open = connect(&site, client);
+    let exchanged = || (0..20).take_while(|_| open.echo().is_ok()).count();
+    assert_eq!(exchanged(), 20);
+    // Its next packets come by the long way.
+    site.daemon.lbctl("limit set echo --source-packet-rate 2 --source-packet-burst 2").unwrap();
+    let begun = clock::now();
+    open.echo().unwrap();
+    open.echo().unwrap();
+    open.echo().unwrap();
+    let took = clock::now() - begun;
+    assert!(took > Duration::from_millis(500), "{took:?}: packets were let in at once");
+    site.daemon.lbctl("limit set echo --source-packet-rate 0").unwrap();
+    assert_eq!(exchanged(), 20);
+}
+
+#[test]
+fn nobody_connects_from_an_address_that_is_kept_for_packets_to_backends() {
+    require_privileged!();
+    let site = Site::echo(1, |config| config.mode(Mode::FullNat)).unwrap();
+    let own = addresses::snat_addresses(Family::V4)[0];
+    let explained = site.daemon.lbctl(&format!("explain {own}:7 {}", target(Family::V4, ECHO_PORT))).unwrap();
+    assert_eq!(explained["drop"]["reason"], "own-source", "{explained}");
+    drop(connect(&site, addresses::clients(Family::V4)[0]));
 }

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "what is shared by tests may panic as they do")]
 
 use std::{
-    net::{SocketAddr, TcpStream},
+    net::SocketAddr,
     ops::ControlFlow,
     path::Path,
     process::{Child, Command, Stdio},
@@ -12,10 +12,14 @@ use std::{
 };
 
 use lb_common::{
-    abi::{ABI_VERSION, Abi, Affinity, AffinityKey, Flow, FlowKey, NextHop, Places, TrafficCounters},
+    abi::{
+        ABI_VERSION, Abi, Affinity, AffinityKey, Buckets, Flow, FlowKey, NextHop, Places, Refusals, Source,
+        SourceKey, TrafficCounters,
+    },
     maps,
 };
 use lb_tests::{
+    client::Connection,
     clock, command,
     config::{Mode, Protocol},
     daemon::binary,
@@ -61,6 +65,9 @@ fn state(directory: &Path) -> Vec<(String, Vec<Vec<u8>>)> {
         elements::<u32, u64>(at, maps::BACKEND_FLOWS),
         elements::<u32, Places>(at, maps::BACKEND_PLACES),
         elements::<u32, Places>(at, maps::SERVICE_PLACES),
+        elements::<SourceKey, Source>(at, maps::SOURCES),
+        elements::<u32, Buckets>(at, maps::SERVICE_BUCKETS),
+        elements::<u32, Refusals>(at, maps::SERVICE_REFUSALS),
         elements::<u32, NextHop>(at, maps::BACKEND_HOPS),
         elements::<u32, NextHop>(at, maps::CLIENT_HOPS),
         elements::<u32, u64>(at, maps::PORTS),
@@ -90,16 +97,11 @@ fn explained(site: &Site, line: &str) -> Value {
     site.daemon.lbctl(&format!("explain {line}")).unwrap()
 }
 
-/// A connection that only stays open, from a port that is said before.
-fn connect(site: &Site, family: Family, port: u16) -> TcpStream {
-    let local = SocketAddr::new(addresses::clients(family)[0], port);
-    site.topology.client.run(|| {
-        let kind = socket2::Domain::for_address(local);
-        let socket = socket2::Socket::new(kind, socket2::Type::STREAM, None).unwrap();
-        socket.bind(&local.into()).unwrap();
-        socket.connect(&target(family, ECHO_PORT).into()).unwrap();
-        socket.into()
-    })
+/// A connection that stays open, from a port that is said before.
+fn connect(site: &Site, family: Family, port: u16) -> Connection {
+    let source = SocketAddr::new(addresses::clients(family)[0], port);
+    let open = || Connection::open(source, target(family, ECHO_PORT), LIMIT);
+    site.topology.client.run(open).unwrap()
 }
 
 #[test]

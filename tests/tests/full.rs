@@ -2,22 +2,17 @@
 
 #![allow(clippy::unwrap_used, reason = "what is shared by tests may panic as they do")]
 
-use std::{
-    io::{self, Read as _, Write as _},
-    net::{SocketAddr, TcpStream},
-    time::Duration,
-};
+use std::{io, time::Duration};
 
 use lb_tests::{
+    client::Connection,
     clock,
-    config::{Config, Mode, Protocol, Service},
+    config::Mode,
     require_privileged,
-    servers::ECHO_PORT,
-    site::{Site, target},
+    site::Site,
     topology::{Family, Plan, addresses},
 };
 use serde_json::Value;
-use socket2::{Domain, Socket, Type};
 
 /// How long anything may take.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -25,37 +20,19 @@ const LIMIT: Duration = Duration::from_secs(5);
 const ROOM: usize = 8;
 
 fn site(mode: Mode, policy: &str) -> Site {
-    Site::start(Plan::default(), |topology| {
-        let echo = Service::new("echo", Protocol::Tcp, target(Family::V4, ECHO_PORT)).mode(mode);
-        let limits = format!(
-            "[timeouts]\ntcp_closing = \"1s\"\n[limits]\nconnections_v4 = {ROOM}\ntable_full = \"{policy}\""
-        );
-        Config::new(topology.interfaces(), [echo.backends(&topology.servers, ECHO_PORT)]).tables(&limits)
-    })
-    .unwrap()
+    let limits = format!(
+        "[timeouts]\ntcp_closing = \"1s\"\n[limits]\nconnections_v4 = {ROOM}\ntable_full = \"{policy}\""
+    );
+    Site::echo(Plan::default().servers, |config| config.mode(mode).tables(&limits)).unwrap()
 }
 
-fn connect(site: &Site, limit: Duration) -> io::Result<TcpStream> {
-    site.topology.client.run(|| {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-        socket.bind(&SocketAddr::new(addresses::clients(Family::V4)[0], 0).into())?;
-        socket.connect_timeout(&target(Family::V4, ECHO_PORT).into(), limit)?;
-        let mut stream = TcpStream::from(socket);
-        stream.set_read_timeout(Some(LIMIT))?;
-        let mut byte = [0];
-        while byte != *b"\n" {
-            stream.read_exact(&mut byte)?;
-        }
-        Ok(stream)
-    })
+fn connect(site: &Site, limit: Duration) -> io::Result<Connection> {
+    site.connect(addresses::clients(Family::V4)[0], limit)
 }
 
 /// A message goes there and comes back.
-fn talk(stream: &mut TcpStream) {
-    stream.write_all(&[7; 8]).unwrap();
-    let mut echo = [0; 8];
-    stream.read_exact(&mut echo).unwrap();
-    assert_eq!(echo, [7; 8]);
+fn talk(connection: &Connection) {
+    connection.echo().unwrap();
 }
 
 fn top(site: &Site) -> Value {
@@ -72,16 +49,16 @@ fn a_full_table_keeps_established_connections_and_serves_more_among_the_half_ope
     require_privileged!();
     for mode in Mode::ALL {
         let site = site(mode, "evict-embryonic");
-        let mut streams: Vec<TcpStream> = (0..4 * ROOM).map(|_| connect(&site, LIMIT).unwrap()).collect();
-        streams.iter_mut().for_each(talk);
+        let mut streams: Vec<Connection> = (0..4 * ROOM).map(|_| connect(&site, LIMIT).unwrap()).collect();
+        streams.iter().for_each(talk);
         clock::wait_until("the table to be full", LIMIT, || established(&site) == ROOM as u64).unwrap();
-        streams.iter_mut().for_each(talk);
+        streams.iter().for_each(talk);
 
         // As soon as there is room, as many of those that wait get it.
         streams.drain(..ROOM);
         let waiting = 2 * ROOM as u64;
         clock::wait_until("ended connections to be forgotten", Duration::from_secs(10), || {
-            streams.iter_mut().for_each(talk);
+            streams.iter().for_each(talk);
             top(&site)["embryonic"] == waiting
         })
         .unwrap();
@@ -93,7 +70,7 @@ fn a_full_table_lets_no_connection_begin_where_that_is_wanted() {
     require_privileged!();
     for mode in Mode::ALL {
         let site = site(mode, "reject");
-        let mut streams: Vec<TcpStream> = (0..ROOM).map(|_| connect(&site, LIMIT).unwrap()).collect();
+        let mut streams: Vec<Connection> = (0..ROOM).map(|_| connect(&site, LIMIT).unwrap()).collect();
         // What is answered now finds no room, and then nothing begins.
         let refused = (0..16).filter(|_| match connect(&site, Duration::from_millis(300)) {
             Ok(stream) => {
@@ -103,7 +80,7 @@ fn a_full_table_lets_no_connection_begin_where_that_is_wanted() {
             Err(_) => true,
         });
         assert!(refused.count() > 0, "{}", mode.name());
-        streams.iter_mut().for_each(talk);
+        streams.iter().for_each(talk);
         let drops = site.daemon.lbctl("drops").unwrap();
         let named = drops.as_array().unwrap().iter().find(|drop| drop["reason"] == "flow-table-full");
         assert!(named.and_then(|drop| drop["packets"].as_u64()) > Some(0), "{drops}");
@@ -114,14 +91,14 @@ fn a_full_table_lets_no_connection_begin_where_that_is_wanted() {
 fn the_policy_changes_with_a_restart_and_connections_stay() {
     require_privileged!();
     let mut site = site(Mode::Nat, "evict-idle");
-    let mut streams: Vec<TcpStream> = (0..4).map(|_| connect(&site, LIMIT).unwrap()).collect();
+    let streams: Vec<Connection> = (0..4).map(|_| connect(&site, LIMIT).unwrap()).collect();
     for (from, to) in [("evict-idle", "reject"), ("reject", "evict-idle")] {
         site.daemon.terminate().unwrap();
         let file = site.daemon.config_file();
         let text = std::fs::read_to_string(&file).unwrap();
         std::fs::write(&file, text.replace(from, to)).unwrap();
         site.daemon.start_again().unwrap();
-        streams.iter_mut().for_each(talk);
+        streams.iter().for_each(talk);
         assert_eq!(established(&site), 4, "{to}");
     }
 }

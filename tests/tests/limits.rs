@@ -4,60 +4,56 @@
 
 use std::{
     collections::BTreeMap,
-    io::{self, BufRead as _, BufReader, ErrorKind},
-    net::{IpAddr, SocketAddr, TcpStream},
+    io::{self, ErrorKind},
+    net::{IpAddr, SocketAddr},
     time::Duration,
 };
 
 use lb_common::{
     abi::{ABI_VERSION, Affinity, AffinityKey},
+    host::FrameSpec,
     maps,
+    wire::SYN,
 };
 use lb_tests::{
+    client::Connection,
     clock,
-    config::{Config, Mode, Protocol, Service},
+    config::Mode,
+    former::{Form, Former},
+    inject::{self, Injector},
     require_privileged,
     servers::ECHO_PORT,
     site::{Site, target},
-    topology::{Family, Plan, addresses},
+    topology::{Family, addresses},
 };
 use lb_userspace::sys::bpf::Map;
 use serde_json::Value;
-use socket2::{Domain, Socket, Type};
 
 /// How long anything may take.
 const LIMIT: Duration = Duration::from_secs(5);
+/// How long a connection is tried that nobody answers.
+const PATIENCE: Duration = Duration::from_millis(300);
 const LIMIT_OF_BACKEND: usize = 10;
 const CLIENTS: usize = 30;
 
 /// A site with so many servers, and a service whose backends are the first ones.
 fn site(servers: u16, backends: usize, mode: Mode) -> Site {
-    let plan = Plan { servers, ..Plan::default() };
-    Site::start(plan, |topology| {
-        let echo = Service::new("echo", Protocol::Tcp, target(Family::V4, ECHO_PORT)).mode(mode);
-        let echo = echo.algorithm("round-robin").backends(&topology.servers[..backends], ECHO_PORT);
-        Config::new(topology.interfaces(), [echo])
+    Site::echo(servers, |mut config| {
+        let echo = &mut config.services[0];
+        echo.algorithm = "round-robin";
+        echo.backends.truncate(backends);
+        config.mode(mode)
     })
     .unwrap()
 }
 
-/// A connection of a client, and the name of its server.
-fn connect(site: &Site, client: IpAddr) -> io::Result<(TcpStream, String)> {
-    site.topology.client.run(|| {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-        socket.bind(&SocketAddr::new(client, 0).into())?;
-        socket.connect_timeout(&target(Family::V4, ECHO_PORT).into(), LIMIT)?;
-        let stream = TcpStream::from(socket);
-        stream.set_read_timeout(Some(LIMIT))?;
-        let mut name = String::new();
-        BufReader::new(&stream).read_line(&mut name)?;
-        Ok((stream, name.trim().to_owned()))
-    })
+fn connect(site: &Site, client: IpAddr) -> io::Result<Connection> {
+    site.connect(client, LIMIT)
 }
 
 /// The name of a client's server; the connection ends.
 fn server_of(site: &Site, client: IpAddr) -> String {
-    connect(site, client).unwrap().1
+    connect(site, client).unwrap().server
 }
 
 fn clients() -> Vec<IpAddr> {
@@ -88,11 +84,11 @@ fn a_backend_has_no_more_connections_than_it_may_and_takes_more_as_soon_as_some_
         let site = site(2, 2, mode);
         site.daemon.lbctl("service set echo --on-full reset").unwrap();
         set_limits(&site, 2);
-        let mut open: BTreeMap<String, Vec<TcpStream>> = BTreeMap::new();
+        let mut open: BTreeMap<String, Vec<Connection>> = BTreeMap::new();
         let mut refused = 0;
         for number in 0..CLIENTS {
             match connect(&site, clients()[number % clients().len()]) {
-                Ok((stream, name)) => open.entry(name).or_default().push(stream),
+                Ok(connection) => open.entry(connection.server.clone()).or_default().push(connection),
                 Err(error) if error.kind() == ErrorKind::ConnectionRefused => refused += 1,
                 Err(error) => panic!("{}: {error}", mode.name()),
             }
@@ -110,9 +106,9 @@ fn a_backend_has_no_more_connections_than_it_may_and_takes_more_as_soon_as_some_
         first.truncate(4);
         wait_shown(&site, "connections", 14);
         for _ in 0..6 {
-            let (stream, name) = connect(&site, clients()[0]).unwrap();
-            assert_eq!(name, "server-1", "the other one is full");
-            open.get_mut("server-1").unwrap().push(stream);
+            let connection = connect(&site, clients()[0]).unwrap();
+            assert_eq!(connection.server, "server-1", "the other one is full");
+            open.get_mut("server-1").unwrap().push(connection);
         }
         assert_eq!(connect(&site, clients()[0]).unwrap_err().kind(), ErrorKind::ConnectionRefused);
 
@@ -205,4 +201,140 @@ fn a_client_keeps_its_backend_when_backends_come_and_lbd_is_restarted() {
         map.entries::<AffinityKey, Affinity>().unwrap().is_empty()
     })
     .unwrap();
+}
+
+/// Connections that a source may have.
+const LIMIT_OF_SOURCE: usize = 3;
+
+fn limit_sources(site: &Site) {
+    site.daemon.lbctl(&format!("limit set echo --source-max-connections {LIMIT_OF_SOURCE}")).unwrap();
+}
+
+fn open(site: &Site, client: IpAddr, count: usize) -> Vec<Connection> {
+    (0..count).map(|_| connect(site, client).unwrap()).collect()
+}
+
+fn assert_silent(site: &Site, client: IpAddr, when: &str) {
+    let error = site.connect(client, PATIENCE).expect_err(when);
+    assert_eq!(error.kind(), ErrorKind::TimedOut, "{when}: {error}");
+}
+
+/// Why a SYN of a client would be dropped; none: it would not.
+fn reason(site: &Site, client: IpAddr) -> Option<String> {
+    let explained = site.daemon.lbctl(&format!("explain {client}:7 {}", target(Family::V4, ECHO_PORT)));
+    explained.unwrap()["drop"]["reason"].as_str().map(ToOwned::to_owned)
+}
+
+fn wait_reason(site: &Site, client: IpAddr, expected: Option<&str>) {
+    clock::wait_until(&format!("{expected:?}"), LIMIT, || reason(site, client).as_deref() == expected)
+        .unwrap_or_else(|error| panic!("{error}; it is {:?}", reason(site, client)));
+}
+
+#[test]
+fn a_source_has_no_more_connections_than_it_may_while_others_get_through() {
+    require_privileged!();
+    for mode in Mode::ALL {
+        let site = site(2, 2, mode);
+        limit_sources(&site);
+        let [one, other, ..] = clients()[..] else { panic!("two clients") };
+        let mut of_one = open(&site, one, LIMIT_OF_SOURCE);
+        assert_silent(&site, one, mode.name());
+        assert_eq!(reason(&site, one).as_deref(), Some("source-full"), "{}", mode.name());
+        assert_eq!(reason(&site, other), None);
+        let of_other = open(&site, other, LIMIT_OF_SOURCE);
+        assert!(of_one.iter().chain(&of_other).all(|connection| connection.echo().is_ok()));
+
+        // A place is free as soon as both ends have sent their FINs; nothing waits for a scan.
+        of_one.pop();
+        wait_reason(&site, one, None);
+        of_one.extend(open(&site, one, 1));
+        assert_silent(&site, one, "again");
+
+        let limits = site.daemon.lbctl("limit list").unwrap();
+        assert_eq!(limits[0]["source_max_connections"], LIMIT_OF_SOURCE, "{limits}");
+        assert!(limits[0]["refused"]["source_full"].as_u64() >= Some(2), "{limits}");
+        clock::wait_until("the event", LIMIT, || {
+            site.daemon.lbctl_text("events --past --topic admission").unwrap().contains("source-full")
+        })
+        .unwrap();
+        // All of a prefix are one source.
+        site.daemon.lbctl("limit set echo --source-prefix 24").unwrap();
+        wait_reason(&site, clients()[2], Some("source-full"));
+        site.daemon.lbctl("limit set echo --source-max-connections 0").unwrap();
+        assert_eq!(reason(&site, one), None);
+        assert!(of_one.iter().chain(&of_other).all(|connection| connection.echo().is_ok()));
+    }
+}
+
+#[test]
+fn half_open_connections_of_a_source_are_bounded_and_make_room_when_they_expire() {
+    require_privileged!();
+    for mode in Mode::ALL {
+        let site =
+            Site::echo(1, |config| config.mode(mode).tables("[timeouts]\ntcp_handshake = \"2s\"")).unwrap();
+        site.daemon.lbctl("limit set echo --source-max-embryonic 4").unwrap();
+        // What is sent to it gets lost, and is sent once.
+        let forged = IpAddr::from([192, 0, 2, 7]);
+        let topology = &site.topology;
+        topology.balancer.ip(&format!("route add 192.0.2.0/24 via {}", clients()[0])).unwrap();
+        topology.servers[0].netns.sysctl("net/ipv4/tcp_synack_retries", "0").unwrap();
+        drop(connect(&site, clients()[0]).unwrap());
+        wait_reason(&site, forged, None);
+        let injector = Injector::open(&topology.client, "eth0").unwrap();
+        let to = inject::mac(&topology.balancer, "eth0").unwrap();
+        for port in 1024..1034 {
+            let mut syn = FrameSpec::tcp(SocketAddr::new(forged, port), target(Family::V4, ECHO_PORT), SYN);
+            (syn.smac, syn.dmac) = (injector.mac(), to);
+            injector.send(&syn.build()).unwrap();
+        }
+        wait_reason(&site, forged, Some("source-embryonic"));
+        // Others are not concerned, and connections that are answered do not count.
+        let others = open(&site, clients()[1], 6);
+        assert!(others.iter().all(|connection| connection.echo().is_ok()));
+        let refused = || site.daemon.lbctl("limit list").unwrap()[0]["refused"]["source_embryonic"].as_u64();
+        assert!((1..=6).contains(&refused().unwrap()), "{:?}", refused());
+        let embryonic = site.daemon.lbctl("flow top --by service").unwrap()["embryonic"].as_u64().unwrap();
+        assert!(embryonic <= 4, "{embryonic}");
+        wait_reason(&site, forged, None);
+    }
+}
+
+#[test]
+fn connections_of_a_source_count_without_lbd_after_a_restart_and_after_an_upgrade() {
+    require_privileged!();
+    let mut site = site(1, 1, Mode::Nat);
+    let [one, other, ..] = clients()[..] else { panic!("two clients") };
+    // From before there was a limit: the scan sees them.
+    let mut of_one = open(&site, one, LIMIT_OF_SOURCE);
+    limit_sources(&site);
+    wait_reason(&site, one, Some("source-full"));
+    of_one.remove(0);
+    wait_reason(&site, one, None);
+    of_one.extend(open(&site, one, 1));
+    site.daemon.kill().unwrap();
+    assert_silent(&site, one, "without lbd");
+    // From after it: its end gives its place back by itself.
+    of_one.pop();
+    of_one.extend(open(&site, one, 1));
+    site.daemon.start_again().unwrap();
+    assert_silent(&site, one, "after a restart");
+
+    // An lbd from before there were limits of sources leaves no such map.
+    site.daemon.kill().unwrap();
+    let pins = site.daemon.pin_directory().join(format!("v{ABI_VERSION}"));
+    std::fs::remove_file(pins.join(maps::SOURCES)).unwrap();
+    site.daemon.start_again().unwrap();
+    wait_reason(&site, one, Some("source-full"));
+
+    site.daemon.terminate().unwrap();
+    Former::of(&site.daemon, Form::Last).unwrap().put_in_place().unwrap();
+    of_one.extend(open(&site, one, 1));
+    site.daemon.start_again().unwrap();
+    wait_reason(&site, one, Some("source-full"));
+    assert!(of_one.iter().all(|connection| connection.echo().is_ok()));
+    open(&site, other, LIMIT_OF_SOURCE);
+    of_one.truncate(1);
+    wait_reason(&site, one, None);
+    of_one.extend(open(&site, one, LIMIT_OF_SOURCE - 1));
+    assert_silent(&site, one, "after an upgrade");
 }

@@ -1,4 +1,6 @@
-//! Who may begin flows, and how many in a second.
+//! Who may begin flows, how many in a second, and how many at once.
+
+use super::Places;
 
 /// Key of the `ACL` tables (`LPM_TRIE`): a prefix of a list.
 #[repr(C)]
@@ -66,8 +68,54 @@ pub struct Admission {
     pub source_burst: u32,
     /// Bits of a client's address that are one source.
     pub source_prefix: u32,
+    /// Most flows of one source at once; 0: any number.
+    pub source_flows: u32,
+    /// Most flows of one source at once that nobody answered yet; 0: any number.
+    pub source_embryonic: u32,
+    /// Most packets from clients in a second; 0: any number.
+    pub packet_rate: u32,
+    /// How many of them may come at once.
+    pub packet_burst: u32,
+    /// Most packets of one source in a second; 0: any number.
+    pub source_packet_rate: u32,
+    /// How many of them may come at once.
+    pub source_packet_burst: u32,
     /// 0.
     pub reserved: u32,
+}
+
+impl Admission {
+    /// Everything.
+    pub const NONE: Self = Self {
+        list: 0,
+        flags: 0,
+        flow_rate: 0,
+        flow_burst: 0,
+        source_rate: 0,
+        source_burst: 0,
+        source_prefix: 0,
+        source_flows: 0,
+        source_embryonic: 0,
+        packet_rate: 0,
+        packet_burst: 0,
+        source_packet_rate: 0,
+        source_packet_burst: 0,
+        reserved: 0,
+    };
+
+    /// Whether a source's flows are counted.
+    #[inline(always)]
+    #[must_use]
+    pub const fn counts_flows(&self) -> bool {
+        self.source_flows | self.source_embryonic != 0
+    }
+
+    /// Whether clients' packets are counted, also those of flows that are there.
+    #[inline(always)]
+    #[must_use]
+    pub const fn counts_packets(&self) -> bool {
+        self.packet_rate | self.source_packet_rate != 0
+    }
 }
 
 /// Bits of [`Admission::flags`].
@@ -79,7 +127,7 @@ impl AdmissionFlags {
     pub const LISTED_ONLY: u32 = 1;
 }
 
-/// Whose flows a bucket of `SOURCE_BUCKETS` is about.
+/// Whose flows and packets an element of `SOURCES` is about.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct SourceKey {
@@ -89,12 +137,36 @@ pub struct SourceKey {
     pub service: u32,
 }
 
+/// What one source has of a service: element of `SOURCES`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Source {
+    /// When the [bucket](crate::bucket) of flows that begin is full again.
+    pub flows_full_at: u64,
+    /// When the bucket of packets is full again.
+    pub packets_full_at: u64,
+    /// Places of its flows; counted only where there is a limit.
+    pub flows: Places,
+    /// Places of those that nobody answered yet.
+    pub embryonic: Places,
+}
+
+/// Service-wide buckets: element of `SERVICE_BUCKETS`, by the id of the service.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Buckets {
+    /// When the [bucket](crate::bucket) of flows that begin is full again.
+    pub flows_full_at: u64,
+    /// When the bucket of packets is full again.
+    pub packets_full_at: u64,
+}
+
 /// Packets of a service that were refused: element of `SERVICE_REFUSALS`, by the id of the service, one for each CPU.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Refusals {
     /// By [`Refusal`].
-    pub counts: [u64; Refusal::ALL.len()],
+    pub counts: [u64; 8],
 }
 
 impl Refusals {
@@ -113,7 +185,7 @@ impl core::ops::AddAssign for Refusals {
     }
 }
 
-/// Why a service refuses a packet that would begin a flow.
+/// Why a service refuses a packet.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
@@ -125,11 +197,28 @@ pub enum Refusal {
     SourceLimited = 2,
     /// Too many flows of the service begin.
     ServiceLimited = 3,
+    /// The source has as many flows as it may.
+    SourceFull = 4,
+    /// The source has as many flows that nobody answered as it may.
+    SourceEmbryonic = 5,
+    /// Too many packets of its source.
+    SourcePackets = 6,
+    /// Too many packets for the service.
+    ServicePackets = 7,
 }
 
 impl Refusal {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Blocked, Self::Denied, Self::SourceLimited, Self::ServiceLimited];
+    pub const ALL: [Self; 8] = [
+        Self::Blocked,
+        Self::Denied,
+        Self::SourceLimited,
+        Self::ServiceLimited,
+        Self::SourceFull,
+        Self::SourceEmbryonic,
+        Self::SourcePackets,
+        Self::ServicePackets,
+    ];
 
     /// The drop reason.
     #[inline(always)]
@@ -140,6 +229,10 @@ impl Refusal {
             Self::Denied => super::DropReason::SourceDenied,
             Self::SourceLimited => super::DropReason::SourceLimited,
             Self::ServiceLimited => super::DropReason::ServiceLimited,
+            Self::SourceFull => super::DropReason::SourceFull,
+            Self::SourceEmbryonic => super::DropReason::SourceEmbryonic,
+            Self::SourcePackets => super::DropReason::SourcePackets,
+            Self::ServicePackets => super::DropReason::ServicePackets,
         }
     }
 }

@@ -81,7 +81,7 @@ drop_reasons! {
     Fenced = "fenced",
     /// The source address is none that a host can send from: loopback, link-local, multicast or reserved.
     MartianSource = "martian-source",
-    /// The source address is a VIP, which nobody connects from.
+    /// The source address is a VIP or a SNAT address, which nobody connects from.
     OwnSource = "own-source",
     /// The client is the backend that was selected, in mode nat: it would get a packet from its own address.
     Hairpin = "hairpin",
@@ -95,4 +95,12 @@ drop_reasons! {
     SourceLimited = "source-limited",
     /// More flows than the service lets begin (flow_rate).
     ServiceLimited = "service-limited",
+    /// The source has as many flows of the service as it may (source_max_connections).
+    SourceFull = "source-full",
+    /// The source has as many flows that nobody answered as it may (source_max_embryonic).
+    SourceEmbryonic = "source-embryonic",
+    /// More packets of the source than the service takes (source_packet_rate).
+    SourcePackets = "source-packets",
+    /// More packets than the service takes (packet_rate).
+    ServicePackets = "service-packets",
 }

@@ -146,6 +146,16 @@ pub struct NextHop {
 }
 
 impl NextHop {
+    /// Bit of the generation: the flow's packets are counted, and take the long way. No generation of [`super::Settings`] has it.
+    pub const METERED: u32 = 1 << 31;
+
+    /// Whether it was found under a generation.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_of(&self, generation: u32) -> bool {
+        self.generation & !Self::METERED == generation
+    }
+
     /// MAC address (6 octets) and interface (2) as they lie in memory, as one number in little-endian order.
     #[inline(always)]
     #[must_use]
@@ -235,6 +245,11 @@ impl FlowFlags {
     /// Both ends of the TCP connection get a RST, as if its backend were [`super::BackendFlags::RESET`] and taken out. Set by `lbd`, together
     /// with [`NextHop::generation`] 0, so that no packet takes the shortcut.
     pub const RESET: u8 = 8;
+    /// It has a place of its source's limits, see [`super::Source`], while it is embryonic one of those, too. The client's entry says whether
+    /// it was given back.
+    pub const SOURCE_COUNTED: u8 = 16;
+    /// All of those that say of a place that the flow has it.
+    pub const PLACES: u8 = Self::COUNTED | Self::SOURCE_COUNTED;
 }
 
 /// Key of the fragment tables (RFC 791 §3.2, RFC 8200 §4.5).

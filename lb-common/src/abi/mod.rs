@@ -25,7 +25,9 @@ mod settings;
 mod virtual_mac;
 
 pub use address::Address;
-pub use admission::{AclData, AclKey, AclRule, Admission, AdmissionFlags, Refusal, Refusals, SourceKey};
+pub use admission::{
+    AclData, AclKey, AclRule, Admission, AdmissionFlags, Buckets, Refusal, Refusals, Source, SourceKey,
+};
 pub use affinity::{Affinity, AffinityKey};
 pub use answer::Answer;
 pub use backend::{Backend, BackendFlags, BackendState};
@@ -85,9 +87,11 @@ abi! {
     AclKey<u32> = 12,
     AclKey<[u32; 4]> = 24,
     AclRule = 8,
-    Admission = 32,
+    Admission = 56,
     SourceKey = 20,
-    Refusals = 32,
+    Source = 48,
+    Buckets = 16,
+    Refusals = 64,
     Backend = 32,
     BackendLimits = 16,
     Places = 16,

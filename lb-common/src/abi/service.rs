@@ -2,7 +2,8 @@
 
 /// Key of the service tables.
 ///
-/// `proto` 1 (ICMP) or 58 (ICMPv6) with port 0 says that the address is a VIP: such an entry exists for every VIP.
+/// `proto` 1 (ICMP) or 58 (ICMPv6) with port 0 says that the address is a VIP: such an entry exists for every VIP. [`Self::SNAT`] with port 0
+/// says that it is a SNAT address.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ServiceKey<A> {
@@ -14,6 +15,11 @@ pub struct ServiceKey<A> {
     pub proto: u8,
     /// 0.
     pub pad: u8,
+}
+
+impl<A> ServiceKey<A> {
+    /// Not a protocol (IANA: reserved).
+    pub const SNAT: u8 = 255;
 }
 
 /// A service as the data path sees it.

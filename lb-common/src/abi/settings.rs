@@ -48,6 +48,8 @@ impl SettingsFlags {
     pub const ADMISSION: u32 = 16;
     /// No flow begins while the table of established flows of its family is full.
     pub const REFUSE_WHEN_FULL: u32 = 32;
+    /// Some of them have rates of packets.
+    pub const PACKET_RATES: u32 = 64;
 }
 
 impl Settings {

@@ -148,6 +148,12 @@ impl HostTables {
         let port = setup.address.port().to_be();
         services.insert(ServiceKey { addr, port, proto: setup.proto, pad: 0 }, service);
         services.insert(ServiceKey { addr, port: 0, proto: icmp, pad: 0 }, Service::default());
+        let (base, count) = (setup.snat.0 as usize, usize::from(setup.snat.1));
+        for words in self.snat_addresses.borrow().iter().skip(base).take(count) {
+            let key =
+                ServiceKey { addr: A::from_words(*words), port: 0, proto: ServiceKey::<A>::SNAT, pad: 0 };
+            services.insert(key, Service::default());
+        }
     }
 
     /// Replaces the slot table of a service.

@@ -1,8 +1,9 @@
 //! Tables in `HashMap`s. Time, chance and routes are what the test says.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, Ref, RefCell},
     collections::HashMap,
+    ops::Deref,
     rc::Rc,
 };
 
@@ -10,12 +11,13 @@ use crate::{
     Action, AddressTables, Tables,
     abi::{
         AclData, AclKey, AclRule, Address, Admission, Affinity, AffinityKey, Answer, Backend, BackendLimits,
-        BackendSignals, Event, Floating, Flow, FlowEvent, FlowFlags, FlowKey, FragmentKey, FragmentPorts,
+        BackendSignals, Buckets, Event, Floating, Flow, FlowEvent, FlowKey, FragmentKey, FragmentPorts,
         Interface, InterfaceCounters, Latencies, Latency, Mac, NextHop, Origin, Places, Refusals, Relay,
-        Service, ServiceKey, Settings, SettingsFlags, Signal, SourceKey, Stamp, TrafficCounters, VirtualMacs,
+        Service, ServiceKey, Settings, SettingsFlags, Signal, Source, SourceKey, Stamp, TrafficCounters,
+        VirtualMacs,
     },
     maps::address_bit,
-    tables::{FibQuery, FibResult, FlowEntry, Holder, Insert, Tier, Traffic},
+    tables::{FibQuery, FibResult, FlowEntry, Gone, Holder, Insert, Metered, SourceEntry, Tier, Traffic},
 };
 
 /// The tables of one address family.
@@ -94,9 +96,9 @@ pub struct HostTables {
     /// `ADMISSION`.
     pub admissions: RefCell<HashMap<u32, Admission>>,
     /// `SERVICE_BUCKETS`.
-    pub service_buckets: RefCell<HashMap<u32, u64>>,
-    /// `SOURCE_BUCKETS`.
-    pub source_buckets: RefCell<HashMap<SourceKey, u64>>,
+    pub service_buckets: RefCell<HashMap<u32, Buckets>>,
+    /// `SOURCES`.
+    pub sources: RefCell<HashMap<SourceKey, Source>>,
     /// `SERVICE_REFUSALS`.
     pub refusals_counted: RefCell<HashMap<u32, Refusals>>,
     /// `AFFINITY`.
@@ -188,10 +190,10 @@ impl<A: Address> FlowEntry<A> for HostEntry<A> {
         self.change(|flow| flow.next_hop = next_hop);
     }
 
-    fn clear_counted(&self) -> bool {
-        let counted = self.0.get().flags & FlowFlags::COUNTED != 0;
-        self.change(|flow| flow.flags &= !FlowFlags::COUNTED);
-        counted
+    fn clear_flags(&self, bits: u8) -> u8 {
+        let flags = self.0.get().flags;
+        self.change(|flow| flow.flags &= !bits);
+        flags
     }
 }
 
@@ -325,6 +327,57 @@ macro_rules! address_tables {
 address_tables!(u32, v4, fragments_v4, acl_v4);
 address_tables!([u32; 4], v6, fragments_v6, acl_v6);
 
+/// An element of [`HostTables::sources`].
+struct HostSource<'a> {
+    sources: &'a RefCell<HashMap<SourceKey, Source>>,
+    key: SourceKey,
+}
+
+impl HostSource<'_> {
+    /// Changes it; as it was before.
+    fn change(&self, change: impl FnOnce(&mut Source)) -> Source {
+        let mut sources = self.sources.borrow_mut();
+        let source = sources.entry(self.key).or_default();
+        let before = *source;
+        change(source);
+        before
+    }
+}
+
+impl SourceEntry for HostSource<'_> {
+    fn load(&self) -> Source {
+        self.change(|_| {})
+    }
+
+    fn set_full_at(&self, of: Metered, full_at: u64) {
+        self.change(|source| match of {
+            Metered::Flows => source.flows_full_at = full_at,
+            Metered::Packets => source.packets_full_at = full_at,
+        });
+    }
+
+    fn take(&self) -> Source {
+        self.change(|source| {
+            source.flows.taken += 1;
+            source.embryonic.taken += 1;
+        })
+    }
+
+    fn untake(&self) {
+        self.change(|source| {
+            source.flows.taken -= 1;
+            source.embryonic.taken -= 1;
+        });
+    }
+
+    fn give_back(&self, gone: Gone) {
+        self.change(|source| {
+            source.flows.returned += u64::from(gone != Gone::Answered);
+            source.embryonic.returned += u64::from(gone != Gone::Ended);
+        });
+    }
+}
+
 impl Tables for HostTables {
     fn now(&self) -> u32 {
         self.now.get()
@@ -385,30 +438,40 @@ impl Tables for HostTables {
         self.settings.get().flags & SettingsFlags::ADMISSION != 0
     }
 
-    fn admission(&self, service: u16) -> Option<Admission> {
-        Some(self.admissions.borrow().get(&service.into()).copied().unwrap_or_default())
+    fn admission(&self, service: u16) -> Option<impl Deref<Target = Admission>> {
+        const NONE: &Admission = &Admission::NONE;
+        Some(Ref::map(self.admissions.borrow(), |admissions| admissions.get(&service.into()).unwrap_or(NONE)))
     }
 
-    fn service_bucket(&self, service: u16) -> Option<u64> {
+    fn has_packet_rates(&self) -> bool {
+        self.settings.get().flags & SettingsFlags::PACKET_RATES != 0
+    }
+
+    fn service_buckets(&self, service: u16) -> Option<Buckets> {
         Some(self.service_buckets.borrow().get(&service.into()).copied().unwrap_or_default())
     }
 
-    fn set_service_bucket(&self, service: u16, full_at: u64) {
-        self.service_buckets.borrow_mut().insert(service.into(), full_at);
+    fn set_service_bucket(&self, service: u16, of: Metered, full_at: u64) {
+        let mut buckets = self.service_buckets.borrow_mut();
+        let buckets = buckets.entry(service.into()).or_default();
+        match of {
+            Metered::Flows => buckets.flows_full_at = full_at,
+            Metered::Packets => buckets.packets_full_at = full_at,
+        }
     }
 
-    fn source_bucket(&self, key: &SourceKey) -> Option<u64> {
+    fn source(&self, key: &SourceKey, make: bool) -> Option<impl SourceEntry> {
         self.note(|asked| asked.sources.push(*key));
-        self.source_buckets.borrow().get(key).copied()
-    }
-
-    fn set_source_bucket(&self, key: &SourceKey, full_at: u64) {
-        self.source_buckets.borrow_mut().insert(*key, full_at);
+        let mut sources = self.sources.borrow_mut();
+        if make {
+            sources.entry(*key).or_default();
+        }
+        sources.contains_key(key).then_some(HostSource { sources: &self.sources, key: *key })
     }
 
     fn count_refusal(&self, service: u16, refusal: u32) {
         let mut counted = self.refusals_counted.borrow_mut();
-        counted.entry(service.into()).or_default().counts[refusal as usize & 3] += 1;
+        counted.entry(service.into()).or_default().counts[refusal as usize & 7] += 1;
     }
 
     fn backend(&self, id: u32) -> Option<Backend> {

@@ -8,7 +8,7 @@ use super::{
     parse::Headers,
     seen::TableUse,
     select::Selected,
-    snat,
+    share, snat,
 };
 use crate::{
     Packet, Tables,
@@ -21,7 +21,8 @@ use crate::{
     wire::{ACK, Ethernet, FIN, RST, SYN, TCP},
 };
 
-/// Begins the flow of a packet to the backend selected, and fills it in. No state is left behind when it can't be.
+/// Begins the flow of a packet to the backend selected, and fills it in, but for the flags of its source's places. No state is left behind
+/// when it can't be.
 #[inline(never)]
 pub(super) fn flow<A, P, T>(packet: &P, tables: &T, work: &mut Work<A>) -> Step
 where
@@ -31,6 +32,9 @@ where
 {
     let step = limit::take(tables, work);
     if step != Step::DONE {
+        if work.flow.flags != 0 {
+            share::untake(tables, &work.headers.key.src, work.service.id);
+        }
         return step;
     }
     let Work { headers, flow, service, selected, .. } = &mut *work;
@@ -44,7 +48,9 @@ where
     flow.last_seen = tables.now();
     flow.service = service.id;
     flow.state = admit::initial_state(headers) as u8;
-    flow.flags = if limit::is_limited(backend) { FlowFlags::COUNTED } else { 0 };
+    if limit::is_limited(backend) {
+        flow.flags |= FlowFlags::COUNTED;
+    }
     // Where the packet came from, for `claim`; the FIB's answer takes its place.
     flow.next_hop = way_back(packet);
     let (claimed, refusal) = if service.mode == Mode::FullNat as u8 {
@@ -54,7 +60,7 @@ where
         (snat::claim_kept(tables, work), DropReason::TupleConflict)
     };
     if !claimed {
-        limit::unclaim(tables, &work.flow);
+        limit::unclaim(tables, &work.headers.key, &work.flow);
         return Step::end(Verdict::drop(refusal));
     }
     let Work { headers, flow, .. } = work;
@@ -63,7 +69,7 @@ where
         work.table = TableUse::Begun;
         tables.count_flow(flow.service, flow.backend);
     } else {
-        limit::unclaim(tables, flow);
+        limit::unclaim(tables, &headers.key, flow);
         tables.remove_flow(Tier::Embryonic, &flow.twin_key(headers.key.proto));
     }
     step
@@ -176,7 +182,7 @@ where
     }
     // The client of a SYN-ACK was let in a moment ago.
     if work.headers.flags & SYN == 0 {
-        let step = admission::client_step(tables, work.headers.key.dst, work.flow.service);
+        let step = admission::client_step(tables, &work.headers.key.dst, work.flow.service);
         if step != Step::DONE {
             return step;
         }
@@ -193,15 +199,13 @@ where
     P: Packet,
     T: Tables + AddressTables<A>,
 {
-    if work.flow.flags & FlowFlags::COUNTED != 0 {
-        let refusal = limit::claim(tables, work.flow.backend, work.flow.service);
-        if refusal != limit::FREE {
-            if work.headers.key.proto == TCP {
-                // The backend did answer. It is told, so that it does not wait for the client, whose next SYN finds another one.
-                tables.count_signal(work.flow.backend, Signal::SynAck);
-            }
-            return Step::reset_for(refusal);
+    let refusal = take_places(tables, work);
+    if refusal != limit::FREE {
+        if work.headers.key.proto == TCP {
+            // The backend did answer. It is told, so that it does not wait for the client, whose next SYN finds another one.
+            tables.count_signal(work.flow.backend, Signal::SynAck);
         }
+        return Step::reset_for(refusal);
     }
     let next_hop = work.flow.next_hop;
     work.flow.next_hop = way_back(packet);
@@ -209,7 +213,7 @@ where
     let Work { headers, flow, .. } = work;
     flow.next_hop = next_hop;
     if !is_claimed {
-        limit::unclaim(tables, flow);
+        limit::unclaim(tables, &headers.key, flow);
         return Step::end(Verdict::drop(DropReason::TupleConflict));
     }
     if tables.insert_flow(Tier::Embryonic, &headers.key, flow, Insert::Any) {
@@ -221,9 +225,34 @@ where
         }
         return Step::DONE;
     }
-    limit::unclaim(tables, flow);
+    limit::unclaim(tables, &headers.key, flow);
     tables.remove_flow(Tier::Embryonic, &flow.twin_key(headers.key.proto));
     Step::end(Verdict::drop(DropReason::FlowTableFull))
+}
+
+/// Takes the places of a flow that an answer begins: [`limit::FREE`], or the number of the drop reason.
+#[inline(never)]
+fn take_places<A, T>(tables: &T, work: &mut Work<A>) -> u32
+where
+    A: Family,
+    T: Tables + AddressTables<A>,
+{
+    let Work { headers, flow, .. } = work;
+    let taken = share::claim(tables, &headers.key.dst, flow.service);
+    if taken & share::REFUSED != 0 {
+        return taken ^ share::REFUSED;
+    }
+    if flow.flags & FlowFlags::COUNTED != 0 {
+        let refusal = limit::claim(tables, flow.backend, flow.service);
+        if refusal != limit::FREE {
+            if taken != 0 {
+                share::untake(tables, &headers.key.dst, flow.service);
+            }
+            return refusal;
+        }
+    }
+    flow.flags |= taken as u8;
+    limit::FREE
 }
 
 /// Fills in the flow of such an answer with these TCP flags. Its two parts are functions of their own because of the stack.
@@ -332,6 +361,9 @@ where
     if let Err(verdict) = translate_to_backend(tables, key, flow) {
         return Step::end(verdict);
     }
+    if admission::is_metered(tables, flow.service) {
+        flow.next_hop.generation |= NextHop::METERED;
+    }
     if tables.insert_flow(Tier::Embryonic, key, flow, Insert::Any) {
         Step::DONE
     } else {
@@ -359,7 +391,8 @@ where
     let Work { headers, flow, twin, twin_key, .. } = work;
     let key = &headers.key;
     flow.write_twin_key(key.proto, twin_key);
-    if is_taken(tables, Tier::Established, twin_key, key) || is_taken(tables, Tier::Embryonic, twin_key, key)
+    if is_taken(tables, Tier::Established, twin_key, key, twin)
+        || is_taken(tables, Tier::Embryonic, twin_key, key, twin)
     {
         return false;
     }
@@ -369,9 +402,9 @@ where
     tables.insert_flow(Tier::Embryonic, twin_key, twin, Insert::IfAbsent)
 }
 
-/// Whether a live flow other than `key`'s own has the entry `twin_key`. A dead one in the way is removed.
+/// Whether a live flow other than `key`'s own has the entry `twin_key`. A dead one in the way is removed, by way of `dead`.
 #[inline(always)]
-fn is_taken<A, T>(tables: &T, tier: Tier, twin_key: &FlowKey<A>, key: &FlowKey<A>) -> bool
+fn is_taken<A, T>(tables: &T, tier: Tier, twin_key: &FlowKey<A>, key: &FlowKey<A>, dead: &mut Flow<A>) -> bool
 where
     A: Family,
     T: Tables + AddressTables<A>,
@@ -382,6 +415,12 @@ where
     if alive && !entry.load().leads_to(key) {
         return true;
     }
-    forget(tables, twin_key, &entry, tier);
+    if entry.load().flags & FlowFlags::SOURCE_COUNTED != 0 {
+        *dead = entry.load();
+        let flags = forget(tables, twin_key, &entry, tier);
+        share::ended(tables, twin_key, dead, tier, flags);
+    } else {
+        forget(tables, twin_key, &entry, tier);
+    }
     false
 }

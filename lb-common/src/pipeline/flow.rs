@@ -3,12 +3,12 @@
 //! An established packet costs one look-up here. The slow paths (once in 16 ticks, at the handshake, at the end) also keep the other
 //! direction's entry, the twin, in step.
 
-use super::{Work, family::Family, forward, limit, parse::Headers};
+use super::{Work, admission, family::Family, forward, limit, parse::Headers, share};
 use crate::{
     Tables,
     abi::{Address, Backend, BackendFlags, BackendState, Flow, FlowFlags, FlowKey, FlowState, NextHop},
     checksum,
-    tables::{AddressTables, FlowEntry, Insert, Tier},
+    tables::{AddressTables, FlowEntry, Gone, Insert, Tier},
     verdict::{Step, Verdict},
     wire::{ACK, FIN, RST, SYN, TCP, UDP},
 };
@@ -25,7 +25,10 @@ where
     *flow = entry.load();
     let condition = condition(tables, flow, headers);
     if condition != Condition::Alive {
-        return Ok(end(tables, &headers.key, &entry, Tier::Established, twin, condition));
+        return Ok(end(tables, &headers.key, &entry, Tier::Established, (flow, twin), condition));
+    }
+    if !flow.is_reverse() {
+        admission::packet(tables, &headers.key.src, flow.service)?;
     }
     if flow.last_seen != tables.now() {
         if must_touch_twin(tables, flow.last_seen, flow.state) {
@@ -35,7 +38,8 @@ where
         }
     }
     if headers.flags & (FIN | RST) != 0 {
-        close(tables, &headers.key, &entry, headers.flags, flow);
+        let flags = close(tables, &headers.key, &entry, headers.flags, flow);
+        share::ended(tables, &headers.key, flow, Tier::Established, flags);
     }
     forward::refresh(tables, flow, &entry, headers.key.proto)?;
     Ok(Step::DONE)
@@ -54,21 +58,30 @@ where
     *flow = entry.load();
     let condition = condition(tables, flow, headers);
     if condition != Condition::Alive {
-        return end(tables, key, &entry, Tier::Embryonic, twin, condition);
+        return end(tables, key, &entry, Tier::Embryonic, (flow, twin), condition);
+    }
+    if !flow.is_reverse()
+        && let Err(verdict) = admission::packet(tables, &key.src, flow.service)
+    {
+        return Step::end(verdict);
     }
     if let Err(verdict) = forward::refresh(tables, flow, &entry, key.proto) {
         return Step::end(verdict);
     }
     match answered(key.proto, flow, headers.flags) {
         Answer::Complete(state) => {
-            if !promote(tables, key, &entry, state, twin) {
+            let promoted = promote(tables, key, &entry, state, twin);
+            if promoted == NO_ROOM {
                 // It goes on from here, and tries again with the client's next packet.
                 AddressTables::<A>::set_full_at(tables, tables.now());
                 touch(tables, key, &entry, Tier::Embryonic, twin);
+            } else if promoted & u32::from(FlowFlags::SOURCE_COUNTED) != 0 {
+                share::give_back(tables, key, flow, Gone::Answered);
             }
         }
         Answer::Progress(state) => {
-            set_state(tables, key, &entry, Tier::Embryonic, state);
+            let flags = set_state(tables, key, &entry, Tier::Embryonic, state);
+            share::ended(tables, key, flow, Tier::Embryonic, flags);
             touch(tables, key, &entry, Tier::Embryonic, twin);
         }
         Answer::No => touch(tables, key, &entry, Tier::Embryonic, twin),
@@ -83,7 +96,7 @@ fn end<A, T, E>(
     key: &FlowKey<A>,
     entry: &E,
     tier: Tier,
-    twin: &mut Flow<A>,
+    (flow, twin): (&Flow<A>, &mut Flow<A>),
     condition: Condition,
 ) -> Step
 where
@@ -92,13 +105,15 @@ where
     E: FlowEntry<A>,
 {
     if condition == Condition::Over {
-        forget(tables, key, entry, tier);
+        let flags = forget(tables, key, entry, tier);
+        share::ended(tables, key, flow, tier, flags);
         return Step::ABSENT;
     }
     // Both entries stay for a while, so that every packet under way is answered. They keep their generation, which is not the current
     // one: their packets never take the shortcut. The entry that leads to the sender says that the sender knows.
     touch(tables, key, entry, tier, twin);
-    limit::release(tables, key, entry, twin.flags, tier);
+    let flags = limit::release(tables, key, entry, twin.flags, tier);
+    share::ended(tables, key, flow, tier, flags);
     close_twin(tables, key.proto, entry, tier);
     Step::RESET
 }
@@ -215,10 +230,13 @@ fn answered<A: Family>(proto: u8, flow: &Flow<A>, flags: u8) -> Answer {
     Answer::No
 }
 
-/// Moves both directions to `Established`, by way of `twin`; false: there is no room. The embryonic entries go only once the others are
-/// there.
+/// What [`promote`] returns instead of flags.
+const NO_ROOM: u32 = u32::MAX;
+
+/// Moves both directions to `Established`, by way of `twin`: the [`FlowFlags`] that this CPU took from the client's embryonic entry, or
+/// [`NO_ROOM`]. The embryonic entries go only once the others are there.
 #[inline(never)]
-fn promote<A, T, E>(tables: &T, key: &FlowKey<A>, entry: &E, state: FlowState, twin: &mut Flow<A>) -> bool
+fn promote<A, T, E>(tables: &T, key: &FlowKey<A>, entry: &E, state: FlowState, twin: &mut Flow<A>) -> u32
 where
     A: Family,
     T: Tables + AddressTables<A>,
@@ -228,7 +246,7 @@ where
     twin.state = state as u8;
     twin.last_seen = tables.now();
     if !tables.insert_flow(Tier::Established, key, twin, Insert::Any) {
-        return false;
+        return NO_ROOM;
     }
     // From here, as the stack of the caller is deeper; the packet that cannot store the other entry is rare.
     if tables.tells_flows() {
@@ -239,14 +257,22 @@ where
     if let Some(entry) = tables.flow(Tier::Embryonic, &twin_key) {
         twin.next_hop = entry.load().next_hop;
     }
-    let stored = tables.insert_flow(Tier::Established, &twin_key, twin, Insert::Any);
-    if stored {
-        tables.remove_flow(Tier::Embryonic, &twin_key);
-        tables.remove_flow(Tier::Embryonic, key);
-    } else {
+    if !tables.insert_flow(Tier::Established, &twin_key, twin, Insert::Any) {
         tables.remove_flow(Tier::Established, key);
+        return NO_ROOM;
     }
-    stored
+    // Without the client's entry the other one counts.
+    let mut flags = twin.flags;
+    if flags & FlowFlags::SOURCE_COUNTED != 0 {
+        if twin.is_reverse() {
+            flags = entry.clear_flags(FlowFlags::SOURCE_COUNTED);
+        } else if let Some(entry) = tables.flow(Tier::Embryonic, &twin_key) {
+            flags = entry.clear_flags(FlowFlags::SOURCE_COUNTED);
+        }
+    }
+    tables.remove_flow(Tier::Embryonic, &twin_key);
+    tables.remove_flow(Tier::Embryonic, key);
+    flags.into()
 }
 
 /// Moves `last_seen` of both directions to now. A twin that the LRU dropped is made again: else a one-way stream would lose
@@ -269,9 +295,9 @@ where
     }
 }
 
-/// Moves both directions to the state that a FIN or RST leads to. `flow` is what the entry holds.
+/// Moves both directions to the state that a FIN or RST leads to. `flow` is what the entry holds. Returns what [`limit::release`] does.
 #[inline(never)]
-fn close<A, T, E>(tables: &T, key: &FlowKey<A>, entry: &E, flags: u8, flow: &Flow<A>)
+fn close<A, T, E>(tables: &T, key: &FlowKey<A>, entry: &E, flags: u8, flow: &Flow<A>) -> u32
 where
     A: Family,
     T: Tables + AddressTables<A>,
@@ -289,12 +315,13 @@ where
     } else if flow.state == FlowState::Established as u8 {
         own
     } else {
-        return;
+        return 0;
     };
-    set_state(tables, key, entry, Tier::Established, state);
+    let flags = set_state(tables, key, entry, Tier::Established, state);
     if tables.tells_flows() && matches!(state, FlowState::Closing | FlowState::Closed) {
         tell(tables, key, flow, state as u8);
     }
+    flags
 }
 
 /// Tells `lbd` what became of a flow, by one of its entries.
@@ -307,8 +334,9 @@ where
     tables.tell_flow(key, flow, state);
 }
 
+/// Sets the state of both directions; what [`limit::release`] returns.
 #[inline(always)]
-fn set_state<A, T, E>(tables: &T, key: &FlowKey<A>, entry: &E, tier: Tier, state: FlowState)
+fn set_state<A, T, E>(tables: &T, key: &FlowKey<A>, entry: &E, tier: Tier, state: FlowState) -> u32
 where
     A: Family,
     T: Tables + AddressTables<A>,
@@ -319,13 +347,15 @@ where
         twin.set_state(state as u8);
     }
     if matches!(state, FlowState::Closing | FlowState::Closed) {
-        limit::release(tables, key, entry, entry.load().flags, tier);
+        limit::release(tables, key, entry, entry.load().flags, tier)
+    } else {
+        0
     }
 }
 
-/// Removes both directions of a dead flow.
+/// Removes both directions of a dead flow; what [`limit::release`] returns.
 #[inline(never)]
-pub(super) fn forget<A, T, E>(tables: &T, key: &FlowKey<A>, entry: &E, tier: Tier)
+pub(super) fn forget<A, T, E>(tables: &T, key: &FlowKey<A>, entry: &E, tier: Tier) -> u32
 where
     A: Family,
     T: Tables + AddressTables<A>,
@@ -333,11 +363,13 @@ where
 {
     // The key is made before the element can be given away.
     let twin_key = entry.load().twin_key(key.proto);
-    if entry.load().flags & FlowFlags::COUNTED != 0 {
-        limit::release_both(tables, &twin_key, entry, tier);
+    let mut flags = 0;
+    if entry.load().flags & FlowFlags::PLACES != 0 {
+        flags = limit::release_both(tables, &twin_key, entry, tier);
     }
     tables.remove_flow(tier, &twin_key);
     tables.remove_flow(tier, key);
+    flags
 }
 
 /// Turns an entry into that of the other direction, its next hop unknown.

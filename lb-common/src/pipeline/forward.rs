@@ -1,6 +1,6 @@
 //! Stage 8, forward: next hop, egress interface, Ethernet header.
 
-use super::{Verdict, drop, family::Family};
+use super::{Verdict, admission, drop, family::Family};
 use crate::{
     Packet, Tables,
     abi::{DropReason, Event, EventKind, Flow, InterfaceFlags, NextHop},
@@ -16,7 +16,7 @@ where
     T: Tables + AddressTables<A>,
     E: FlowEntry<A>,
 {
-    if flow.next_hop.generation != tables.fib_generation() {
+    if !flow.next_hop.is_of(tables.fib_generation()) {
         renew(tables, entry, proto, &mut flow.next_hop).result()?;
     }
     Ok(())
@@ -32,7 +32,10 @@ where
 {
     let flow = entry.load();
     match lookup(tables, flow.src, flow.dst, proto) {
-        FibResult::NextHop(found) | FibResult::Router(found) => {
+        FibResult::NextHop(mut found) | FibResult::Router(mut found) => {
+            if !flow.is_reverse() && admission::is_metered(tables, flow.service) {
+                found.generation |= NextHop::METERED;
+            }
             entry.set_next_hop(found);
             *next_hop = found;
             Step::DONE

@@ -59,7 +59,7 @@ where
         };
         if icmp.kind == A::ECHO.0 && service::is_vip(tables, headers.key.dst) {
             source::check(tables, headers).result()?;
-            admission::is_blocked(tables, headers.key.src)?;
+            admission::is_blocked(tables, &headers.key.src)?;
             return Err(reply::echo(packet, tables, headers, &icmp));
         }
         if A::ICMP == ICMPV6 && matches!(icmp.kind, Neighbour::SOLICITATION | Neighbour::ADVERTISEMENT) {

@@ -2,7 +2,7 @@
 //!
 //! Only flows that begin and end come here, and of them only those of backends with the flag `LIMITED`.
 
-use super::{Work, family::Family, select};
+use super::{Work, family::Family, select, share};
 use crate::{
     Tables,
     abi::{Backend, BackendFlags, BackendState, DropReason, Flow, FlowFlags, FlowKey, ServiceFlags},
@@ -135,42 +135,50 @@ pub(super) fn claim<T: Tables>(tables: &T, id: u32, service: u16) -> u32 {
     FREE
 }
 
-/// Takes back that a place was taken for a flow, which did not begin.
+/// Takes back that places were taken for the flow of a packet, which did not begin.
 #[inline(always)]
-pub(super) fn unclaim<A, T: Tables>(tables: &T, flow: &Flow<A>) {
+pub(super) fn unclaim<A, T>(tables: &T, key: &FlowKey<A>, flow: &Flow<A>)
+where
+    A: Family,
+    T: Tables + AddressTables<A>,
+{
     if flow.flags & FlowFlags::COUNTED != 0 {
         tables.untake_place(Holder::Backend(flow.backend));
         tables.untake_place(Holder::Service(flow.service));
     }
-}
-
-/// Gives the place of a flow back if it still has it. Of any number of CPUs that come here at once, one does it: the one that clears
-/// the flag of the client's entry, or of the only one that is left.
-#[inline(always)]
-pub(super) fn release<A, T, E>(tables: &T, key: &FlowKey<A>, entry: &E, flags: u8, tier: Tier)
-where
-    A: Family,
-    T: Tables + AddressTables<A>,
-    E: FlowEntry<A>,
-{
-    if flags & FlowFlags::COUNTED != 0 {
-        release_counted(tables, key, entry, tier);
+    if flow.flags & FlowFlags::SOURCE_COUNTED != 0 {
+        share::untake(tables, if flow.is_reverse() { &key.dst } else { &key.src }, flow.service);
     }
 }
 
-#[inline(never)]
-fn release_counted<A, T, E>(tables: &T, key: &FlowKey<A>, entry: &E, tier: Tier)
+/// Gives the places of a flow back if it still has them, but for that of its source: the [`FlowFlags`] that it had, for [`share::ended`]. Of
+/// any number of CPUs that come here at once, one does it: the one that clears the flags of the client's entry, or of the only one that is
+/// left.
+#[inline(always)]
+#[must_use]
+pub(super) fn release<A, T, E>(tables: &T, key: &FlowKey<A>, entry: &E, flags: u8, tier: Tier) -> u32
 where
     A: Family,
     T: Tables + AddressTables<A>,
     E: FlowEntry<A>,
 {
-    release_both(tables, &entry.load().twin_key(key.proto), entry, tier);
+    if flags & FlowFlags::PLACES != 0 { release_counted(tables, key, entry, tier) } else { 0 }
 }
 
-/// [`release`] for a flow that has a place, by the key of the other direction.
+#[inline(never)]
+fn release_counted<A, T, E>(tables: &T, key: &FlowKey<A>, entry: &E, tier: Tier) -> u32
+where
+    A: Family,
+    T: Tables + AddressTables<A>,
+    E: FlowEntry<A>,
+{
+    release_both(tables, &entry.load().twin_key(key.proto), entry, tier)
+}
+
+/// [`release`] for a flow that has places, by the key of the other direction.
 #[inline(always)]
-pub(super) fn release_both<A, T, E>(tables: &T, twin_key: &FlowKey<A>, entry: &E, tier: Tier)
+#[must_use]
+pub(super) fn release_both<A, T, E>(tables: &T, twin_key: &FlowKey<A>, entry: &E, tier: Tier) -> u32
 where
     A: Family,
     T: Tables + AddressTables<A>,
@@ -178,15 +186,16 @@ where
 {
     let flow = entry.load();
     let (backend, service) = (flow.backend, flow.service);
-    let mut was_set = entry.clear_counted();
+    let mut flags = entry.clear_flags(FlowFlags::PLACES);
     if let Some(twin) = tables.flow(tier, twin_key) {
-        let of_twin = twin.clear_counted();
+        let of_twin = twin.clear_flags(FlowFlags::PLACES);
         if flow.is_reverse() {
-            was_set = of_twin;
+            flags = of_twin;
         }
     }
-    if was_set {
+    if flags & FlowFlags::COUNTED != 0 {
         tables.return_place(Holder::Backend(backend));
         tables.return_place(Holder::Service(service));
     }
+    flags.into()
 }

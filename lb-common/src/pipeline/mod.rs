@@ -25,6 +25,7 @@ mod rewrite;
 mod seen;
 mod select;
 mod service;
+mod share;
 mod signals;
 mod snat;
 mod source;
@@ -143,12 +144,21 @@ where
             step = establish::answered(packet, tables, work);
         }
         if step == Step::ABSENT {
-            step = choose(tables, work);
+            step = ask(tables, work);
             if step == Step::end(Verdict::PASS) {
                 step = relay::pass_on(packet, tables, &work.headers);
             }
+            if step == Step::ABSENT && tables.has_admission() {
+                step = admission::check(tables, work);
+            }
+            if step == Step::ABSENT {
+                step = choose(tables, work);
+            }
             if step == Step::ABSENT {
                 step = settle(packet, tables, work);
+            }
+            if step == Step::ABSENT {
+                step = share::take(tables, work);
             }
             if step == Step::ABSENT {
                 step = establish::flow(packet, tables, work);
@@ -199,9 +209,9 @@ where
     stages().unwrap_or_else(Step::end)
 }
 
-/// The stages that only a packet without a flow goes through, up to the choice of a backend.
+/// The stages that only a packet without a flow goes through: the service that it is for, if it may begin one; `ABSENT`: it may.
 #[inline(never)]
-fn choose<A, T>(tables: &T, work: &mut Work<A>) -> Step
+fn ask<A, T>(tables: &T, work: &mut Work<A>) -> Step
 where
     A: Family,
     T: Tables + AddressTables<A>,
@@ -211,7 +221,19 @@ where
         admit::new_flow(&work.headers)?;
         source::check(tables, &work.headers).result()?;
         admit::has_room::<A, T>(tables)?;
-        admission::check(tables, work)?;
+        Ok(Step::ABSENT)
+    };
+    stages().unwrap_or_else(Step::end)
+}
+
+/// The choice of a backend; `ABSENT` if there is one.
+#[inline(never)]
+fn choose<A, T>(tables: &T, work: &mut Work<A>) -> Step
+where
+    A: Family,
+    T: Tables + AddressTables<A>,
+{
+    let mut stages = || {
         if work.headers.hop_limit <= 1 {
             return Ok(Step::TIME_EXCEEDED);
         }

@@ -32,6 +32,21 @@ fn known<A>(service: Service, headers: &Headers<A>) -> Result<Service, Verdict> 
     if headers.has_transport { Ok(service) } else { drop(DropReason::FragmentWithoutFirst) }
 }
 
+/// Whether an address is the VIP of any service, or a SNAT address.
+#[inline(always)]
+pub(super) fn is_own<A, T>(tables: &T, addr: A) -> bool
+where
+    A: Family,
+    T: AddressTables<A>,
+{
+    let mut key = ServiceKey { addr, port: 0, proto: A::ICMP, pad: 0 };
+    if tables.service(&key).is_some() {
+        return true;
+    }
+    key.proto = ServiceKey::<A>::SNAT;
+    tables.service(&key).is_some()
+}
+
 /// Whether an address is the VIP of any service.
 #[inline(always)]
 pub(super) fn is_vip<A, T>(tables: &T, addr: A) -> bool

@@ -2,18 +2,19 @@
 
 use super::{Verdict, drop, family::Family, parse::Headers, select::Selected, service};
 use crate::{
+    Tables,
     abi::{DropReason, Mode, Service},
     tables::AddressTables,
     verdict::Step,
 };
 
-/// Refuses a packet to a VIP whose source no client can have: an address that is never seen on a wire (RFC 1812 §5.3.7), or a VIP, which
-/// the destination of a LAND packet is one case of. A function of its own because of the stack.
+/// Refuses a packet to a VIP whose source no client can have: an address that is never seen on a wire (RFC 1812 §5.3.7), a SNAT address, or a
+/// VIP, which the destination of a LAND packet is one case of. A function of its own because of the stack.
 #[inline(never)]
 pub(super) fn check<A, T>(tables: &T, headers: &Headers<A>) -> Step
 where
     A: Family,
-    T: AddressTables<A>,
+    T: Tables + AddressTables<A>,
 {
     checked(tables, headers.key.src).into()
 }
@@ -22,12 +23,12 @@ where
 fn checked<A, T>(tables: &T, source: A) -> Result<(), Verdict>
 where
     A: Family,
-    T: AddressTables<A>,
+    T: Tables + AddressTables<A>,
 {
     if source.is_martian() {
         return drop(DropReason::MartianSource);
     }
-    if service::is_vip(tables, source) {
+    if tables.may_be_own(source.words()) && service::is_own(tables, source) {
         return drop(DropReason::OwnSource);
     }
     Ok(())

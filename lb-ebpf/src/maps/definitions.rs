@@ -7,10 +7,10 @@ use aya_ebpf::{
 use lb_common::{
     abi::{
         AclData, AclRule, Admission, Affinity, AffinityKey, Answer, Backend, BackendLimits, BackendSignals,
-        CAPTURES as MOST_CAPTURES, CaptureCounters, CaptureFilter, CapturedPacket, DropReason, Event,
-        Floating, Flow, FlowEvent, FlowKey, FragmentKey, FragmentPorts, Interface, InterfaceCounters,
-        Latencies, NextHop, Origin, Places, Refusals, Relay, Service, ServiceKey, Settings, SourceKey, Stamp,
-        TrafficCounters, VirtualMacs,
+        Buckets, CAPTURES as MOST_CAPTURES, CaptureCounters, CaptureFilter, CapturedPacket, DropReason,
+        Event, Floating, Flow, FlowEvent, FlowKey, FragmentKey, FragmentPorts, Interface, InterfaceCounters,
+        Latencies, NextHop, Origin, Places, Refusals, Relay, Service, ServiceKey, Settings, Source,
+        SourceKey, Stamp, TrafficCounters, VirtualMacs,
     },
     maps as sizes,
 };
@@ -63,9 +63,9 @@ pub(super) static ACL_V6: Acl<V6> = Acl::new();
 #[btf_map]
 pub(super) static ADMISSION: Array<Admission, { sizes::DEFAULT_SERVICES as usize }> = Array::new();
 #[btf_map]
-pub(super) static SERVICE_BUCKETS: Array<u64, { sizes::DEFAULT_SERVICES as usize }> = Array::new();
+pub(super) static SERVICE_BUCKETS: Array<Buckets, { sizes::DEFAULT_SERVICES as usize }> = Array::new();
 #[btf_map]
-pub(super) static SOURCE_BUCKETS: LruHashMap<SourceKey, u64, { sizes::DEFAULT_SOURCES as usize }> =
+pub(super) static SOURCES: LruHashMap<SourceKey, Source, { sizes::DEFAULT_SOURCES as usize }> =
     LruHashMap::new();
 #[btf_map]
 pub(super) static SERVICE_REFUSALS: PerCpuArray<Refusals, { sizes::DEFAULT_SERVICES as usize }> =

@@ -1,21 +1,23 @@
 //! The maps that both address families share.
 
-use aya_ebpf::bindings::BPF_ANY;
+use core::{ops::Deref, ptr::NonNull};
+
+use aya_ebpf::bindings::{BPF_ANY, BPF_NOEXIST};
 use lb_common::{
     Action, Tables,
     abi::{
-        Admission, Affinity, AffinityKey, Answer, Backend, BackendLimits, Event, Floating, Interface,
-        InterfaceCounters, Latency, Mac, NextHop, Places, Refusals, Relay, SettingsFlags, Signal, SourceKey,
-        Stamp, TrafficCounters,
+        Admission, Affinity, AffinityKey, Answer, Backend, BackendLimits, Buckets, Event, Floating,
+        Interface, InterfaceCounters, Latency, Mac, NextHop, Places, Refusals, Relay, SettingsFlags, Signal,
+        Source, SourceKey, Stamp, TrafficCounters,
     },
     maps as sizes,
-    tables::{Holder, Traffic},
+    tables::{Holder, Metered, SourceEntry, Traffic},
 };
 
 use super::{
-    Maps, add_latency, claim, copy, definitions::*, increment, increment_signal, nanos, next, random,
-    read_places, return_place, set_bits, set_bucket, set_hop, store_stamp, take_place, touch, untake_place,
-    update,
+    Maps, SourceAt, add_latency, claim, copy, definitions::*, increment, increment_signal, nanos, next,
+    random, read_places, return_place, set_bits, set_bucket, set_hop, store_stamp, take_place, touch,
+    untake_place, update,
 };
 
 impl Tables for Maps {
@@ -109,37 +111,41 @@ impl Tables for Maps {
     }
 
     #[inline(always)]
-    fn admission(&self, service: u16) -> Option<Admission> {
-        ADMISSION.get(service.into()).copied()
+    fn admission(&self, service: u16) -> Option<impl Deref<Target = Admission>> {
+        ADMISSION.get(service.into())
     }
 
     #[inline(always)]
-    fn service_bucket(&self, service: u16) -> Option<u64> {
+    fn has_packet_rates(&self) -> bool {
+        self.settings.flags & SettingsFlags::PACKET_RATES != 0
+    }
+
+    #[inline(always)]
+    fn service_buckets(&self, service: u16) -> Option<Buckets> {
         SERVICE_BUCKETS.get(service.into()).copied()
     }
 
     #[inline(always)]
-    fn set_service_bucket(&self, service: u16, full_at: u64) {
-        if let Some(bucket) = SERVICE_BUCKETS.get_ptr_mut(service.into()) {
-            set_bucket(bucket, full_at);
+    fn set_service_bucket(&self, service: u16, of: Metered, full_at: u64) {
+        if let Some(buckets) = SERVICE_BUCKETS.get_ptr_mut(service.into()) {
+            set_bucket(buckets, of, full_at);
         }
     }
 
     #[inline(always)]
-    fn source_bucket(&self, key: &SourceKey) -> Option<u64> {
-        copy(SOURCE_BUCKETS.get_ptr(key))
-    }
-
-    #[inline(always)]
-    fn set_source_bucket(&self, key: &SourceKey, full_at: u64) {
-        // Without room for it, it is counted anew.
-        let _ = SOURCE_BUCKETS.insert(key, full_at, BPF_ANY.into());
+    fn source(&self, key: &SourceKey, make: bool) -> Option<impl SourceEntry> {
+        let mut found = SOURCES.get_ptr_mut(key);
+        if make && found.is_none() {
+            make_source(key);
+            found = SOURCES.get_ptr_mut(key);
+        }
+        found.and_then(NonNull::new).map(SourceAt)
     }
 
     #[inline(always)]
     fn count_refusal(&self, service: u16, refusal: u32) {
         if let Some(refusals) = SERVICE_REFUSALS.get_ptr_mut(service.into()) {
-            update(refusals, |refusals: &mut Refusals| refusals.counts[refusal as usize & 3] += 1);
+            update(refusals, |refusals: &mut Refusals| refusals.counts[refusal as usize & 7] += 1);
         }
     }
 
@@ -373,6 +379,12 @@ impl Tables for Maps {
         // A full ring has many of the same already.
         let _ = EVENTS.output(event, 0);
     }
+}
+
+/// Makes the element of a source, unless another CPU is faster. Without room for it there is none. A function of its own because of the stack.
+#[inline(never)]
+fn make_source(key: &SourceKey) {
+    let _ = SOURCES.insert(key, Source::default(), BPF_NOEXIST.into());
 }
 
 /// The places of a backend or a service.

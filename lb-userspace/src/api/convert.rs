@@ -46,6 +46,12 @@ pub(super) fn new_service(body: &NewService) -> Result<Service, ApiError> {
         flow_burst: body.flow_burst.unwrap_or_default(),
         source_flow_rate: body.source_flow_rate.unwrap_or_default(),
         source_flow_burst: body.source_flow_burst.unwrap_or_default(),
+        packet_rate: body.packet_rate.unwrap_or_default(),
+        packet_burst: body.packet_burst.unwrap_or_default(),
+        source_packet_rate: body.source_packet_rate.unwrap_or_default(),
+        source_packet_burst: body.source_packet_burst.unwrap_or_default(),
+        source_max_connections: body.source_max_connections.unwrap_or_default(),
+        source_max_embryonic: body.source_max_embryonic.unwrap_or_default(),
         source_prefix: body.source_prefix,
     };
     service.snat_addresses = addresses("snat_addresses", &body.snat_addresses)?;
@@ -92,6 +98,12 @@ pub(super) fn service_change(body: &ServicePatch) -> Result<ServiceChange, ApiEr
             flow_burst: body.flow_burst,
             source_flow_rate: body.source_flow_rate,
             source_flow_burst: body.source_flow_burst,
+            packet_rate: body.packet_rate,
+            packet_burst: body.packet_burst,
+            source_packet_rate: body.source_packet_rate,
+            source_packet_burst: body.source_packet_burst,
+            source_max_connections: body.source_max_connections,
+            source_max_embryonic: body.source_max_embryonic,
             source_prefix: body.source_prefix,
         },
         snat_addresses: body

@@ -288,6 +288,21 @@ fn admission(reason: DropReason) -> DropAdvice {
                 "lbctl flow top --by client-prefix --service <service>",
             ],
         ),
+        DropReason::SourceFull | DropReason::SourceEmbryonic => unusual(
+            &[
+                "a client opens many connections, or somebody floods from few addresses; where nobody answers, with a forged source",
+                "many clients are behind one address (NAT): source_max_connections or source_max_embryonic is too low for them, or source_prefix too short",
+                "a backend answers late or not at all, so that flows wait: source_max_embryonic",
+            ],
+            &["lbctl limit list", "lbctl flow top --by client-prefix --service <service>"],
+        ),
+        DropReason::SourcePackets | DropReason::ServicePackets => unusual(
+            &[
+                "somebody floods, within connections or without",
+                "source_packet_rate or packet_rate is too low for what clients send, or a burst for what they send at once",
+            ],
+            &["lbctl limit list", "lbctl stats --rate", "lbctl capture verdict=drop"],
+        ),
         _ => unusual(&[], &[]),
     }
 }

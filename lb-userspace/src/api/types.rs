@@ -148,6 +148,24 @@ pub struct Service {
     /// How many of them may begin at once; 0 or none: as many as in a second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_flow_burst: Option<u32>,
+    /// Most packets from clients in a second; 0 or none: any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub packet_rate: Option<u32>,
+    /// How many of them may come at once; 0 or none: as many as in a tenth of a second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub packet_burst: Option<u32>,
+    /// Most packets of one source in a second; 0 or none: any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_packet_rate: Option<u32>,
+    /// How many of them may come at once; 0 or none: as many as in a tenth of a second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_packet_burst: Option<u32>,
+    /// Most flows of one source at once; 0 or none: any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_max_connections: Option<u32>,
+    /// Most flows of one source at once that nobody answered yet; 0 or none: any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_max_embryonic: Option<u32>,
     /// Bits of clients' addresses that are one source; none: 32 of IPv4, 64 of IPv6.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_prefix: Option<u8>,
@@ -334,6 +352,24 @@ pub struct NewService {
     /// How many of them may begin at once; 0 or none: as many as in a second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_flow_burst: Option<u32>,
+    /// Most packets from clients in a second; 0 or none: any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub packet_rate: Option<u32>,
+    /// How many of them may come at once; 0 or none: as many as in a tenth of a second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub packet_burst: Option<u32>,
+    /// Most packets of one source in a second; 0 or none: any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_packet_rate: Option<u32>,
+    /// How many of them may come at once; 0 or none: as many as in a tenth of a second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_packet_burst: Option<u32>,
+    /// Most flows of one source at once; 0 or none: any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_max_connections: Option<u32>,
+    /// Most flows of one source at once that nobody answered yet; 0 or none: any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_max_embryonic: Option<u32>,
     /// Bits of clients' addresses that are one source; none: 32 of IPv4, 64 of IPv6.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_prefix: Option<u8>,
@@ -415,6 +451,24 @@ pub struct ServicePatch {
     /// How many of them may begin at once; 0 or none: as many as in a second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_flow_burst: Option<u32>,
+    /// Most packets from clients in a second; 0 or none: any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub packet_rate: Option<u32>,
+    /// How many of them may come at once; 0 or none: as many as in a tenth of a second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub packet_burst: Option<u32>,
+    /// Most packets of one source in a second; 0 or none: any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_packet_rate: Option<u32>,
+    /// How many of them may come at once; 0 or none: as many as in a tenth of a second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_packet_burst: Option<u32>,
+    /// Most flows of one source at once; 0 or none: any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_max_connections: Option<u32>,
+    /// Most flows of one source at once that nobody answered yet; 0 or none: any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_max_embryonic: Option<u32>,
     /// Bits of clients' addresses that are one source; `null`: 32 of IPv4, 64 of IPv6.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub source_prefix: Option<Option<u8>>,

@@ -78,6 +78,12 @@ pub(super) fn add_rates(patch: &mut ServicePatch, rates: RateOptions) {
     patch.flow_burst = rates.flow_burst;
     patch.source_flow_rate = rates.source_flow_rate;
     patch.source_flow_burst = rates.source_flow_burst;
+    patch.packet_rate = rates.packet_rate;
+    patch.packet_burst = rates.packet_burst;
+    patch.source_packet_rate = rates.source_packet_rate;
+    patch.source_packet_burst = rates.source_packet_burst;
+    patch.source_max_connections = rates.source_max_connections;
+    patch.source_max_embryonic = rates.source_max_embryonic;
     patch.source_prefix = rates.source_prefix.map(Some);
 }
 

@@ -78,6 +78,12 @@ fn rates(table: &TableReader<'_>) -> FlowRates {
         flow_burst: number("flow_burst"),
         source_flow_rate: number("source_flow_rate"),
         source_flow_burst: number("source_flow_burst"),
+        packet_rate: number("packet_rate"),
+        packet_burst: number("packet_burst"),
+        source_packet_rate: number("source_packet_rate"),
+        source_packet_burst: number("source_packet_burst"),
+        source_max_connections: number("source_max_connections"),
+        source_max_embryonic: number("source_max_embryonic"),
         source_prefix: table.value("source_prefix", &scalar::prefix()),
     }
 }

@@ -42,26 +42,59 @@ pub struct RateChange {
     pub flow_rate: Option<u32>,
     /// Flows at once.
     pub flow_burst: Option<u32>,
-    /// Flows of a source in a second; 0: any number, which also drops the burst and the prefix unless they are given.
+    /// Flows of a source in a second; 0: any number, which also drops the burst unless one is given. With the last limit of a source its prefix
+    /// is dropped.
     pub source_flow_rate: Option<u32>,
     /// Flows of a source at once.
     pub source_flow_burst: Option<u32>,
+    /// Packets in a second; 0: any number, which also drops the burst unless one is given.
+    pub packet_rate: Option<u32>,
+    /// Packets at once.
+    pub packet_burst: Option<u32>,
+    /// Packets of a source in a second; 0: any number, which also drops the burst unless one is given.
+    pub source_packet_rate: Option<u32>,
+    /// Packets of a source at once.
+    pub source_packet_burst: Option<u32>,
+    /// Flows of a source at once; 0: any number.
+    pub source_max_connections: Option<u32>,
+    /// Flows of a source at once that nobody answered; 0: any number.
+    pub source_max_embryonic: Option<u32>,
     /// Bits that are one source; the inner `None`: the default.
     pub source_prefix: Option<Option<u8>>,
 }
 
 impl RateChange {
     pub(super) fn apply(self, rates: &mut FlowRates) {
-        if self.flow_rate == Some(0) {
-            rates.flow_burst = 0;
+        let FlowRates {
+            flow_rate,
+            flow_burst,
+            source_flow_rate,
+            source_flow_burst,
+            source_max_connections,
+            source_max_embryonic,
+            packet_rate,
+            packet_burst,
+            source_packet_rate,
+            source_packet_burst,
+            source_prefix: _,
+        } = rates;
+        for (rate, burst, change, burst_change) in [
+            (flow_rate, flow_burst, self.flow_rate, self.flow_burst),
+            (source_flow_rate, source_flow_burst, self.source_flow_rate, self.source_flow_burst),
+            (packet_rate, packet_burst, self.packet_rate, self.packet_burst),
+            (source_packet_rate, source_packet_burst, self.source_packet_rate, self.source_packet_burst),
+        ] {
+            if change == Some(0) {
+                *burst = 0;
+            }
+            *rate = change.unwrap_or(*rate);
+            *burst = burst_change.unwrap_or(*burst);
         }
-        if self.source_flow_rate == Some(0) {
-            (rates.source_flow_burst, rates.source_prefix) = (0, None);
+        *source_max_connections = self.source_max_connections.unwrap_or(*source_max_connections);
+        *source_max_embryonic = self.source_max_embryonic.unwrap_or(*source_max_embryonic);
+        if !rates.has_sources() {
+            rates.source_prefix = None;
         }
-        rates.flow_rate = self.flow_rate.unwrap_or(rates.flow_rate);
-        rates.flow_burst = self.flow_burst.unwrap_or(rates.flow_burst);
-        rates.source_flow_rate = self.source_flow_rate.unwrap_or(rates.source_flow_rate);
-        rates.source_flow_burst = self.source_flow_burst.unwrap_or(rates.source_flow_burst);
         rates.source_prefix = self.source_prefix.unwrap_or(rates.source_prefix);
     }
 }

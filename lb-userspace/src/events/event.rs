@@ -111,7 +111,7 @@ kinds! {
     SourcesChanged = "sources-changed", Admission,
         "Many sources at once are blocked or blocked no more; `count` are blocked by request.", [Count];
     AdmissionRefusing = "admission-refusing", Admission,
-        "A service begins to refuse packets: source-blocked, source-denied, source-limited, service-limited.", [Service, Reason, Count];
+        "A service begins to refuse packets: each drop reason by itself, such as source-denied or source-full.", [Service, Reason, Count];
     AdmissionCalm = "admission-calm", Admission,
         "It has refused none for a minute; `count` were refused.", [Service, Reason, Count];
     VrrpState = "vrrp-state", Vrrp,

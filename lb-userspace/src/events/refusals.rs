@@ -95,7 +95,7 @@ mod tests {
         let mut watch = RefusalWatch::default();
         let mut kinds = BTreeSet::new();
         let mut at = |seconds: u64, denied: u64| {
-            let refusals = Refusals { counts: [0, denied, 0, 0] };
+            let refusals = Refusals { counts: [0, denied, 0, 0, 0, 0, 0, 0] };
             let told = watch.update(Duration::from_secs(seconds), [(1, "web".parse().unwrap(), refusals)]);
             let text = |notice: &Notice| -> String {
                 notice.attributes().map(|(attribute, value)| format!("{attribute}={value} ")).collect()

@@ -7,9 +7,9 @@ use std::{
 
 use lb_common::{
     abi::{
-        Abi, AclData, AclKey, AclRule, Admission, Affinity, Answer, Backend, BackendLimits, Floating, Flow,
-        FlowKey, FragmentKey, FragmentPorts, Interface, Mode, NextHop, Origin, Places, Relay, Service,
-        ServiceKey, Settings, TICK_SHIFT, VirtualMacs,
+        Abi, AclData, AclKey, AclRule, Admission, Affinity, Answer, Backend, BackendLimits, Buckets,
+        Floating, Flow, FlowKey, FragmentKey, FragmentPorts, Interface, Mode, NextHop, Origin, Places, Relay,
+        Service, ServiceKey, Settings, Source, TICK_SHIFT, VirtualMacs,
     },
     host::{self, HostEntry, HostTables, Side},
     maps,
@@ -81,7 +81,7 @@ impl Copy {
         array::<Places>(live, maps::BACKEND_PLACES, &mut tables.backend_places.borrow_mut())?;
         array::<Places>(live, maps::SERVICE_PLACES, &mut tables.service_places.borrow_mut())?;
         array::<Admission>(live, maps::ADMISSION, &mut tables.admissions.borrow_mut())?;
-        array::<u64>(live, maps::SERVICE_BUCKETS, &mut tables.service_buckets.borrow_mut())?;
+        array::<Buckets>(live, maps::SERVICE_BUCKETS, &mut tables.service_buckets.borrow_mut())?;
         array::<NextHop>(live, maps::BACKEND_HOPS, &mut tables.backend_hops.borrow_mut())?;
         array::<NextHop>(live, maps::CLIENT_HOPS, &mut tables.client_hops.borrow_mut())?;
         array::<Interface>(live, maps::INTERFACES, &mut tables.interfaces.borrow_mut())?;
@@ -126,10 +126,10 @@ impl Copy {
                 }
             }
             for key in asked.sources {
-                if !self.tables.source_buckets.borrow().contains_key(&key)
-                    && let Some(found) = live.map(maps::SOURCE_BUCKETS)?.lookup::<_, u64>(&key)?
+                if !self.tables.sources.borrow().contains_key(&key)
+                    && let Some(found) = live.map(maps::SOURCES)?.lookup::<_, Source>(&key)?
                 {
-                    self.tables.source_buckets.borrow_mut().insert(key, found);
+                    self.tables.sources.borrow_mut().insert(key, found);
                     more = true;
                 }
             }
@@ -324,7 +324,7 @@ impl Copy {
             affinity,
             admissions,
             service_buckets,
-            source_buckets,
+            sources,
             backend_hops,
             client_hops,
             floating,

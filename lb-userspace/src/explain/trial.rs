@@ -66,7 +66,7 @@ impl Extent {
             | maps::FRAGMENTS_V6
             | maps::ACL_V4
             | maps::ACL_V6
-            | maps::SOURCE_BUCKETS
+            | maps::SOURCES
             | maps::AFFINITY => FEW,
             _ => live.entries(name),
         }
@@ -135,7 +135,7 @@ impl Trial {
         self.replace(maps::AFFINITY, &tables.affinity.borrow())?;
         self.replace(maps::ACL_V4, &tables.v4.acl.borrow())?;
         self.replace(maps::ACL_V6, &tables.v6.acl.borrow())?;
-        self.replace(maps::SOURCE_BUCKETS, &tables.source_buckets.borrow())?;
+        self.replace(maps::SOURCES, &tables.sources.borrow())?;
         self.array(maps::ADMISSION, &tables.admissions.borrow())?;
         self.array(maps::SERVICE_BUCKETS, &tables.service_buckets.borrow())?;
         self.replace(maps::FLOATING, &tables.floating.borrow())?;

@@ -13,6 +13,7 @@ mod places;
 mod pools;
 mod replica;
 mod scanner;
+mod sources;
 mod tables;
 mod tally;
 #[cfg(test)]

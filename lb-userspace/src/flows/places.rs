@@ -70,7 +70,7 @@ impl PlaceMaps {
 ///
 /// `counts` is of all flows that lived when their entry was read. Any of those that ended in between may be missing there, and
 /// any that was answered in between may be there twice.
-fn leaked(before: Places, after: Places, counts: Counts) -> i64 {
+pub(super) fn leaked(before: Places, after: Places, counts: Counts) -> i64 {
     let begun = after.taken.wrapping_sub(before.taken).cast_signed().max(0);
     let ended = after.returned.wrapping_sub(before.returned).cast_signed().max(0);
     let most = counts.open().cast_signed();

@@ -2,12 +2,13 @@
 
 use std::{collections::BTreeMap, io};
 
-use lb_common::abi::{Abi, Address, Flow, FlowKey};
+use lb_common::abi::{Abi, Address, Flow, FlowKey, SettingsFlags};
 
 use super::{
     Census, Counts, Ending, FlowMaps, MOST_ENDINGS, Owner, PoolUse, PortPools, Rules, affinity,
     ending::ResetSince,
     pools::Stale,
+    sources::{Prefixes, Shares},
     tables::{Surroundings, Table, Visit},
 };
 use crate::{plan::PortRange, sys::bpf::Map};
@@ -65,14 +66,16 @@ impl Scanner {
         self.reset_since.update(now, &around.backends);
         let affinities = self.affinities(maps, &around, now)?;
         let taken = maps.places.read();
+        let counted = maps.sources.read(around.settings.flags & SettingsFlags::ADMISSION != 0)?;
         let (timeouts, backends) = (around.settings.timeouts, around.backends);
         let rules = Rules { now, timeouts, backends, reset_since: self.reset_since.clone() };
 
-        let mut census = Census::new(&rules);
+        let (mut census, mut shares) = (Census::new(&rules), Shares::default());
         let (mut tables, mut deleted, mut endings) = (Vec::new(), 0, Vec::new());
         for table in &maps.tables {
-            let seen = scan_table(table, &rules, &pools)?;
+            let seen = scan_table(table, &rules, &pools, &counted.prefixes)?;
             census.join(&seen.census);
+            shares.join(seen.shares);
             deleted += seen.deleted;
             endings.extend(seen.endings);
             tables.push(TableUse {
@@ -83,6 +86,7 @@ impl Scanner {
         }
 
         maps.places.settle(&taken, &census, &rules);
+        maps.sources.settle(&counted, &shares)?;
         let (ids, counts): (Vec<u32>, Vec<u64>) = census.by_backend(&rules).into_iter().unzip();
         if !ids.is_empty() {
             maps.backend_flows.update_batch(&ids, &counts)?;
@@ -119,10 +123,17 @@ impl Scanner {
 }
 
 /// Scans a table, in parts if it is large.
-fn scan_table<'a>(table: &Table, rules: &'a Rules, pools: &'a PortPools) -> io::Result<Round<'a>> {
-    let mut all = Round::new(rules, pools);
-    for (part, entries) in table.visit_by(|| Round::new(rules, pools))? {
+fn scan_table<'a>(
+    table: &Table,
+    rules: &'a Rules,
+    pools: &'a PortPools,
+    prefixes: &'a Prefixes,
+) -> io::Result<Round<'a>> {
+    let begin = || Round::new(rules, pools, prefixes);
+    let mut all = begin();
+    for (part, entries) in table.visit_by(begin)? {
         all.census.join(&part.census);
+        all.shares.join(part.shares);
         all.entries += entries;
         all.deleted += part.deleted;
         all.endings.extend(part.endings);
@@ -135,14 +146,17 @@ struct Round<'a> {
     rules: &'a Rules,
     census: Census,
     pools: &'a PortPools,
+    prefixes: &'a Prefixes,
+    shares: Shares,
     entries: u64,
     deleted: u64,
     endings: Vec<Ending>,
 }
 
 impl<'a> Round<'a> {
-    fn new(rules: &'a Rules, pools: &'a PortPools) -> Self {
-        Self { rules, census: Census::new(rules), pools, entries: 0, deleted: 0, endings: Vec::new() }
+    fn new(rules: &'a Rules, pools: &'a PortPools, prefixes: &'a Prefixes) -> Self {
+        let (census, shares) = (Census::new(rules), Shares::default());
+        Self { rules, census, pools, prefixes, shares, entries: 0, deleted: 0, endings: Vec::new() }
     }
 }
 
@@ -153,9 +167,11 @@ impl Visit for Round<'_> {
         FlowKey<A>: Abi,
         Flow<A>: Abi,
     {
-        if self.census.add(self.rules, table.tier, flow)
-            || !delete(self.rules, &table.map, key, &mut self.deleted)?
-        {
+        let lives = self.census.add(self.rules, table.tier, flow);
+        if lives {
+            self.shares.add(self.prefixes, table.tier, key, flow);
+        }
+        if lives || !delete(self.rules, &table.map, key, &mut self.deleted)? {
             self.pools.add(key, flow);
             if self.rules.is_reset(flow) && self.endings.len() < MOST_ENDINGS {
                 self.endings.extend(Ending::of(table.tier, key, flow));

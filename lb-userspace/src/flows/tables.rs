@@ -7,7 +7,7 @@ use lb_common::{
     maps,
 };
 
-use super::{Tier, places::PlaceMaps};
+use super::{Tier, places::PlaceMaps, sources::SourceMaps};
 use crate::api::Occupancy;
 use crate::sys::bpf::{Cut, Map, Part, Words, in_parts};
 
@@ -18,6 +18,7 @@ pub struct FlowMaps {
     pub(super) tables: [Table; 4],
     pub(super) backend_flows: Map,
     pub(super) places: PlaceMaps,
+    pub(super) sources: SourceMaps,
     pub(super) affinity: Map,
     backends: Map,
     services_v4: Map,
@@ -89,6 +90,7 @@ impl FlowMaps {
                 backends: Words::of(&open(maps::BACKEND_PLACES)?)?,
                 services: Words::of(&open(maps::SERVICE_PLACES)?)?,
             },
+            sources: SourceMaps { admissions: open(maps::ADMISSION)?, sources: open(maps::SOURCES)? },
             affinity: open(maps::AFFINITY)?,
             backends: open(maps::BACKENDS)?,
             services_v4: open(maps::SERVICES_V4)?,

@@ -113,8 +113,8 @@ impl Sizes {
         // Id 0 is never a service or a backend.
         let services = limits.services.saturating_add(1);
         let backends = limits.backends.saturating_add(1);
-        // Each service may have a VIP of its own, which has an entry too.
-        let service_keys = limits.services.saturating_mul(2);
+        // Each service may have a VIP of its own, which has an entry too, as have SNAT addresses.
+        let service_keys = limits.services.saturating_mul(2).saturating_add(snat_size(limits));
         let interfaces = highest_ifindex.min(MOST_INTERFACES - 1) + 1;
         let interfaces = interfaces.next_power_of_two().max(maps::DEFAULT_INTERFACES);
         let entries = vec![
@@ -131,7 +131,7 @@ impl Sizes {
             (maps::ADMISSION, services),
             (maps::SERVICE_BUCKETS, services),
             (maps::SERVICE_REFUSALS, services),
-            (maps::SOURCE_BUCKETS, limits.sources),
+            (maps::SOURCES, limits.sources),
             (maps::SLOTS, services),
             (maps::ROTATION, services),
             (maps::SERVICE_COUNTERS, services),

@@ -150,6 +150,11 @@ impl Operation {
             Self::Backend { id, backend } => {
                 seen(backend) != seen(&image.backends.get(id).copied().unwrap_or_default())
             }
+            // Flows whose packets are counted take another way.
+            Self::Admission { service, admission } => {
+                let before = image.admissions.get(service).copied().unwrap_or_default();
+                admission.counts_packets() != before.counts_packets()
+            }
             _ => false,
         }
     }

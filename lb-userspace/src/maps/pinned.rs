@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use lb_common::abi::{
-    Abi, Admission, Backend, BackendLimits, BackendSignals, Interface, Latencies, Origin, Places, Refusals,
-    Service, ServiceKey, Settings, TrafficCounters,
+    Abi, Admission, Backend, BackendLimits, BackendSignals, Buckets, Interface, Latencies, Origin, Places,
+    Refusals, Service, ServiceKey, Settings, TrafficCounters,
 };
 use lb_common::maps;
 
@@ -211,7 +211,7 @@ impl LbMaps for PinnedMaps {
             Operation::ResetServiceCounters(id) => {
                 let zero = TrafficCounters::default();
                 write(&self.service_counters, maps::SERVICE_COUNTERS, u32::from(*id), &zero)?;
-                write(&self.service_buckets, maps::SERVICE_BUCKETS, u32::from(*id), &0_u64)?;
+                write(&self.service_buckets, maps::SERVICE_BUCKETS, u32::from(*id), &Buckets::default())?;
                 write(&self.service_refusals, maps::SERVICE_REFUSALS, u32::from(*id), &Refusals::default())?;
                 write(&self.service_places, maps::SERVICE_PLACES, u32::from(*id), &Places::default())
             }

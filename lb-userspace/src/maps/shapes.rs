@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use lb_common::abi::{
-    Abi, AclKey, AclRule, Admission, Affinity, AffinityKey, Backend, BackendLimits, BackendSignals, Floating,
-    Interface, InterfaceCounters, Latencies, Origin, Places, Refusals, Relay, Service, ServiceKey, Settings,
-    SourceKey, Stamp, TrafficCounters, VirtualMacs,
+    Abi, AclKey, AclRule, Admission, Affinity, AffinityKey, Backend, BackendLimits, BackendSignals, Buckets,
+    Floating, Interface, InterfaceCounters, Latencies, Origin, Places, Refusals, Relay, Service, ServiceKey,
+    Settings, Source, SourceKey, Stamp, TrafficCounters, VirtualMacs,
 };
 use lb_common::maps;
 
@@ -39,9 +39,10 @@ pub(super) fn expected(name: &str) -> Option<MapShape> {
         maps::ACL_V4 => MapShape { flags: NO_PREALLOC, ..shape::<AclKey<u32>, AclRule>(LPM_TRIE) },
         maps::ACL_V6 => MapShape { flags: NO_PREALLOC, ..shape::<AclKey<[u32; 4]>, AclRule>(LPM_TRIE) },
         maps::ADMISSION => shape::<u32, Admission>(ARRAY),
-        maps::SOURCE_BUCKETS => shape::<SourceKey, u64>(LRU_HASH),
+        maps::SOURCES => shape::<SourceKey, Source>(LRU_HASH),
         maps::SERVICE_REFUSALS => shape::<u32, Refusals>(PER_CPU_ARRAY),
-        maps::OWN_ADDRESSES | maps::SERVICE_BUCKETS => shape::<u32, u64>(ARRAY),
+        maps::OWN_ADDRESSES => shape::<u32, u64>(ARRAY),
+        maps::SERVICE_BUCKETS => shape::<u32, Buckets>(ARRAY),
         maps::SLOTS => shape::<u32, u32>(ARRAY_OF_MAPS),
         maps::BACKENDS => shape::<u32, Backend>(ARRAY),
         maps::BACKEND_FLOWS | maps::ROTATION => shape::<u32, u64>(ARRAY),

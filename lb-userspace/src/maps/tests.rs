@@ -163,7 +163,8 @@ fn a_map_that_is_full_is_told_with_map_key_and_remedy() {
     let mut reconciler = Reconciler::new(Policy::default());
     reconciler.desire(image, true);
     let text = reconciler.run(&mut maps, now()).error.unwrap().to_string();
-    for part in ["map SERVICES_V4: cannot write tcp 203.0.113.1", "os error 7", "make [limits] larger"] {
+    for part in ["map SERVICES_V4: cannot write snat address 192.0.2.2", "os error 7", "make [limits] larger"]
+    {
         assert!(text.contains(part), "{part:?} is missing in: {text}");
     }
 }

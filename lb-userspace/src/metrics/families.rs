@@ -202,7 +202,7 @@ fn admission(page: &mut Page, observation: &Observation) -> Result<()> {
             (service.refusals.of(refusal), labels)
         })
     });
-    let help = "Packets that would have begun a flow of the service and were refused, by reason.";
+    let help = "Packets that the service refused, by reason.";
     Samples::new(counts).write(page, "lb_service_refused_total", help, |count| *count)?;
     let help = "Prefixes that are blocked for all services by request.";
     Samples::new([((), [])])

@@ -97,7 +97,7 @@ fn observation() -> Observation {
         healthy: 1,
         connections: Some(9),
         max_connections: 50,
-        refusals: Refusals { counts: [41, 42, 43, 44] },
+        refusals: Refusals { counts: [41, 42, 43, 44, 45, 46, 47, 48] },
         clients: Some(3),
         backends: vec![backend, down],
     }];

@@ -71,7 +71,13 @@ impl EntryKey {
         Self { address, proto: if address.is_ipv4() { ICMP } else { ICMPV6 }, port: 0 }
     }
 
-    /// What clients connect to; `None` if the key only says that the address is a VIP.
+    /// The key that says that an address is a SNAT address.
+    #[must_use]
+    pub fn snat(address: IpAddr) -> Self {
+        Self { address, proto: ServiceKey::<u32>::SNAT, port: 0 }
+    }
+
+    /// What clients connect to; `None` if the key only says what the address is.
     #[must_use]
     pub fn service_address(self) -> Option<ServiceAddress> {
         let protocol = Protocol::from_number(self.proto)?;
@@ -119,6 +125,8 @@ impl fmt::Display for EntryKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.service_address() {
             Some(at) => write!(f, "{at}"),
+            None if *self == Self::vip(self.address) => write!(f, "vip {}", self.address),
+            None if *self == Self::snat(self.address) => write!(f, "snat address {}", self.address),
             None => write!(f, "proto {} {}", self.proto, SocketAddr::new(self.address, self.port)),
         }
     }

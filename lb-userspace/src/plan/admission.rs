@@ -71,26 +71,8 @@ impl Lists {
         admissions.insert(0, Admission { list, ..Admission::default() });
         for service in &config.services {
             let Some(id) = id(service) else { continue };
-            let rates = service.rates;
-            let default_prefix = if service.address.is_ipv4() { 32 } else { 64 };
-            let limited = rates.source_flow_rate > 0;
-            admissions.insert(
-                id,
-                Admission {
-                    list: self.of_service(id, service, &sources.files),
-                    flags: if service.sources.is_exclusive() { AdmissionFlags::LISTED_ONLY } else { 0 },
-                    flow_rate: rates.flow_rate,
-                    flow_burst: if rates.flow_rate > 0 { rates.burst() } else { 0 },
-                    source_rate: rates.source_flow_rate,
-                    source_burst: if limited { rates.source_burst() } else { 0 },
-                    source_prefix: if limited {
-                        rates.source_prefix.unwrap_or(default_prefix).into()
-                    } else {
-                        0
-                    },
-                    reserved: 0,
-                },
-            );
+            let list = self.of_service(id, service, &sources.files);
+            admissions.insert(id, admission(service, list));
         }
         admissions.retain(|_, admission| *admission != Admission::default());
         self.known.retain(|id, known| admissions.get(id).is_some_and(|wanted| wanted.list == known.number));
@@ -99,6 +81,9 @@ impl Lists {
         image.acls = lists.map(|known| (known.number, Arc::clone(&known.rules))).collect();
         if !admissions.is_empty() {
             image.settings.flags |= SettingsFlags::ADMISSION;
+        }
+        if admissions.values().any(Admission::counts_packets) {
+            image.settings.flags |= SettingsFlags::PACKET_RATES;
         }
         image.admissions = admissions;
         check_room(&image.acls, &config.limits)
@@ -162,6 +147,33 @@ impl Lists {
         };
         self.known.insert(id, Known { number, rules, made_of: Some(made_of) });
         number
+    }
+}
+
+/// What a service lets in, with the number of its list.
+fn admission(service: &Service, list: u32) -> Admission {
+    let rates = service.rates;
+    let default_prefix = if service.address.is_ipv4() { 32 } else { 64 };
+    let burst = |rate: u32, burst: u32| if rate > 0 { burst } else { 0 };
+    Admission {
+        list,
+        flags: if service.sources.is_exclusive() { AdmissionFlags::LISTED_ONLY } else { 0 },
+        flow_rate: rates.flow_rate,
+        flow_burst: burst(rates.flow_rate, rates.burst()),
+        source_rate: rates.source_flow_rate,
+        source_burst: burst(rates.source_flow_rate, rates.source_burst()),
+        source_prefix: if rates.has_sources() {
+            rates.source_prefix.unwrap_or(default_prefix).into()
+        } else {
+            0
+        },
+        source_flows: rates.source_max_connections,
+        source_embryonic: rates.source_max_embryonic,
+        packet_rate: rates.packet_rate,
+        packet_burst: burst(rates.packet_rate, rates.packet_burst()),
+        source_packet_rate: rates.source_packet_rate,
+        source_packet_burst: burst(rates.source_packet_rate, rates.source_packet_burst()),
+        reserved: 0,
     }
 }
 

@@ -235,6 +235,9 @@ impl Round<'_> {
         }
         self.image.services.insert(EntryKey::service(service.at()), entry);
         self.image.services.insert(EntryKey::vip(service.address), abi::Service::default());
+        let snat =
+            service.snat_addresses.iter().map(|address| (EntryKey::snat(*address), abi::Service::default()));
+        self.image.services.extend(snat);
         self.backends(id, service, pool, inputs)
     }
 

@@ -105,7 +105,7 @@ fn socket(words: [u32; 4], family: u8, port: u16) -> String {
 
 fn write_service(f: &mut fmt::Formatter<'_>, key: &EntryKey, service: &Service) -> fmt::Result {
     if key.service_address().is_none() {
-        return writeln!(f, "vip {}", key.address);
+        return writeln!(f, "{key}");
     }
     let Service { id, mode, selector, affinity_prefix, snat_count, snat_base, .. } = service;
     write!(f, "service {key}: id {id} mode {mode} selector {selector} prefix {affinity_prefix}")?;

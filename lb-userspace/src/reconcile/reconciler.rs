@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use lb_common::abi::NextHop;
+
 use super::drift::drift;
 use super::{Drift, DriftCounts, DriftKind, diff};
 use crate::maps::{LbMaps, MapError, Operation, Part};
@@ -271,7 +273,7 @@ impl Reconciler {
     }
 }
 
-/// The generation after one; never 0.
+/// The generation after one; never 0, and without the bit of [`NextHop::METERED`].
 fn next_generation(generation: u32) -> u32 {
-    generation.checked_add(1).unwrap_or(1)
+    (generation.wrapping_add(1) & !NextHop::METERED).max(1)
 }

@@ -89,7 +89,7 @@ fn operations_come_in_an_order_that_never_leaves_a_hole() {
             "reset counters of backend 2",
             "backend 2 state 1 exclusive",
             "slots 1:13",
-            "service proto 1 203.0.113.10:0 id 0",
+            "service vip 203.0.113.10 id 0",
             "reset counters of service 1",
             "service tcp 203.0.113.10:80 id 1",
             "fib generation 1",
@@ -119,7 +119,7 @@ fn operations_come_in_an_order_that_never_leaves_a_hole() {
     assert_eq!(
         done(&maps.log),
         [
-            "remove service proto 1 203.0.113.10:0",
+            "remove service vip 203.0.113.10",
             "remove service tcp 203.0.113.10:80",
             "remove slots 1",
             "backend 2 state 0",

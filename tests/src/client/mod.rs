@@ -2,6 +2,7 @@
 
 mod background;
 mod checked;
+mod connection;
 mod echo;
 mod http;
 mod load;
@@ -14,6 +15,7 @@ mod transfer;
 mod udp;
 
 pub use checked::{Conversation, Datagrams, Stream, WRONG_BYTES};
+pub use connection::Connection;
 pub use echo::Echo;
 pub use http::Http;
 pub use load::{Load, MOST_FAILURES, Request, Running, run, start};

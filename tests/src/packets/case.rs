@@ -4,7 +4,7 @@ use std::{fmt, net::SocketAddr};
 
 use lb_common::{
     Action, Verdict,
-    abi::{DropReason, FlowState, Histogram, Latency, Signal, Stamp},
+    abi::{DropReason, FlowState, Histogram, Latency, Signal, Source, Stamp},
     host::{self, FrameSpec, HostTables},
     tables::{Holder, Tier},
 };
@@ -91,6 +91,8 @@ pub enum Fact {
     Stamps(usize),
     /// So many places are in use.
     Places(Holder, i64),
+    /// All sources together have so many flows, and so many that nobody answered.
+    Sources(i64, i64),
     /// So many clients' backends are remembered.
     Affinities(usize),
 }
@@ -281,6 +283,7 @@ impl Fact {
             Self::Latencies(backend, expected) => latencies(tables, *backend) == *expected,
             Self::Stamps(number) => stamps(tables) == *number,
             Self::Places(holder, places) => tables.places_in_use(*holder) == *places,
+            Self::Sources(flows, embryonic) => sources(tables) == (*flows, *embryonic),
             Self::Affinities(number) => tables.affinity.borrow().len() == *number,
         };
         if holds {
@@ -300,6 +303,7 @@ impl Fact {
             Self::Latencies(backend, _) => format!("{:?}", latencies(tables, *backend)),
             Self::Stamps(_) => stamps(tables).to_string(),
             Self::Places(holder, _) => tables.places_in_use(*holder).to_string(),
+            Self::Sources(..) => format!("{:?}", sources(tables)),
             Self::Affinities(_) => format!("{:?}", tables.affinity.borrow()),
         };
         Err(format!("does not hold: {self:?} (found {found})"))
@@ -320,6 +324,13 @@ fn latencies(tables: &HostTables, backend: u32) -> Vec<(Latency, usize, u64)> {
         counts.map(move |(bucket, count)| (what, bucket, count))
     };
     filled(Latency::Handshake, found.handshake).chain(filled(Latency::Rtt, found.rtt)).collect()
+}
+
+/// Flows of all sources, and those that nobody answered.
+fn sources(tables: &HostTables) -> (i64, i64) {
+    let sources = tables.sources.borrow();
+    let sum = |of: fn(&Source) -> i64| sources.values().map(of).sum();
+    (sum(|source| source.flows.in_use()), sum(|source| source.embryonic.in_use()))
 }
 
 /// How many handshakes are being timed.

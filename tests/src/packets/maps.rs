@@ -5,9 +5,9 @@ use std::{collections::HashMap, fmt::Debug, hash::Hash, io, path::Path};
 use anyhow::{Context, Result};
 use lb_common::{
     abi::{
-        Abi, AclKey, AclRule, Affinity, AffinityKey, Backend, BackendSignals, Floating, Flow, FlowKey,
-        FragmentKey, FragmentPorts, Interface, InterfaceCounters, Latencies, Mode, NextHop, Origin, Places,
-        Refusals, Service, ServiceKey, SettingsFlags, SourceKey, Stamp, TrafficCounters,
+        Abi, AclKey, AclRule, Affinity, AffinityKey, Backend, BackendSignals, Buckets, Floating, Flow,
+        FlowKey, FragmentKey, FragmentPorts, Interface, InterfaceCounters, Latencies, Mode, NextHop, Origin,
+        Places, Refusals, Service, ServiceKey, SettingsFlags, Source, SourceKey, Stamp, TrafficCounters,
     },
     host::{self, HostEntry, HostTables},
     maps as names,
@@ -35,7 +35,7 @@ pub(super) const SIZES: [(&str, u32); 37] = [
     (names::ADMISSION, SERVICES),
     (names::SERVICE_BUCKETS, SERVICES),
     (names::SERVICE_REFUSALS, SERVICES),
-    (names::SOURCE_BUCKETS, FLOWS),
+    (names::SOURCES, FLOWS),
     (names::SLOTS, SERVICES),
     (names::ROTATION, SERVICES),
     (names::SERVICE_COUNTERS, SERVICES),
@@ -324,10 +324,17 @@ impl Maps {
         let (now, model) = (nanos()?, tables.nanos.get());
         let later = |full_at: u64| if full_at > model { now + (full_at - model) } else { full_at.min(1) };
         let buckets = tables.service_buckets.borrow();
-        self.array(names::SERVICE_BUCKETS, SERVICES, |id| buckets.get(&id).copied().map_or(0, later))?;
-        let buckets = tables.source_buckets.borrow();
-        let buckets = buckets.iter().map(|(key, full_at)| (*key, later(*full_at))).collect();
-        replace::<SourceKey, u64>(&self.others[names::SOURCE_BUCKETS], &buckets)?;
+        self.array(names::SERVICE_BUCKETS, SERVICES, |id| {
+            let Buckets { flows_full_at, packets_full_at } = buckets.get(&id).copied().unwrap_or_default();
+            Buckets { flows_full_at: later(flows_full_at), packets_full_at: later(packets_full_at) }
+        })?;
+        let sources = tables.sources.borrow();
+        let sources = sources.iter().map(|(key, source)| {
+            let (flows_full_at, packets_full_at) =
+                (later(source.flows_full_at), later(source.packets_full_at));
+            (*key, Source { flows_full_at, packets_full_at, ..*source })
+        });
+        replace::<SourceKey, Source>(&self.others[names::SOURCES], &sources.collect())?;
         (0..SERVICES)
             .try_for_each(|id| self.others[names::SERVICE_REFUSALS].update(&id, &Refusals::default()))
     }
@@ -340,19 +347,24 @@ impl Maps {
         let alike = |kernel: u64, of_model: u64| wait(kernel, now).abs_diff(wait(of_model, model)) <= 1;
         let buckets = tables.service_buckets.borrow();
         for id in 0..SERVICES {
-            let found = self.others[names::SERVICE_BUCKETS].lookup::<u32, u64>(&id);
+            let found = self.others[names::SERVICE_BUCKETS].lookup::<u32, Buckets>(&id);
             let found = found.map_err(|error| error.to_string())?.unwrap_or_default();
-            equal(names::SERVICE_BUCKETS, id, &alike(found, buckets.get(&id).copied().unwrap_or(0)), &true)?;
+            let model = buckets.get(&id).copied().unwrap_or_default();
+            let same = alike(found.flows_full_at, model.flows_full_at)
+                && alike(found.packets_full_at, model.packets_full_at);
+            equal(names::SERVICE_BUCKETS, id, &same, &true)?;
         }
-        let found = self.others[names::SOURCE_BUCKETS].entries::<SourceKey, u64>();
+        let found = self.others[names::SOURCES].entries::<SourceKey, Source>();
         let found: HashMap<_, _> = found.map_err(|error| error.to_string())?.into_iter().collect();
-        let buckets = tables.source_buckets.borrow();
-        let same = found.len() == buckets.len()
-            && buckets
-                .iter()
-                .all(|(key, full_at)| found.get(key).is_some_and(|kernel| alike(*kernel, *full_at)));
-        if !same {
-            return Err(format!("SOURCE_BUCKETS differ:\n  kernel {found:x?}\n  model  {buckets:x?}"));
+        let sources = tables.sources.borrow();
+        let same = |kernel: &Source, model: &Source| {
+            alike(kernel.flows_full_at, model.flows_full_at)
+                && alike(kernel.packets_full_at, model.packets_full_at)
+                && (kernel.flows, kernel.embryonic) == (model.flows, model.embryonic)
+        };
+        let all = sources.iter().all(|(key, model)| found.get(key).is_some_and(|kernel| same(kernel, model)));
+        if !all || found.len() != sources.len() {
+            return Err(format!("SOURCES differ:\n  kernel {found:x?}\n  model  {sources:x?}"));
         }
         let refused = tables.refusals_counted.borrow();
         (0..SERVICES).try_for_each(|id| {

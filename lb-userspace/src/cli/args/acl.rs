@@ -108,7 +108,7 @@ pub struct SourceOptions {
     pub deny_file: Option<String>,
 }
 
-/// How many flows may begin.
+/// How many flows may begin and be there, and how many packets may come.
 #[derive(Clone, Copy, Debug, Default, ClapArgs)]
 pub struct RateOptions {
     /// Most flows that begin in a second; 0: any number.
@@ -123,6 +123,24 @@ pub struct RateOptions {
     /// How many of them may begin at once; 0: as many as in a second.
     #[arg(long, value_name = "COUNT")]
     pub source_flow_burst: Option<u32>,
+    /// Most packets from clients in a second; 0: any number.
+    #[arg(long, value_name = "COUNT")]
+    pub packet_rate: Option<u32>,
+    /// How many of them may come at once; 0: as many as in a tenth of a second.
+    #[arg(long, value_name = "COUNT")]
+    pub packet_burst: Option<u32>,
+    /// Most packets of one source in a second; 0: any number.
+    #[arg(long, value_name = "COUNT")]
+    pub source_packet_rate: Option<u32>,
+    /// How many of them may come at once; 0: as many as in a tenth of a second.
+    #[arg(long, value_name = "COUNT")]
+    pub source_packet_burst: Option<u32>,
+    /// Most flows of one source at once; 0: any number.
+    #[arg(long, value_name = "COUNT")]
+    pub source_max_connections: Option<u32>,
+    /// Most flows of one source at once that nobody answered yet; 0: any number.
+    #[arg(long, value_name = "COUNT")]
+    pub source_max_embryonic: Option<u32>,
     /// Bits of clients' addresses that are one source.
     #[arg(long, value_name = "BITS")]
     pub source_prefix: Option<u8>,

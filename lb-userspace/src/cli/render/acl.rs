@@ -56,40 +56,73 @@ pub(in crate::cli) fn verdicts(verdicts: &AclVerdicts, style: Style) -> String {
     out
 }
 
-/// `lbctl limit list`.
+/// `lbctl limit list`: of each service, of each of its sources, and what was refused.
 pub(in crate::cli) fn limits(limits: &[ServiceLimits], style: Style) -> String {
-    let header = [
-        "SERVICE",
-        "CONNECTIONS",
-        "MAX",
-        "FLOWS/S",
-        "BURST",
-        "PER SOURCE/S",
-        "BURST",
-        "SOURCE",
-        "BLOCKED",
-        "DENIED",
-        "SOURCE-LIMITED",
-        "SERVICE-LIMITED",
-    ];
-    let or_none =
-        |limit: Option<u32>| limit.map_or_else(|| Value::right("-".to_owned()), |limit| number(limit.into()));
+    let header = ["SERVICE", "CONNECTIONS", "MAX", "FLOWS/S", "BURST", "PACKETS/S", "BURST"];
     let row = |limits: &ServiceLimits| {
-        let refused = &limits.refused;
         vec![
             text(&limits.service),
             limits.connections.map_or_else(|| Value::right("-".to_owned()), number),
             or_none(limits.max_connections),
             or_none(limits.flow_rate),
             or_none(limits.flow_burst),
-            or_none(limits.source_flow_rate),
-            or_none(limits.source_flow_burst),
-            text(limits.source_prefix.map_or_else(|| "-".to_owned(), |bits| format!("/{bits}"))),
-            number(refused.source_blocked),
-            number(refused.source_denied),
-            number(refused.source_limited),
-            number(refused.service_limited),
+            or_none(limits.packet_rate),
+            or_none(limits.packet_burst),
         ]
     };
-    table(style, &header, limits.iter().map(row), "no services")
+    let mut out = table(style, &header, limits.iter().map(row), "no services");
+    out.push_str(&of_sources(limits, style));
+    out.push_str(&refusals(limits, style));
+    out
+}
+
+/// Limits of each source, where there are some.
+fn of_sources(limits: &[ServiceLimits], style: Style) -> String {
+    let header = ["SERVICE", "EACH SOURCE", "MAX", "EMBRYONIC", "FLOWS/S", "BURST", "PACKETS/S", "BURST"];
+    let rows = limits.iter().filter_map(|limits| {
+        let bits = limits.source_prefix?;
+        Some(vec![
+            text(&limits.service),
+            text(format!("/{bits}")),
+            or_none(limits.source_max_connections),
+            or_none(limits.source_max_embryonic),
+            or_none(limits.source_flow_rate),
+            or_none(limits.source_flow_burst),
+            or_none(limits.source_packet_rate),
+            or_none(limits.source_packet_burst),
+        ])
+    });
+    below(&header, rows.collect(), style)
+}
+
+/// Packets that were refused, where some were.
+fn refusals(limits: &[ServiceLimits], style: Style) -> String {
+    let rows = limits.iter().flat_map(|limits| {
+        let refused = &limits.refused;
+        let counts = [
+            ("source-blocked", refused.source_blocked),
+            ("source-denied", refused.source_denied),
+            ("source-limited", refused.source_limited),
+            ("service-limited", refused.service_limited),
+            ("source-full", refused.source_full),
+            ("source-embryonic", refused.source_embryonic),
+            ("source-packets", refused.source_packets),
+            ("service-packets", refused.service_packets),
+        ];
+        let some = counts.into_iter().filter(|(_, count)| *count > 0);
+        some.map(|(reason, count)| vec![text(&limits.service), text(reason), number(count)])
+    });
+    below(&["SERVICE", "REFUSED", "PACKETS"], rows.collect(), style)
+}
+
+/// A table below another one, if it has rows.
+fn below(header: &[&str], rows: Vec<Vec<Value>>, style: Style) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
+    format!("\n{}", table(style, header, rows.into_iter(), ""))
+}
+
+fn or_none(limit: Option<u32>) -> Value {
+    limit.map_or_else(|| Value::right("-".to_owned()), |limit| number(limit.into()))
 }

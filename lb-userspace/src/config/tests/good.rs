@@ -67,6 +67,12 @@ const EVERY_KEY: &str = r#"
         flow_burst = 2
         source_flow_rate = 3
         source_flow_burst = 4
+        packet_rate = 20
+        packet_burst = 21
+        source_packet_rate = 22
+        source_packet_burst = 23
+        source_max_connections = 24
+        source_max_embryonic = 25
         source_prefix = 56
         snat_addresses = ["2001:db8::1", "2001:db8::2"]
         health = { interval = "2s", timeout = "1s", rise = 4, fall = 5, port = 53 }
@@ -106,6 +112,12 @@ fn every_key_is_read() {
         flow_burst: 2,
         source_flow_rate: 3,
         source_flow_burst: 4,
+        packet_rate: 20,
+        packet_burst: 21,
+        source_packet_rate: 22,
+        source_packet_burst: 23,
+        source_max_connections: 24,
+        source_max_embryonic: 25,
         source_prefix: Some(56),
     };
     assert_eq!(dns.rates, rates);

@@ -1,4 +1,4 @@
-//! The rules of lists of sources and of rates.
+//! The rules of lists of sources, rates and limits of sources.
 
 use ipnet::IpNet;
 
@@ -7,6 +7,8 @@ use crate::model::{FlowRates, Path, Problem, Service, SourceList};
 
 /// Highest rate: one in 1000 ns.
 const MAX_RATE: u64 = 1_000_000;
+/// Highest rate of packets: one in 100 ns.
+const MAX_PACKETS: u64 = 10_000_000;
 
 /// The list that is for all services.
 pub(super) fn global(list: &SourceList, found: &mut Found) {
@@ -51,29 +53,35 @@ fn lists(list: &SourceList, path: &Path, is_v4: Option<bool>, found: &mut Found)
 }
 
 fn rates(rates: &FlowRates, is_v4: bool, path: &Path, found: &mut Found) {
-    let FlowRates { flow_rate, flow_burst, source_flow_rate, source_flow_burst, source_prefix } = *rates;
-    for (key, value) in [
-        ("flow_rate", flow_rate),
-        ("flow_burst", flow_burst),
-        ("source_flow_rate", source_flow_rate),
-        ("source_flow_burst", source_flow_burst),
+    for (key, value, most, what) in [
+        ("flow_rate", rates.flow_rate, MAX_RATE, "a number of flows"),
+        ("flow_burst", rates.flow_burst, MAX_RATE, "a number of flows"),
+        ("source_flow_rate", rates.source_flow_rate, MAX_RATE, "a number of flows"),
+        ("source_flow_burst", rates.source_flow_burst, MAX_RATE, "a number of flows"),
+        ("packet_rate", rates.packet_rate, MAX_PACKETS, "a number of packets"),
+        ("packet_burst", rates.packet_burst, MAX_PACKETS, "a number of packets"),
+        ("source_packet_rate", rates.source_packet_rate, MAX_PACKETS, "a number of packets"),
+        ("source_packet_burst", rates.source_packet_burst, MAX_PACKETS, "a number of packets"),
     ] {
-        found.range(path.key(key), value, (0, MAX_RATE), "a number of flows");
+        found.range(path.key(key), value, (0, most), what);
     }
-    if flow_burst > 0 && flow_rate == 0 {
-        let when = "without flow_rate".to_owned();
-        found.add(path.key("flow_burst"), flow_burst, Problem::Meaningless { when });
+    for (key, burst, of, rate) in [
+        ("flow_burst", rates.flow_burst, "flow_rate", rates.flow_rate),
+        ("source_flow_burst", rates.source_flow_burst, "source_flow_rate", rates.source_flow_rate),
+        ("packet_burst", rates.packet_burst, "packet_rate", rates.packet_rate),
+        ("source_packet_burst", rates.source_packet_burst, "source_packet_rate", rates.source_packet_rate),
+    ] {
+        if burst > 0 && rate == 0 {
+            found.add(path.key(key), burst, Problem::Meaningless { when: format!("without {of}") });
+        }
     }
-    let when = || "without source_flow_rate".to_owned();
-    if source_flow_burst > 0 && source_flow_rate == 0 {
-        found.add(path.key("source_flow_burst"), source_flow_burst, Problem::Meaningless { when: when() });
-    }
-    if let Some(bits) = source_prefix {
+    if let Some(bits) = rates.source_prefix {
         let path = path.key("source_prefix");
-        if source_flow_rate == 0 {
-            found.add(path, bits, Problem::Meaningless { when: when() });
-        } else {
+        if rates.has_sources() {
             found.range(path, bits, (1, if is_v4 { 32 } else { 128 }), "a prefix length");
+        } else {
+            let when = "without a limit of sources, such as source_flow_rate".to_owned();
+            found.add(path, bits, Problem::Meaningless { when });
         }
     }
 }

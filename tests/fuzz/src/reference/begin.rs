@@ -58,7 +58,7 @@ impl Reference {
             (packet.has(RST), DropReason::RstWithoutFlow),
             (packet.proto == TCP && packet.flags & (SYN | ACK) == SYN | ACK, DropReason::SynAckWithoutFlow),
             (Self::is_martian(source), DropReason::MartianSource),
-            (self.is_vip(source), DropReason::OwnSource),
+            (self.is_vip(source) || self.is_snat(source), DropReason::OwnSource),
             (packet.ttl <= 1, DropReason::TtlExceeded),
             (self.candidates(service).is_empty(), DropReason::NoBackend),
         ];

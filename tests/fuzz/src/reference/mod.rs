@@ -175,10 +175,15 @@ impl Reference {
         self.services.iter().any(|service| service.vip.ip() == address)
     }
 
+    /// Whether it is the address of a pool.
+    fn is_snat(&self, address: IpAddr) -> bool {
+        self.services.iter().any(|service| service.snat.contains(&address))
+    }
+
     /// Whether it is the address of a VIP, a backend or a pool.
     fn is_own(&self, address: IpAddr) -> bool {
         self.is_vip(address)
-            || self.services.iter().any(|service| service.snat.contains(&address))
+            || self.is_snat(address)
             || self.backends.values().any(|backend| backend.address.ip() == address)
     }
 

@@ -44,7 +44,7 @@ pub(super) fn measure(depth: Depth) -> Result<Vec<Row>> {
         Ok(number(after.time - before.time) / number((after.count - before.count).max(1)))
     };
     let measured = || -> Result<(Vec<(&str, f64)>, u64)> {
-        let usual = programs(&site)?;
+        let usual = site.programs()?;
         let mut found = vec![("before", round()?)];
         for (what, arguments) in [
             ("while packets of others are captured", &["client=192.0.2.1"][..]),
@@ -54,10 +54,10 @@ pub(super) fn measure(depth: Depth) -> Result<Vec<Row>> {
             let capture = begin(&site, arguments)?;
             found.push((what, round()?));
             end(capture)?;
-            clock::wait_until("the usual program", LIMIT, || programs(&site).is_ok_and(|now| now == usual))?;
+            clock::wait_until("the usual program", LIMIT, || site.programs().is_ok_and(|now| now == usual))?;
         }
         found.push(("afterwards", round()?));
-        let others = programs(&site)?.iter().zip(&usual).filter(|(now, before)| now != before).count();
+        let others = site.programs()?.iter().zip(&usual).filter(|(now, before)| now != before).count();
         Ok((found, others as u64))
     };
     let measured = measured();
@@ -83,19 +83,8 @@ struct Runs {
     count: u64,
 }
 
-/// Ids of the programs on the interfaces.
-fn programs(site: &Site) -> Result<Vec<u64>> {
-    let interfaces = site.topology.interfaces().iter();
-    let ids = interfaces.map(|interface| {
-        let shown: Value =
-            serde_json::from_str(&site.topology.balancer.ip(&format!("-j -d link show {interface}"))?)?;
-        shown[0]["xdp"]["prog"]["id"].as_u64().with_context(|| format!("no program on {interface}: {shown}"))
-    });
-    ids.collect()
-}
-
 fn runs(site: &Site) -> Result<Runs> {
-    let id = programs(site)?[0];
+    let id = site.programs()?[0];
     let shown: Value = serde_json::from_str(&sh(&format!("bpftool -j prog show id {id}"))?)?;
     let figure = |key: &str| shown[key].as_u64().unwrap_or_default();
     Ok(Runs { time: figure("run_time_ns"), count: figure("run_cnt") })

@@ -65,11 +65,14 @@ fn insert<A: Side>(tables: &HostTables, list: u32, prefix: IpNet, rule: AclRule)
 }
 
 /// Says what the service lets in, and all of them.
-fn admit(tables: &HostTables, own: Admission) {
+pub(super) fn admit(tables: &HostTables, own: Admission) {
     tables.admissions.borrow_mut().insert(0, Admission { list: ALL, ..Admission::default() });
     tables.admissions.borrow_mut().insert(SERVICE.into(), own);
     let mut settings = tables.settings.get();
     settings.flags |= SettingsFlags::ADMISSION;
+    if own.counts_packets() {
+        settings.flags |= SettingsFlags::PACKET_RATES;
+    }
     tables.settings.set(settings);
 }
 
@@ -81,8 +84,19 @@ const LISTED: Admission = Admission {
     source_rate: 0,
     source_burst: 0,
     source_prefix: 0,
+    source_flows: 0,
+    source_embryonic: 0,
+    packet_rate: 0,
+    packet_burst: 0,
+    source_packet_rate: 0,
+    source_packet_burst: 0,
     reserved: 0,
 };
+
+/// What a service without a list lets in.
+pub(super) const fn unlisted() -> Admission {
+    Admission { list: 0, ..LISTED }
+}
 
 fn case(scene: &Scene, what: &str, own: Admission, rules: &[(u32, IpNet, (bool, u32))]) -> Case {
     let case = scene.case(what);

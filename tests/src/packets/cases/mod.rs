@@ -17,6 +17,7 @@ mod messages;
 mod resets;
 mod routing;
 mod selection;
+mod shares;
 mod signals;
 mod snat;
 mod sources;
@@ -52,6 +53,7 @@ pub fn all() -> Vec<Case> {
         full::cases(),
         affinity::cases(),
         admission::cases(),
+        shares::cases(),
         floating::cases(),
     ]
     .into_iter()

@@ -27,6 +27,7 @@ pub(super) fn cases() -> Vec<Case> {
             cases.extend(martians(&scene));
         }
         cases.push(land(&scene));
+        cases.push(from_snat(&scene));
         cases.extend(hairpin(&scene));
     }
     for scene in Scene::of(UDP).into_iter().filter(|scene| scene.mode == Mode::Nat) {
@@ -112,6 +113,19 @@ fn land(scene: &Scene) -> Case {
             case.frame(CLIENTS, &frame, Expect::Drop(DropReason::OwnSource))
         })
         .fact(Fact::Count(0, 0))
+}
+
+/// A source that is a SNAT address of the service: refused; one that is in the range of none is a client.
+fn from_snat(scene: &Scene) -> Case {
+    let [own, other] =
+        [1, 2].map(|number| scene.request(SYN).with_source(at(world::snat(scene.family, number), 40000)));
+    let case = scene.case("nobody connects from a SNAT address");
+    if scene.mode == Mode::FullNat {
+        case.frame(CLIENTS, &own, Expect::Drop(DropReason::OwnSource)).fact(Fact::Count(0, 0))
+    } else {
+        let source = at(world::snat(scene.family, 2), 40000);
+        case.then(vec![forwards(scene, &other, source)])
+    }
 }
 
 /// A client that has the address of a backend.
