@@ -218,11 +218,23 @@ pub(super) fn answer(seen: &Seen<'_>, packet: &Packet) -> Result<Packet, String>
     if after.len() > before.len() + MOST_GROWTH {
         return Err(format!("an answer of {} bytes to a frame of {}", after.len(), before.len()));
     }
-    checksums(after).map_err(|error| format!("an answer: {error}"))?;
-    match frame::packet(after, packet.network, !packet.is_v4()) {
-        Some(Read::Packet(answer)) if answer.piece == Piece::Whole && answer.ttl > 1 => Ok(answer),
-        other => Err(format!("an answer is no packet: {other:?}")),
+    let answer = match frame::packet(after, packet.network, !packet.is_v4()) {
+        Some(Read::Packet(answer)) if answer.piece == Piece::Whole && answer.ttl > 1 => answer,
+        other => return Err(format!("an answer is no packet: {other:?}")),
+    };
+    match checksums(after) {
+        // What is quoted is as wrong as it came.
+        Err(_) if checksums(before).is_err() && has_own_checksums(after, &answer) => Ok(answer),
+        checked => checked.map(|()| answer).map_err(|error| format!("an answer: {error}")),
     }
+}
+
+/// Whether an ICMP message of IPv4 has right checksums, whatever it quotes.
+fn has_own_checksums(frame: &[u8], packet: &Packet) -> bool {
+    let is_icmp = packet.is_v4() && packet.is_icmp();
+    is_icmp
+        && sum(&frame[packet.network..packet.transport]) == 0xffff
+        && sum(&frame[packet.transport..packet.end]) == 0xffff
 }
 
 fn is_icmp_error(seen: &Seen<'_>, packet: &Packet, reason: DropReason, port: &Port) -> Judgement {
