@@ -227,7 +227,23 @@ fn time_exceeded(scene: &Scene) -> Vec<Case> {
         Expect::Drop(DropReason::TtlExceeded),
     ));
     cases.extend(exceeded_fragments(scene));
+    if scene.family == Family::V4 {
+        cases.push(exceeded_with_wrong_checksum(scene));
+    }
     cases
+}
+
+/// What is quoted is as wrong as it came, and the message about it right.
+fn exceeded_with_wrong_checksum(scene: &Scene) -> Case {
+    let mut request = scene.request(SYN);
+    request.hop_limit = 1;
+    let mut answer = error(&request, scene.family, CLIENTS, (11, 0), 0);
+    answer.payload[10] ^= 0xff;
+    let mut frame = request.build();
+    frame[request.network_offset() + 10] ^= 0xff;
+    let expect =
+        Expect::Answer { reason: DropReason::TtlExceeded, frame: error_bytes(&answer, scene.family) };
+    scene.case("TTL 1 and a wrong header checksum").bytes(CLIENTS, frame, expect)
 }
 
 /// An error is sent about a first fragment, but not about later ones.
