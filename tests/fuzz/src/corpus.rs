@@ -50,6 +50,9 @@ pub fn pack(target: &Target, directory: &Path) -> Result<usize> {
         inputs.insert(name(&bytes), bytes);
     }
     let path = archive(target);
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent).with_context(|| parent.display().to_string())?;
+    }
     let file = File::create(&path).with_context(|| path.display().to_string())?;
     let mut archive = tar::Builder::new(GzBuilder::new().mtime(0).write(file, Compression::best()));
     for (name, bytes) in &inputs {

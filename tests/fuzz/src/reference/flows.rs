@@ -106,8 +106,7 @@ impl Reference {
             return self.judge_reset(seen, packet, place);
         }
         if from_client && is_out {
-            self.flows.remove(place);
-            return self.judge_first(seen, packet);
+            return self.judge_next(seen, packet, place);
         }
         let (src, dst) = if from_client { (flow.seen, flow.backend) } else { (flow.vip, flow.client) };
         let hops = self.hops(dst.ip(), if from_client { &[] } else { &flow.from });
@@ -118,8 +117,7 @@ impl Reference {
                 self.flows[place].from.push(arrival(seen));
             }
         } else if from_client && packet.is_syn() && flow.may_be_over {
-            self.flows.remove(place);
-            return self.judge_first(seen, packet);
+            return self.judge_next(seen, packet, place);
         }
         result
     }
@@ -167,13 +165,19 @@ impl Reference {
         }
         // A SYN begins another flow if the end knows of the reset, or the handshake was not complete.
         if packet.is_syn() && flow.client == packet.src() {
-            self.flows.remove(place);
-            return self.judge_first(seen, packet);
+            return self.judge_next(seen, packet, place);
         }
         Err(format!(
             "its backend is out and resets connections, but it became {:?} {:?}",
             seen.verdict, seen.drops
         ))
+    }
+
+    /// The first packet of a flow in the place of another one, which is still there if this one is dropped; what becomes of that is not known then.
+    fn judge_next(&mut self, seen: &Seen<'_>, packet: &Packet, place: usize) -> Judgement {
+        self.flows.remove(place);
+        let known = self.judge_first(seen, packet)?;
+        Ok(if is_forwarded(seen) { known } else { Known::No })
     }
 
     /// A packet without a flow: of an exclusive backend, or of a client.
