@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use lb_userspace::events::KEPT;
 
 use super::{
     NAMES, SERVERS,
@@ -16,6 +17,8 @@ use crate::{clock, servers::Servers, site::Site};
 
 /// Pause after a reload.
 const PAUSE: Duration = Duration::from_secs(1);
+/// What `lbd` gets to end the threads that it needed at its start: they wait for more to do for 10 s.
+const REST: Duration = Duration::from_secs(12);
 /// How long a backend may take to be in a state.
 const LIMIT: Duration = Duration::from_secs(20);
 /// Part of one life in which lbd warms up.
@@ -45,6 +48,27 @@ impl<'a> Disturber<'a> {
         Self { site, loads, counts: Counts::default() }
     }
 
+    /// Lets `lbd` tell as many events as it keeps, which then take no more memory: reloads with other weights of all backends.
+    pub(super) fn warm_up(&mut self) -> Result<()> {
+        let told = || self.site.daemon.lbctl("events --past")?["last"].as_u64().context("no number");
+        let begun = told()?;
+        let file = self.site.daemon.config_file();
+        for round in 0.. {
+            let text = fs::read_to_string(&file)?;
+            let weight = format!("weight = {}", 60 + round % 2);
+            let line = |line: &str| {
+                let line = if line.starts_with("weight = ") { &*weight } else { line };
+                format!("{line}\n")
+            };
+            fs::write(&file, text.lines().map(line).collect::<String>())?;
+            self.site.daemon.lbctl("config reload")?;
+            if round % 50 == 49 && told()? - begun > KEPT as u64 {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// Reloads each second, a backend that dies, a drain, until then; what `lbd` used after it had warmed up.
     pub(super) fn one_life(&mut self, until: Instant) -> Result<Vec<Sample>> {
         let begun = clock::now();
@@ -68,7 +92,8 @@ impl<'a> Disturber<'a> {
         let mut samples = Vec::new();
         while clock::now() < until {
             self.kill()?;
-            self.reloads(3)?;
+            self.reloads(2)?;
+            thread::sleep(REST);
             samples.push(self.look()?);
             self.upgrade()?;
             self.reloads(2)?;

@@ -52,8 +52,9 @@ pub(in super::super) fn measure(minutes: f64) -> Result<Measurement> {
     }
     let before = Entries::read(&site)?;
     let loads = Loads::start(&site.topology.client)?;
-    let begin = clock::now();
     let mut disturber = Disturber::new(&mut site, &loads);
+    disturber.warm_up()?;
+    let begin = clock::now();
     let one_life = disturber.one_life(begin + time * 2 / 3)?;
     let lives = disturber.many_lives(begin + time)?;
     let counts = disturber.end()?;
@@ -110,7 +111,7 @@ fn grown(part: &str, samples: &[Sample], minutes: f64) -> Result<Vec<Row>> {
             "times lbd was looked at",
             number(samples.len() as u64),
             "times",
-            Required::AtLeast(minutes.floor().max(1.0)),
+            Required::AtLeast((minutes / 2.0).floor().max(1.0)),
         ),
         row("resident memory at first", memory / 1_048_576.0, "MiB", Required::Nothing),
         row("growth of resident memory", 100.0 * more / memory, "%", Required::AtMost(GROWTH)),
