@@ -3,6 +3,10 @@
 //! One processor makes the frames of an established flow, forwards them and drops them at the other end: all in softirqs, a batch after the other, so that
 //! hardly any are lost, and as many get through as it can take. `lbd`, and who scrapes it, have the other processor: Linux would put them where there is
 //! nothing to do. What is left is what a scrape does to those that forward: memory, caches, and counters that are read while they count.
+//!
+//! A round is one call of `BPF_PROG_TEST_RUN` whose frames take about a second, and its time is what the kernel took for them: each call ends by waiting for
+//! other processors, so that many short ones measure how busy these are. The same is done with a loop on the other processor that touches
+//! nothing, as long as a scrape: what that costs is what two processors of the machine share, not what `lbd` does.
 
 use std::{
     net::{SocketAddr, UdpSocket},
@@ -40,8 +44,8 @@ const OTHERS: usize = 0;
 /// A round, and when the scrape in it begins: one each second.
 const ROUND: Duration = Duration::from_secs(1);
 const BEGIN: Duration = Duration::from_millis(200);
-/// Frames that are made between two looks at the clock.
-const CHUNK: u32 = 1 << 14;
+/// Frames by which it is found out how many a round has.
+const FEW: u32 = 1 << 18;
 /// The client's port, and the shortest frame.
 const PORT: u16 = 40_000;
 const SHORTEST: usize = 60;
@@ -57,60 +61,90 @@ const PROCESSOR: f64 = 150.0;
 
 pub(super) fn measure(depth: Depth) -> Result<Vec<Row>> {
     let track = Track::start()?;
-    let rounds = depth.of(20).max(2);
+    let rounds = depth.of(40).max(2);
     // What is only done once does not belong to it.
-    track.round(false)?;
-    track.round(true)?;
-    let (mut slower, mut rates, mut times, mut used) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let (mut sent, mut lost) = (0, 0);
-    for round in 0..rounds {
-        let order = if round % 2 == 0 { [true, false] } else { [false, true] };
-        let mut pair = [Seen::default(), Seen::default()];
-        for scraped in order {
-            pair[usize::from(scraped)] = track.round(scraped)?;
-        }
-        let [without, with] = pair;
-        slower.push((1.0 - with.rate / without.rate) * 100.0);
-        rates.push(without.rate);
-        times.extend(with.scrape.map(|took| took.as_secs_f64() * 1e3));
-        used.push((with.processor.as_secs_f64() - without.processor.as_secs_f64()) * 1e3);
-        sent += with.sent + without.sent;
-        lost += with.lost + without.lost;
+    let frames = track.calibrate()?;
+    let first = track.round(frames, Some(Beside::Scrape))?.beside.context("no scrape")?;
+    let mut seen: [Vec<Seen>; 3] = [const { Vec::new() }; 3];
+    for _ in 0..rounds {
+        let scraped = track.round(frames, Some(Beside::Scrape))?;
+        let took = scraped.beside.unwrap_or(first);
+        seen[0].push(scraped);
+        seen[1].push(track.round(frames, None)?);
+        seen[2].push(track.round(frames, Some(Beside::Loop(took)))?);
     }
+    Ok(rows(&seen, rounds))
+}
+
+/// The figures of rounds with a scrape, without anything, and with a loop.
+fn rows([scraped, alone, looped]: &[Vec<Seen>; 3], rounds: u64) -> Vec<Row> {
     let case =
         "1000 services of 10 backends, a scrape each second beside a processor that forwards all it can";
     let row =
         |what: &str, figure, unit, required| Row::new(format!("{case}: {what}"), figure, unit, required);
-    Ok(vec![
+    let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
+    let times: Vec<f64> = scraped.iter().filter_map(|seen| seen.beside).map(milliseconds).collect();
+    let idle = median(&alone.iter().map(|seen| milliseconds(seen.processor)).collect::<Vec<_>>());
+    let used: Vec<f64> = scraped.iter().map(|seen| milliseconds(seen.processor) - idle).collect();
+    let slower = |rounds: &[Seen]| {
+        let pairs = rounds.iter().zip(alone);
+        median(&pairs.map(|(with, without)| (1.0 - with.rate() / without.rate()) * 100.0).collect::<Vec<_>>())
+    };
+    let all = || [scraped, alone, looped].into_iter().flatten();
+    let (sent, lost): (u64, u64) =
+        all().fold((0, 0), |(sent, lost), seen| (sent + seen.sent, lost + seen.lost));
+    vec![
         row("a scrape takes, median", median(&times), "ms", Required::AtMost(SCRAPE)),
         row("a scrape takes, at most", maximum(&times), "ms", Required::Nothing),
         row("processor time of lbd for one, median", median(&used), "ms", Required::AtMost(PROCESSOR)),
         row(
             &format!("forwarding is slower with it by, median of {rounds} pairs"),
-            median(&slower),
+            slower(scraped),
             "%",
             Required::AtMost(SLOWER),
         ),
-        row("forwarded without it", median(&rates), "packets/s", Required::Nothing),
+        row("and with an empty loop of the same length instead, by", slower(looped), "%", Required::Nothing),
+        row(
+            "forwarded without it",
+            median(&alone.iter().map(Seen::rate).collect::<Vec<_>>()),
+            "packets/s",
+            Required::Nothing,
+        ),
         row(
             "frames that were lost in front of it",
             number(lost) / number(sent) * 100.0,
             "%",
             Required::AtMost(1.0),
         ),
-    ])
+    ]
+}
+
+/// What the other processor does in a round.
+#[derive(Clone, Copy, Debug)]
+enum Beside {
+    Scrape,
+    /// Nothing, as busily as can be.
+    Loop(Duration),
 }
 
 /// What a round showed.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Seen {
-    /// Packets that got through in a second.
-    rate: f64,
     sent: u64,
     lost: u64,
-    /// How long the scrape took, and what the processes of `lbd` did in the round.
-    scrape: Option<Duration>,
+    /// What the kernel took for the frames.
+    took: Duration,
+    /// How long the other processor did something.
+    beside: Option<Duration>,
+    /// What the processes of `lbd` did in the round.
     processor: Duration,
+}
+
+impl Seen {
+    /// Packets that got through in a second.
+    fn rate(&self) -> f64 {
+        number(self.sent - self.lost) / self.took.as_secs_f64()
+    }
 }
 
 /// A network with a flow, and frames for it.
@@ -146,35 +180,59 @@ impl Track {
         Ok(Self { daemon, topology, frame, header, _server: server, _socket: socket })
     }
 
-    /// Forwards for a second, with a scrape or without.
-    fn round(&self, scraped: bool) -> Result<Seen> {
-        let process = self.daemon.process_id().context("lbd does not run")?;
-        let before = processor::time_of(process)?;
-        let (sent, arrived, took, scrape) = thread::scope(|scope| {
-            let scrape = scraped.then(|| scope.spawn(|| self.topology.balancer.run(scrape)));
-            let (sent, arrived, took) = self.topology.client.run(|| self.forward())?;
-            let scrape =
-                scrape.map(|thread| thread.join().map_err(|_| anyhow::anyhow!("the scrape panicked")));
-            Ok::<_, anyhow::Error>((sent, arrived, took, scrape.transpose()?.transpose()?))
-        })?;
-        let used = processor::time_of(process)?.saturating_sub(before);
-        ensure!(arrived > 0, "no frame got through");
-        let rate = number(arrived) / took.as_secs_f64();
-        Ok(Seen { rate, sent, lost: sent.saturating_sub(arrived), scrape, processor: used })
+    /// How many frames take about a round.
+    fn calibrate(&self) -> Result<u32> {
+        let seen = self.round(FEW, None)?;
+        let frames = f64::from(FEW) * ROUND.as_secs_f64() / seen.took.as_secs_f64();
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "some millions")]
+        let frames = frames as u32;
+        Ok(frames)
     }
 
-    /// Frames sent and those that got through, and how long it took. To be called in the client's namespace.
-    fn forward(&self) -> Result<(u64, u64, Duration)> {
+    /// Forwards so many frames, and does something beside it.
+    fn round(&self, frames: u32, beside: Option<Beside>) -> Result<Seen> {
+        let process = self.daemon.process_id().context("lbd does not run")?;
+        let before = processor::time_of(process)?;
+        let (arrived, took, beside) = thread::scope(|scope| {
+            let beside =
+                beside.map(|beside| scope.spawn(move || self.topology.balancer.run(|| beside.run())));
+            let (arrived, took) = self.topology.client.run(|| self.forward(frames))?;
+            let beside =
+                beside.map(|thread| thread.join().map_err(|_| anyhow::anyhow!("the scrape panicked")));
+            Ok::<_, anyhow::Error>((arrived, took, beside.transpose()?.transpose()?))
+        })?;
+        let processor = processor::time_of(process)?.saturating_sub(before);
+        ensure!(arrived > 0, "no frame got through");
+        let sent = u64::from(frames);
+        Ok(Seen { sent, lost: sent.saturating_sub(arrived), took, beside, processor })
+    }
+
+    /// Frames that got through, and what the kernel took for all. To be called in the client's namespace.
+    fn forward(&self, frames: u32) -> Result<(u64, Duration)> {
         processor::stay_on(FORWARDS)?;
         let mut source = FrameSource::new("eth0", &self.frame, self.header)?;
         let arrived = || self.topology.switch.received("balancer");
-        let (before, begin, mut sent) = (arrived()?, clock::now(), 0);
-        while begin.elapsed() < ROUND {
-            source.send(CHUNK)?;
-            sent += u64::from(CHUNK);
+        let before = arrived()?;
+        let took = source.send(frames)?;
+        Ok((arrived()? - before, took))
+    }
+}
+
+impl Beside {
+    /// Does it on the other processor, and says how long it took. To be called in the namespace of `lbd`.
+    fn run(self) -> Result<Duration> {
+        processor::stay_on(OTHERS)?;
+        thread::sleep(BEGIN);
+        let begin = clock::now();
+        match self {
+            Self::Scrape => scrape()?,
+            Self::Loop(long) => {
+                while begin.elapsed() < long {
+                    std::hint::spin_loop();
+                }
+            }
         }
-        let took = begin.elapsed();
-        Ok((sent, arrived()? - before, took))
+        Ok(begin.elapsed())
     }
 }
 
@@ -188,13 +246,9 @@ fn exchange(client: SocketAddr) -> Result<UdpSocket> {
     Ok(socket)
 }
 
-/// How long a scrape takes. To be called in the namespace of `lbd`.
-fn scrape() -> Result<Duration> {
-    processor::stay_on(OTHERS)?;
-    thread::sleep(BEGIN);
-    let begin = clock::now();
+/// To be called in the namespace of `lbd`.
+fn scrape() -> Result<()> {
     let answer = http::exchange(METRICS.into(), "/metrics")?;
-    let took = begin.elapsed();
     ensure!(answer.split(' ').nth(1) == Some("200") && answer.contains("lb_backend_up"), "{answer:.200}");
-    Ok(took)
+    Ok(())
 }
