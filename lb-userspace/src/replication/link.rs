@@ -25,8 +25,9 @@ const HELLO_AGAIN: Duration = Duration::from_millis(200);
 const KEEP_ALIVE: Duration = Duration::from_millis(200);
 /// After this time without a frame the other machine is taken for silent.
 const SILENT: Duration = Duration::from_secs(1);
-/// What arrived is confirmed after this time, unless something is missing: one packet for many.
-const CONFIRM_AFTER: Duration = Duration::from_millis(3);
+/// What arrived is confirmed after this time or so many batches, unless something is missing: one packet for many.
+const CONFIRM_AFTER: Duration = Duration::from_millis(10);
+const CONFIRM_BATCHES: u32 = 32;
 /// Between two answers to hellos.
 const ANSWER_AGAIN: Duration = Duration::from_millis(50);
 /// Between two packets of unknown sessions that are looked at, on average, and how many are at once: deriving a key takes some
@@ -105,6 +106,8 @@ struct Peer {
     ahead: Option<i64>,
     /// Until when it is to be told that something arrived.
     owes: Option<Duration>,
+    /// Batches that arrived since it was told.
+    unconfirmed: u32,
     wanted: u32,
     had: u32,
     incoming: Option<u32>,
@@ -266,7 +269,7 @@ impl Link {
     /// The next packet to send; `None`: nothing for now.
     pub fn poll_packet(&mut self, now: Duration) -> Option<Vec<u8>> {
         let message = self.hello(now).or_else(|| self.frame(now))?;
-        let packet = self.sealer.seal(&message.write())?;
+        let packet = self.sealer.seal(|packet| message.write(packet))?;
         self.counters.packets_sent += 1;
         Some(packet)
     }
@@ -301,7 +304,7 @@ impl Link {
         } else if peer.owes.is_none_or(|owes| now < owes) && now < peer.frame_at {
             return None;
         }
-        peer.owes = None;
+        (peer.owes, peer.unconfirmed) = (None, 0);
         peer.frame_at = now + KEEP_ALIVE;
         Some(Message { to, body: Body::Frame(frame) })
     }
@@ -334,7 +337,7 @@ impl Link {
     /// Something happened to a flow.
     pub fn push(&mut self, flow: Flow) {
         let Some(peer) = self.peer.as_mut().filter(|peer| peer.is_mutual) else { return };
-        if !peer.outbox.push(Item::Flow(flow)) {
+        if !peer.outbox.push(&Item::Flow(flow)) {
             self.counters.flows_lost += 1;
             peer.sweeps.is_lossy = true;
         }
@@ -367,7 +370,7 @@ impl Link {
         sweeps.number += 1;
         sweeps.current = Some(sweeps.asked);
         let begin = Item::Begin { sweep: sweeps.number, wanted: sweeps.asked };
-        sweeps.is_lossy |= !peer.outbox.push(begin);
+        sweeps.is_lossy |= !peer.outbox.push(&begin);
     }
 
     /// How many flows of the sweep may be pushed now; `None`: it was cut off.
@@ -383,7 +386,7 @@ impl Link {
         let Some(asked) = peer.sweeps.current.take() else { return };
         let sweep = peer.sweeps.number;
         let is_intact = is_whole && !peer.sweeps.is_lossy;
-        let is_said = peer.outbox.push(Item::End { sweep, is_intact });
+        let is_said = peer.outbox.push(&Item::End { sweep, is_intact });
         let sweeps = &mut peer.sweeps;
         sweeps.repair_at = now + SILENT;
         if !is_intact || !is_said {
@@ -455,6 +458,7 @@ impl Peer {
             events: VecDeque::new(),
             ahead: None,
             owes: Some(now),
+            unconfirmed: 0,
             wanted: 1,
             had: 0,
             incoming: None,
@@ -469,7 +473,11 @@ impl Peer {
     fn take(&mut self, now: Duration, frame: Frame, counters: &mut Counters) -> Result<(), Rejection> {
         if frame.batch != 0 {
             match self.inbox.receive(frame.batch, frame.items) {
-                Arrival::New { gap: 0 } => self.owes = Some(self.owes.unwrap_or(now + CONFIRM_AFTER)),
+                Arrival::New { gap: 0 } => {
+                    self.unconfirmed += 1;
+                    let owes = self.owes.unwrap_or(now + CONFIRM_AFTER);
+                    self.owes = Some(if self.unconfirmed < CONFIRM_BATCHES { owes } else { owes.min(now) });
+                }
                 Arrival::New { gap } => {
                     counters.gaps += gap;
                     self.owes = Some(now);

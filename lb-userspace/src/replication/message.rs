@@ -125,8 +125,7 @@ impl Item {
 }
 
 impl Message {
-    pub(super) fn write(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(MOST_BYTES);
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.to);
         match &self.body {
             Body::Hello(Hello { challenge, answer, tables, known }) => {
@@ -146,7 +145,6 @@ impl Message {
                 out.extend_from_slice(items);
             }
         }
-        out
     }
 
     /// Reads it; items of a batch are looked at too.

@@ -26,12 +26,24 @@ const MOST_DOUBLINGS: u32 = 4;
 /// The sending end of a stream.
 #[derive(Debug)]
 pub(super) struct Outbox {
-    waiting: VecDeque<Item>,
+    /// Batches that are full, and behind them the one that items are written to.
+    full: VecDeque<Filled>,
+    open: Filled,
+    /// Items in both.
+    waiting: usize,
     /// Sent, and not known to have arrived.
     sent: BTreeMap<u64, Sent>,
     last: u64,
     tokens: f64,
     tokens_at: Duration,
+}
+
+/// Items that make a batch.
+#[derive(Debug, Default)]
+struct Filled {
+    bytes: Vec<u8>,
+    items: usize,
+    flows: u64,
 }
 
 #[derive(Debug)]
@@ -54,26 +66,43 @@ pub(super) struct Batch<'a> {
 
 impl Outbox {
     pub(super) fn new(now: Duration) -> Self {
-        Self { waiting: VecDeque::new(), sent: BTreeMap::new(), last: 0, tokens: BURST, tokens_at: now }
+        Self {
+            full: VecDeque::new(),
+            open: Filled::default(),
+            waiting: 0,
+            sent: BTreeMap::new(),
+            last: 0,
+            tokens: BURST,
+            tokens_at: now,
+        }
     }
 
     /// Adds an item; false: there is no room.
-    pub(super) fn push(&mut self, item: Item) -> bool {
-        let has_room = self.waiting.len() < MOST_WAITING;
-        if has_room {
-            self.waiting.push_back(item);
+    pub(super) fn push(&mut self, item: &Item) -> bool {
+        if self.waiting >= MOST_WAITING {
+            return false;
         }
-        has_room
+        if self.open.bytes.len() + item.bytes() > MOST_ITEM_BYTES {
+            self.full.push_back(std::mem::take(&mut self.open));
+        }
+        if self.open.bytes.capacity() == 0 {
+            self.open.bytes.reserve_exact(MOST_ITEM_BYTES);
+        }
+        item.write(&mut self.open.bytes);
+        self.open.items += 1;
+        self.open.flows += u64::from(matches!(item, Item::Flow(_)));
+        self.waiting += 1;
+        true
     }
 
     /// How many flows of a sweep may be added.
     pub(super) fn room(&self) -> usize {
-        MOST_SWEPT.saturating_sub(self.waiting.len())
+        MOST_SWEPT.saturating_sub(self.waiting)
     }
 
     /// Items that were not sent yet.
     pub(super) fn waiting(&self) -> usize {
-        self.waiting.len()
+        self.waiting
     }
 
     /// Since when the oldest batch is under way.
@@ -117,18 +146,12 @@ impl Outbox {
     /// Makes a batch of what waits.
     fn fill(&mut self, now: Duration) -> Option<(u64, u64)> {
         let first = self.sent.first_key_value().map_or(self.last + 1, |(first, _)| *first);
-        if self.last + 1 - first >= REACH || self.waiting.is_empty() {
+        if self.last + 1 - first >= REACH || self.waiting == 0 {
             return None;
         }
-        let (mut items, mut flows) = (Vec::with_capacity(MOST_ITEM_BYTES), 0);
-        while let Some(item) = self.waiting.front() {
-            if items.len() + item.bytes() > MOST_ITEM_BYTES {
-                break;
-            }
-            item.write(&mut items);
-            flows += u64::from(matches!(item, Item::Flow(_)));
-            self.waiting.pop_front();
-        }
+        let Filled { bytes: items, items: count, flows } =
+            self.full.pop_front().unwrap_or_else(|| std::mem::take(&mut self.open));
+        self.waiting -= count;
         self.last += 1;
         self.sent.insert(self.last, Sent { items, first_at: now, again_at: now, times: 0 });
         Some((self.last, flows))
@@ -138,7 +161,7 @@ impl Outbox {
     pub(super) fn poll_timeout(&self, now: Duration) -> Option<Duration> {
         let due = self.sent.values().map(|sent| sent.again_at).min();
         let first = self.sent.first_key_value().map_or(self.last + 1, |(first, _)| *first);
-        let may_fill = !self.waiting.is_empty() && self.last + 1 - first < REACH;
+        let may_fill = self.waiting > 0 && self.last + 1 - first < REACH;
         let due = if may_fill { Some(now) } else { due };
         let ready =
             if self.tokens < 1.0 { self.tokens_at + Duration::from_secs_f64(1.0 / RATE) } else { now };
@@ -153,7 +176,7 @@ mod tests {
     #[test]
     fn batches_beyond_all_numbers_can_be_acknowledged() {
         let mut outbox = Outbox::new(Duration::ZERO);
-        assert!(outbox.push(Item::End { sweep: 1, is_intact: true }));
+        assert!(outbox.push(&Item::End { sweep: 1, is_intact: true }));
         assert!(outbox.next_batch(Duration::from_secs(1)).is_some());
         outbox.acknowledge(Duration::from_secs(1), u64::MAX, u128::MAX);
         assert_eq!(outbox.oldest(), None);

@@ -11,7 +11,7 @@ use ring::{
     hkdf::{HKDF_SHA256, Salt},
 };
 
-use super::{key::KEY_BYTES, window::Window};
+use super::{key::KEY_BYTES, message::MOST_BYTES, window::Window};
 
 /// Version of the format.
 const VERSION: u8 = 1;
@@ -147,14 +147,14 @@ impl Sealer {
         &self.last.session
     }
 
-    /// The packet of a message, with a number that no other has; `None`: it is longer than the algorithm allows, or the numbers are used
-    /// up.
-    pub(super) fn seal(&mut self, message: &[u8]) -> Option<Vec<u8>> {
+    /// The packet of a message that is appended by `write`, with a number that no other has; `None`: it is longer than the algorithm allows, or the
+    /// numbers are used up.
+    pub(super) fn seal(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Option<Vec<u8>> {
         self.last.number = self.last.number.checked_add(1)?;
         let header = self.last.bytes();
-        let mut packet = Vec::with_capacity(HEADER + message.len() + TAG);
+        let mut packet = Vec::with_capacity(MOST_BYTES);
         packet.extend_from_slice(&header);
-        packet.extend_from_slice(message);
+        write(&mut packet);
         let nonce = self.last.nonce();
         let tag =
             self.key.seal_in_place_separate_tag(nonce, Aad::from(header), &mut packet[HEADER..]).ok()?;

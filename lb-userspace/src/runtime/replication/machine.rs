@@ -6,7 +6,10 @@ use aya::maps::{MapData, RingBuf};
 use lb_common::abi::FlowEvent;
 use tokio::{io::unix::AsyncFd, net::UdpSocket, sync::watch};
 
-use super::{Prepared, ReplicationBoard, ReplicationStatus, seeds, socket, standing::Standing, sweep::Sweep};
+use super::{
+    Prepared, ReplicationBoard, ReplicationStatus, seeds, socket, socket::Train, standing::Standing,
+    sweep::Sweep,
+};
 use crate::{
     control::Snapshot,
     events::{Attribute, Bus, Notice},
@@ -18,7 +21,7 @@ use crate::{
 };
 
 /// What the data path tells waits so long, so that it is not read one by one.
-const PAUSE: Duration = Duration::from_millis(3);
+const PAUSE: Duration = Duration::from_millis(5);
 /// Between two attempts to open the socket.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// Between two lines of the log about rejected packets of one kind.
@@ -62,6 +65,7 @@ pub(super) struct Machine {
     link: Link,
     mark: Mark,
     socket: Option<UdpSocket>,
+    train: Train,
     try_again: Duration,
     sweep: Option<Sweep>,
     outcomes: BTreeMap<Outcome, u64>,
@@ -104,6 +108,7 @@ impl Machine {
             ring_at: now,
             link,
             socket: None,
+            train: Train::default(),
             try_again: now,
             sweep: None,
             outcomes: BTreeMap::new(),
@@ -201,13 +206,23 @@ impl Machine {
 
     fn send(&mut self, now: Duration) {
         let Some(socket) = &self.socket else { return };
-        while let Some(packet) = self.link.poll_packet(now) {
-            if let Err(error) = socket.try_send(&packet) {
+        let send = |train: &mut Train| match train.send(socket) {
+            Ok(()) => true,
+            Err(error) => {
                 // It comes again if it was of importance.
                 tracing::trace!(%error, "replication cannot send");
-                return;
+                false
+            }
+        };
+        while let Some(packet) = self.link.poll_packet(now) {
+            if !self.train.add(&packet) {
+                if !send(&mut self.train) {
+                    return;
+                }
+                self.train.add(&packet);
             }
         }
+        send(&mut self.train);
     }
 
     fn receive(&mut self) {
