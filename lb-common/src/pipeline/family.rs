@@ -258,7 +258,11 @@ impl Family for [u32; 4] {
 
     #[inline(always)]
     fn parse_quote<P: Packet>(packet: &P, offset: usize, headers: &mut Headers<Self>) -> Option<()> {
-        *headers = ipv6(&packet.read::<Ipv6>(offset)?, offset);
+        let ip = packet.read::<Ipv6>(offset)?;
+        *headers = ipv6(&ip, offset);
+        if ip.version_class_label.to_ne_bytes()[0] >> 4 != 6 {
+            return None;
+        }
         matches!(extension_headers(packet, headers), Extensions::Done).then_some(())
     }
 

@@ -344,7 +344,14 @@ fn unusable(scene: &Scene) -> Vec<Case> {
         changed.packet()
     };
     let icmp = Transport::Icmp { kind: 8, code: 0, rest: 0 };
+    let version = |flipped: u8| {
+        let mut quoted = returned.packet();
+        quoted[0] ^= flipped;
+        quoted
+    };
     let bad = [
+        ("another version of IP", version(0x40)),
+        ("the other version of IP", version(0x20)),
         ("nothing", vec![]),
         ("half a header", returned.packet()[..header / 2].to_vec()),
         ("no ports", returned.packet()[..header].to_vec()),
