@@ -22,6 +22,7 @@ pub mod inject;
 pub mod keepalived;
 pub mod large;
 pub mod measure;
+pub mod napi;
 pub mod netns;
 pub mod packets;
 pub mod pattern;

@@ -8,16 +8,36 @@ use nix::{
     unistd::Pid,
 };
 
+use crate::command;
+
 /// Keeps the calling thread on a processor.
 ///
 /// # Errors
 ///
 /// If there is no such processor.
 pub fn stay_on(processor: usize) -> Result<()> {
+    pin(0, processor)
+}
+
+/// Keeps a thread on a processor; 0 is the calling thread.
+///
+/// # Errors
+///
+/// If there is no such processor, or the thread is gone.
+pub fn pin(thread: u32, processor: usize) -> Result<()> {
     let mut set = CpuSet::new();
     set.set(processor).with_context(|| format!("processor {processor}"))?;
-    sched_setaffinity(Pid::from_raw(0), &set)
-        .with_context(|| format!("cannot keep this thread on processor {processor}"))
+    sched_setaffinity(Pid::from_raw(thread.cast_signed()), &set)
+        .with_context(|| format!("cannot keep thread {thread} on processor {processor}"))
+}
+
+/// Lets a thread run before all that have no such priority, or a lower one; 1 is the lowest.
+///
+/// # Errors
+///
+/// If the thread is gone.
+pub fn prefer(thread: u32, priority: u8) -> Result<()> {
+    command::sh(&format!("chrt --fifo --pid {priority} {thread}")).map(drop)
 }
 
 /// Processor time that all threads of a process have taken which it still has.

@@ -5,12 +5,13 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use lb_tests::{
     clock,
+    napi::NapiThreads,
     netns::Netns,
     xdp::{FrameSource, Program},
 };
 
 use super::flow::{Direction, Flow, MARKS};
-use crate::live::{cpu, napi::NapiThreads, way::Ground};
+use crate::live::{cpu, way::Ground};
 
 /// A ground with a thread for each interface on the way.
 #[derive(Debug)]

@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use lb_tests::topology::{Family, Topology};
+use lb_tests::{
+    napi::NapiThreads,
+    topology::{Family, Topology},
+};
 
 use super::{
     client::Client,
     cpu,
-    napi::NapiThreads,
     open_loop::{self, Latencies},
     rounds::paired_ratio,
     server::Servers,

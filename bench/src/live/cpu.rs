@@ -1,32 +1,11 @@
 //! Which thread runs where.
 
 use anyhow::{Context, Result};
-use lb_tests::command;
+pub use lb_tests::processor::{pin, prefer};
 use nix::{
     sched::{CpuSet, sched_getaffinity, sched_setaffinity},
     unistd::{Pid, gettid},
 };
-
-/// Keeps a thread on a processor; 0 is the calling thread.
-///
-/// # Errors
-///
-/// If there is no such processor, or the thread is gone.
-pub fn pin(thread: u32, cpu: usize) -> Result<()> {
-    let mut set = CpuSet::new();
-    set.set(cpu).with_context(|| format!("processor {cpu}"))?;
-    sched_setaffinity(Pid::from_raw(thread.cast_signed()), &set)
-        .with_context(|| format!("cannot keep thread {thread} on processor {cpu}"))
-}
-
-/// Lets a thread run before all that have no such priority, or a lower one; 1 is the lowest.
-///
-/// # Errors
-///
-/// If the thread is gone.
-pub fn prefer(thread: u32, priority: u8) -> Result<()> {
-    command::sh(&format!("chrt --fifo --pid {priority} {thread}")).map(drop)
-}
 
 /// The calling thread.
 #[must_use]

@@ -3,7 +3,6 @@
 pub mod client;
 pub mod contest;
 pub mod cpu;
-pub mod napi;
 mod nftables;
 pub mod open_loop;
 mod proxy;

@@ -23,7 +23,7 @@ use super::{
 use crate::{command, netns::Netns, xdp};
 
 /// Switch ports of the nodes: outside, inside.
-const PORTS: [[&str; 2]; 2] = [["node0-outside", "node0-inside"], ["node1-outside", "node1-inside"]];
+pub const PORTS: [[&str; 2]; 2] = [["node0-outside", "node0-inside"], ["node1-outside", "node1-inside"]];
 const SWITCHES: [&str; 2] = ["outside", "inside"];
 
 /// The network. Its parts end in this order.

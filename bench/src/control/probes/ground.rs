@@ -5,6 +5,7 @@ use std::{fs, net::Ipv4Addr, thread, time::Duration};
 use anyhow::{Context, Result, ensure};
 use lb_tests::{
     large::{INTERFACE, Large, Size},
+    napi::NapiThreads,
     netns::Netns,
     processor,
     servers::{Authority, HTTPS_PORT, Nginx},
@@ -13,7 +14,7 @@ use lb_tests::{
 
 use super::{recorder::Recorder, spread::Spread};
 use crate::{
-    live::{cpu, napi::NapiThreads},
+    live::cpu,
     statistics::{now, quantile},
 };
 

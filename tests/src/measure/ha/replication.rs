@@ -4,7 +4,8 @@
 //! one are forwarded on it for the rest of the time. These packets are counted, in a node with replication and in one without, in turn. Packets
 //! enter by `BPF_PROG_TEST_RUN`, one by one: what that costs by itself is in all figures, so that a packet of a network card would suffer a little
 //! more. The `lbd` of the node has another processor, so that this is what the program itself does for replication. What `lbd` does for it is the time of
-//! its thread: a processor that has to do both has so much less for packets. (Where this process and `lbd` share one, the scheduler decides who
+//! its thread: a processor that has to do both has so much less for packets. What the network between the nodes does with a packet, and the other node
+//! when it arrives, is done by threads of its own: in namespaces it would be done while the sender sends, and a cable costs the sender nothing. (Where this process and `lbd` share one, the scheduler decides who
 //! waits, not what they cost: packets of a network card do not wait for a process.)
 
 use std::{
@@ -28,10 +29,14 @@ use crate::{
     clock, command,
     duo::{Duo, Setup},
     inject::mac,
+    napi::NapiThreads,
     processor,
     servers::ECHO_PORT,
     site::target,
-    topology::Family,
+    topology::{
+        Family,
+        pair::{PORTS, Pair},
+    },
 };
 
 /// New flows in a slice of time, and its length: 50 000 a second.
@@ -55,6 +60,7 @@ const PORTS: u64 = 60_000;
 pub(super) fn measure(depth: Depth) -> Result<Vec<Row>> {
     let rounds = depth.of(20).max(2);
     let duos = [start(true)?, start(false)?];
+    let _network = network(&duos[0].pair)?;
     let state = duos[1].daemons[0].lbctl("replication status")?["state"].clone();
     ensure!(state == "off", "without replication it is {state}");
     let (pairs, used) = pairs(&duos, rounds)?;
@@ -100,6 +106,18 @@ fn start(replicated: bool) -> Result<Duo> {
         duo.pair.nodes[0].ip(&format!("neigh replace 198.51.100.{host} lladdr {mac} dev eth0"))?;
     }
     Ok(duo)
+}
+
+/// Has threads of their own do what becomes of packets between the nodes, and what the second one receives.
+fn network(pair: &Pair) -> Result<Vec<NapiThreads>> {
+    let ports = PORTS.iter().flatten().map(|port| (&pair.switch, *port));
+    let interfaces = ["eth0", "eth1"].map(|interface| (&pair.nodes[1], interface));
+    let start = |(netns, interface)| {
+        let threads = NapiThreads::start(netns, interface)?;
+        threads.pin(OTHER)?;
+        Ok(threads)
+    };
+    ports.chain(interfaces).map(start).collect()
 }
 
 /// Has all threads of a node's `lbd` run on a processor.

@@ -7,9 +7,8 @@
 use std::{collections::BTreeSet, fs, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use lb_tests::{clock, netns::Netns, processor};
 
-use super::cpu;
+use crate::{clock, command, netns::Netns, processor};
 
 /// The kernel threads that poll an interface. On drop it is polled in softirqs again.
 #[derive(Debug)]
@@ -52,7 +51,7 @@ impl NapiThreads {
     ///
     /// If there is no such processor.
     pub fn pin(&self, cpu: usize) -> Result<()> {
-        self.pids.iter().try_for_each(|pid| cpu::pin(*pid, cpu))
+        self.pids.iter().try_for_each(|pid| processor::pin(*pid, cpu))
     }
 
     /// Lets the threads run before everything on their processor that has no such priority, or a lower one.
@@ -61,14 +60,14 @@ impl NapiThreads {
     ///
     /// If `chrt` fails.
     pub fn prefer(&self, priority: u8) -> Result<()> {
-        self.pids.iter().try_for_each(|pid| cpu::prefer(*pid, priority))
+        self.pids.iter().try_for_each(|pid| processor::prefer(*pid, priority))
     }
 
     fn switch(&self, on: bool) -> Result<()> {
         // `ip netns exec` mounts a sysfs that shows the interfaces of the namespace.
         let (name, interface, value) = (self.netns.name(), &self.interface, u8::from(on));
         let script = format!("echo {value} > /sys/class/net/{interface}/threaded");
-        lb_tests::command::run("ip", &["netns", "exec", name, "sh", "-c", &script]).map(drop)
+        command::run("ip", &["netns", "exec", name, "sh", "-c", &script]).map(drop)
     }
 }
 
