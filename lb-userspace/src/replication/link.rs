@@ -26,7 +26,7 @@ const KEEP_ALIVE: Duration = Duration::from_millis(200);
 /// After this time without a frame the other machine is taken for silent.
 const SILENT: Duration = Duration::from_secs(1);
 /// What arrived is confirmed after this time or so many batches, unless something is missing: one packet for many.
-const CONFIRM_AFTER: Duration = Duration::from_millis(10);
+const CONFIRM_AFTER: Duration = Duration::from_millis(5);
 const CONFIRM_BATCHES: u32 = 32;
 /// Between two answers to hellos.
 const ANSWER_AGAIN: Duration = Duration::from_millis(50);

@@ -20,8 +20,8 @@ use crate::{
     sys::bpf::{Map, from_bytes},
 };
 
-/// What the data path tells waits so long, so that it is not read one by one.
-const PAUSE: Duration = Duration::from_millis(5);
+/// What the data path and the other machine tell waits so long, so that it is not read one by one: to wake costs more than to read what has come.
+const REST: Duration = Duration::from_millis(8);
 /// Between two attempts to open the socket.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// Between two lines of the log about rejected packets of one kind.
@@ -60,8 +60,8 @@ pub(super) struct Machine {
     replica: Replica,
     ring: AsyncFd<RingBuf<MapData>>,
     ring_bytes: usize,
-    /// When the ring is looked at again.
-    ring_at: Duration,
+    /// Until when nothing is looked at.
+    rests_until: Option<Duration>,
     link: Link,
     mark: Mark,
     socket: Option<UdpSocket>,
@@ -105,7 +105,7 @@ impl Machine {
             replica,
             ring,
             ring_bytes: ring_bytes.map_or(usize::MAX, |map| map.info().shape.max_entries as usize),
-            ring_at: now,
+            rests_until: None,
             link,
             socket: None,
             train: Train::default(),
@@ -148,6 +148,10 @@ impl Machine {
 
     async fn wait(&mut self, now: Duration, stop: &mut watch::Receiver<bool>) -> Wake {
         let (clock, due) = (self.clock, self.due(now));
+        if let Some(until) = self.rests_until.take() {
+            // The thread itself: timers of the runtime, and sockets, would wake it.
+            std::thread::sleep(until.saturating_sub(now));
+        }
         let has_room = self.link.room().is_none_or(|room| room >= CHUNK);
         let readable = async {
             match &self.socket {
@@ -164,7 +168,7 @@ impl Machine {
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => Wake::Stop,
             () = readable => Wake::Packets,
-            ready = self.ring.readable_mut(), if self.ring_at <= now => {
+            ready = self.ring.readable_mut() => {
                 if let Ok(mut ready) = ready {
                     ready.clear_ready();
                 }
@@ -180,9 +184,6 @@ impl Machine {
 
     fn due(&self, now: Duration) -> Duration {
         let mut due = self.link.poll_timeout(now).min(self.show_at.max(now));
-        if self.ring_at > now {
-            due = due.min(self.ring_at);
-        }
         if self.socket.is_none() {
             due = due.min(self.try_again);
         }
@@ -237,7 +238,10 @@ impl Machine {
                     }
                     self.follow();
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.rests_until = Some(self.clock.now() + REST);
+                    break;
+                }
                 // Nobody listens there, or there is no way: it is asked again.
                 Err(error) => tracing::trace!(%error, "replication cannot receive"),
             }
@@ -285,7 +289,7 @@ impl Machine {
             // It was full, or nearly.
             self.link.lost(1);
         }
-        self.ring_at = self.clock.now() + PAUSE;
+        self.rests_until = Some(self.clock.now() + REST);
     }
 
     /// Goes on with the sweep.
