@@ -28,7 +28,7 @@ use crate::{
 pub(super) type Place = (InterfaceName, bool);
 
 /// The thread itself waits for the end of a timer: the runtime counts in milliseconds, and rounds up.
-const FINE: Duration = Duration::from_micros(1500);
+const FINE: Duration = Duration::from_micros(2500);
 
 /// Why it woke.
 enum Wake {
@@ -203,7 +203,7 @@ impl Machine {
         let due = due.into_iter().flatten().min();
         let sockets: Vec<_> = self.sockets.values().map(|socket| Box::pin(socket.readable())).collect();
         let now = self.clock.now();
-        // The runtime's timers are late by up to a millisecond.
+        // The runtime's timers are late by up to two milliseconds: it rounds to one, and so does what it waits by.
         let near = due.filter(|due| *due <= now + FINE);
         let nap = self.nap.take().or(near);
         if let Some(nap) = nap {

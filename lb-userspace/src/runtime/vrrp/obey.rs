@@ -17,10 +17,15 @@ use crate::{
 const ETHERNET: usize = 14;
 
 impl Machine {
-    /// Does what the routers want, in their order.
+    /// Does what the routers want, in their order. That they take addresses is told to the data path at once, which forwards by it, and to the network;
+    /// the kernel, which takes up to a millisecond to add them, follows.
     pub(super) async fn obey(&mut self) {
+        let mut taking = Vec::new();
         while let Some((RouterId(index), command)) = self.node.poll_command() {
             let Some(router) = self.routers.get(index).cloned() else { continue };
+            if matches!(command, Command::Release | Command::Changed { .. }) {
+                self.take_all(&mut taking).await;
+            }
             match command {
                 Command::Send { ends, advert, form } => match advert.build(&ends, form) {
                     Ok(message) => {
@@ -30,11 +35,13 @@ impl Machine {
                     Err(error) => tracing::error!(router = %router.name, %error, "VRRP cannot advertise"),
                 },
                 Command::Take { .. } => {
-                    self.take_addresses(&router).await;
+                    // Nothing comes to a virtual MAC address before its device is there.
+                    self.occupy_device(&router).await;
                     let serves = router.virtual_addresses.iter().any(|vip| self.relays.is_vip(vip.addr()));
                     self.node.set_serving(RouterId(index), serves);
                     let predecessor = self.chronicles[index].roster().predecessor();
                     self.relay(&router, predecessor);
+                    taking.push(router);
                 }
                 Command::Release => {
                     self.free_device(&router).await;
@@ -53,6 +60,13 @@ impl Machine {
                     self.ring(index, state, &cause);
                 }
             }
+        }
+        self.take_all(&mut taking).await;
+    }
+
+    async fn take_all(&mut self, taking: &mut Vec<VirtualRouter>) {
+        for router in taking.drain(..) {
+            self.take_addresses(&router).await;
         }
     }
 

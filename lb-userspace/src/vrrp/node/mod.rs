@@ -1,5 +1,6 @@
 //! All virtual routers of this machine, and their sync groups.
 
+mod adverts;
 mod reconfigure;
 #[cfg(test)]
 mod tests;
@@ -170,7 +171,9 @@ impl Node {
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Duration) {
         self.entries.iter_mut().for_each(|entry| entry.member.tracking.handle_timeout(now));
+        let before = self.adverts_at();
         self.entries.iter_mut().for_each(|entry| entry.router.handle_timeout(now));
+        self.join_adverts(now, &before);
         self.follow_tracking(now);
     }
 

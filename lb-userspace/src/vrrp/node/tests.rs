@@ -139,6 +139,34 @@ fn what_clients_connect_to_is_announced_last() {
 }
 
 #[test]
+fn adverts_of_a_group_go_together_again_after_one_was_out_of_turn() {
+    for (apart, group, joins) in [(1, Some("nat"), true), (30, Some("nat"), false), (1, None, false)] {
+        let mut fixture = Fixture::active(group);
+        fixture.run_for(Duration::from_millis(50));
+        fixture.hear("inside", 1, 1);
+        fixture.run_for(Duration::from_millis(apart));
+        fixture.hear("outside", 2, 1);
+        fixture.run_for(Duration::from_millis(250));
+        let mut times = [Vec::new(), Vec::new()];
+        for _ in 0..300 {
+            fixture.run_for(Duration::from_millis(1));
+            for index in [0, 1] {
+                let sends = |(of, command): &(usize, Command)| {
+                    *of == index && matches!(command, Command::Send { .. })
+                };
+                if fixture.done.iter().any(sends) {
+                    times[index].push(fixture.now);
+                }
+            }
+        }
+        assert_eq!(times[0].len(), 3, "{apart} ms, {group:?}: {times:?}");
+        assert_eq!(times[0] == times[1], joins, "{apart} ms, {group:?}: {times:?}");
+        let steps = times.iter().flat_map(|times| times.windows(2)).map(|pair| pair[1] - pair[0]);
+        assert!(steps.into_iter().all(|step| step == Duration::from_millis(100)), "{times:?}");
+    }
+}
+
+#[test]
 fn after_a_conflict_on_one_network_the_addresses_of_the_whole_group_are_announced() {
     for priority in [1, 0] {
         let mut fixture = Fixture::active(Some("nat"));

@@ -34,7 +34,7 @@ pub(super) struct Handing {
 /// What a router knows while it is active.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Active {
-    advert_at: Duration,
+    pub(super) advert_at: Duration,
     answered_at: Option<Duration>,
     pub(super) announcer: Announcer,
     pub(super) handing: Option<Handing>,

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use super::{Backup, Cause, Command, Phase, Router, Standby, State};
 
+/// Part of an interval by which an advert may be early to go with another one's.
+const SOON: u32 = 16;
+
 /// What a router knows of its group.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Grouped {
@@ -51,6 +54,27 @@ impl Router {
             let cause = if backup.resigned { Cause::Resigned } else { Cause::Silence };
             self.claim(now, cause);
             self.sleep();
+        }
+    }
+
+    /// When it advertises next, if it is active and does not hand over.
+    pub(in crate::vrrp) fn advert_at(&self) -> Option<Duration> {
+        match &self.phase {
+            Phase::Active(active) if active.handing.is_none() => Some(active.advert_at),
+            _ => None,
+        }
+    }
+
+    /// Another member advertises, and does so again at `next`: does the same, if its own time comes soon.
+    pub(in crate::vrrp) fn join_advert(&mut self, now: Duration, next: Duration) {
+        let soon = now + self.settings.interval.duration() / SOON;
+        match &mut self.phase {
+            Phase::Active(active) if active.handing.is_none() && active.advert_at <= soon => {
+                active.advert_at = next;
+                self.advertise(self.standing.priority);
+                self.sleep();
+            }
+            _ => {}
         }
     }
 
