@@ -5,7 +5,8 @@
 //! enter by `BPF_PROG_TEST_RUN`, one by one: what that costs by itself is in all figures, so that a packet of a network card would suffer a little
 //! more. The `lbd` of the node has another processor, so that this is what the program itself does for replication. What `lbd` does for it is the time of
 //! its thread: a processor that has to do both has so much less for packets. What the network between the nodes does with a packet, and the other node
-//! when it arrives, is done by threads of its own: in namespaces it would be done while the sender sends, and a cable costs the sender nothing. (Where this process and `lbd` share one, the scheduler decides who
+//! when it arrives, is done by threads of its own: in namespaces it would be done while the sender sends, and a cable costs the sender nothing. Its
+//! processor is kept from sleeping, as one is that forwards: to fall asleep and to wake takes a virtual processor longer than all that the thread does. (Where this process and `lbd` share one, the scheduler decides who
 //! waits, not what they cost: packets of a network card do not wait for a process.)
 
 use std::{
@@ -30,12 +31,12 @@ use crate::{
     duo::{Duo, Setup},
     inject::mac,
     napi::NapiThreads,
-    processor,
+    processor::{self, Awake},
     servers::ECHO_PORT,
     site::target,
     topology::{
         Family,
-        pair::{PORTS, Pair},
+        pair::{self, Pair},
     },
 };
 
@@ -63,7 +64,9 @@ pub(super) fn measure(depth: Depth) -> Result<Vec<Row>> {
     let _network = network(&duos[0].pair)?;
     let state = duos[1].daemons[0].lbctl("replication status")?["state"].clone();
     ensure!(state == "off", "without replication it is {state}");
+    let awake = Awake::start(OTHER);
     let (pairs, used) = pairs(&duos, rounds)?;
+    awake.end()?;
     let received = duos[0].daemons[1].lbctl("replication status")?;
     let received = received["flows_received"].as_u64().context("no count of flows")?;
     let case = format!("50 000 new flows a second, {rounds} rounds");
@@ -110,7 +113,7 @@ fn start(replicated: bool) -> Result<Duo> {
 
 /// Has threads of their own do what becomes of packets between the nodes, and what the second one receives.
 fn network(pair: &Pair) -> Result<Vec<NapiThreads>> {
-    let ports = PORTS.iter().flatten().map(|port| (&pair.switch, *port));
+    let ports = pair::PORTS.iter().flatten().map(|port| (&pair.switch, *port));
     let interfaces = ["eth0", "eth1"].map(|interface| (&pair.nodes[1], interface));
     let start = |(netns, interface)| {
         let threads = NapiThreads::start(netns, interface)?;

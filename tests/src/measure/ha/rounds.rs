@@ -76,13 +76,23 @@ impl Rounds {
 
     /// Median and maximum of the time without an answer.
     pub(super) fn outages(&self, case: &str, required: [Required; 2]) -> Vec<Row> {
-        let longest = |[one, new]: &[Seen; 2]| one.outage.max(new.outage).as_secs_f64() * 1e3;
-        let times: Vec<f64> = self.seen.iter().map(longest).collect();
+        let times = self.times();
         let case = format!("{case}, {}: without an answer", self.title());
         vec![
             Row::new(format!("{case}, median"), median(&times), "ms", required[0]),
             Row::new(format!("{case}, maximum"), maximum(&times), "ms", required[1]),
         ]
+    }
+
+    /// By how many milliseconds rounds were longer without an answer than those of the same numbers of `other`, one by one.
+    pub(super) fn longer_than(&self, other: &Self) -> Vec<f64> {
+        self.times().iter().zip(other.times()).map(|(own, other)| own - other).collect()
+    }
+
+    /// Milliseconds without an answer.
+    fn times(&self) -> Vec<f64> {
+        let longest = |[one, new]: &[Seen; 2]| one.outage.max(new.outage).as_secs_f64() * 1e3;
+        self.seen.iter().map(longest).collect()
     }
 
     /// Probes lost: median of the rounds, and maximum.
