@@ -327,6 +327,13 @@ fn not_forwarded(scene: &Scene) -> Vec<Case> {
     ]
 }
 
+/// A packet with these bits of its version and header length the other way round.
+fn with_version(frame: &FrameSpec, flipped: u8) -> Vec<u8> {
+    let mut packet = frame.packet();
+    packet[0] ^= flipped;
+    packet
+}
+
 /// Errors for a VIP that lead nowhere, and the same for other addresses.
 fn unusable(scene: &Scene) -> Vec<Case> {
     let about = scene.answer(ACK);
@@ -344,14 +351,9 @@ fn unusable(scene: &Scene) -> Vec<Case> {
         changed.packet()
     };
     let icmp = Transport::Icmp { kind: 8, code: 0, rest: 0 };
-    let version = |flipped: u8| {
-        let mut quoted = returned.packet();
-        quoted[0] ^= flipped;
-        quoted
-    };
     let bad = [
-        ("another version of IP", version(0x40)),
-        ("the other version of IP", version(0x20)),
+        ("another version of IP", with_version(&returned, 0x40)),
+        ("the other version of IP", with_version(&returned, 0x20)),
         ("nothing", vec![]),
         ("half a header", returned.packet()[..header / 2].to_vec()),
         ("no ports", returned.packet()[..header].to_vec()),
