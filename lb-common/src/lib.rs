@@ -8,12 +8,14 @@
 pub mod abi;
 pub mod bucket;
 pub mod checksum;
+pub mod half_open;
 pub mod hash;
 #[cfg(any(test, feature = "host"))]
 pub mod host;
 pub mod maps;
 pub mod packet;
 pub mod pipeline;
+pub mod siphash;
 pub mod tables;
 mod verdict;
 pub mod wire;

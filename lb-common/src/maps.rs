@@ -53,6 +53,12 @@ pub const BACKEND_PLACES: &str = "BACKEND_PLACES";
 pub const SERVICE_PLACES: &str = "SERVICE_PLACES";
 /// `LRU_HASH` of [`crate::abi::AffinityKey`] to [`crate::abi::Affinity`].
 pub const AFFINITY: &str = "AFFINITY";
+/// `HASH` of the [`crate::abi::FlowKey<u32>`] of a client's packets to [`crate::abi::Cookie`].
+pub const COOKIES_V4: &str = "COOKIES_V4";
+/// IPv6 cookies.
+pub const COOKIES_V6: &str = "COOKIES_V6";
+/// `ARRAY` of [`crate::abi::SynCookies`] by service id; element 0 is a [`crate::abi::CookieSecret`].
+pub const SYN_COOKIES: &str = "SYN_COOKIES";
 /// `ARRAY` of [`crate::abi::NextHop`] by backend id: where the last SYN went that took no entry. A cache of the data path.
 pub const BACKEND_HOPS: &str = "BACKEND_HOPS";
 /// `ARRAY` of [`crate::abi::BackendSignals`] by backend id, which `lbd` maps into its memory.
@@ -135,6 +141,9 @@ pub const ALL: &[&str] = &[
     BACKEND_PLACES,
     SERVICE_PLACES,
     AFFINITY,
+    COOKIES_V4,
+    COOKIES_V6,
+    SYN_COOKIES,
     BACKEND_HOPS,
     BACKEND_SIGNALS,
     BACKEND_LATENCIES,
@@ -202,6 +211,8 @@ pub const FLOW_EVENTS_BYTES: u32 = 1 << 12;
 /// Size of `CAPTURE_RING` in bytes where nothing captures: the least there is.
 pub const CAPTURE_RING_BYTES: u32 = 1 << 12;
 
+/// `BPF_F_NO_PREALLOC`: elements take memory when they are there.
+pub const NO_PREALLOC_FLAG: u32 = 1;
 /// `BPF_F_INNER_MAP`: inner maps may differ in size (Linux 5.10).
 pub const INNER_MAP_FLAG: u32 = 0x1000;
 /// `BPF_F_MMAPABLE`: `lbd` has the elements in its memory. It changes `PORTS` and places atomically, as the data path does.

@@ -6,8 +6,9 @@ use crate::{
     Action,
     abi::{
         AclKey, AclRule, Address, Admission, Affinity, AffinityKey, Answer, Backend, BackendLimits, Buckets,
-        Event, Floating, Flow, FlowKey, FragmentKey, FragmentPorts, Interface, Latency, Mac, NextHop, Origin,
-        Places, Relay, Service, ServiceKey, Signal, Source, SourceKey, Stamp,
+        Cookie, CookieCount, CookieSecret, Event, Floating, Flow, FlowKey, FragmentKey, FragmentPorts,
+        Interface, Latency, Mac, NextHop, Origin, Places, Relay, Service, ServiceKey, Signal, Source,
+        SourceKey, Stamp, SynCookies,
     },
 };
 
@@ -80,6 +81,10 @@ pub trait AddressTables<A: Address> {
     fn acl(&self, key: &AclKey<A>) -> Option<AclRule>;
     /// Whose backend sends from an address and port.
     fn origin(&self, key: &ServiceKey<A>) -> Option<Origin<A>>;
+    /// What a connection that began with a cookie differs by, by the key of the client's packets.
+    fn cookie(&self, key: &FlowKey<A>) -> Option<Cookie>;
+    /// Keeps it; false if the table is full.
+    fn set_cookie(&self, key: &FlowKey<A>, cookie: &Cookie) -> bool;
     /// The ports recorded for a fragmented packet.
     fn fragment(&self, key: &FragmentKey<A>) -> Option<FragmentPorts>;
     /// Records the ports of a fragmented packet.
@@ -281,6 +286,15 @@ pub trait Tables: AddressTables<u32> + AddressTables<[u32; 4]> {
     fn claim(&self, address: &[u32; 4]);
     /// Which other machine had an address until a moment ago.
     fn relay(&self, address: &[u32; 4]) -> Option<Relay>;
+
+    /// The state of a service's cookies.
+    fn syn_cookies(&self, service: u16) -> Option<SynCookies>;
+    /// Keeps it, but for the counts.
+    fn set_syn_cookies(&self, service: u16, state: &SynCookies);
+    /// Counts a cookie.
+    fn count_cookie(&self, service: u16, what: CookieCount);
+    /// What all services' cookies have in common.
+    fn cookie_secret(&self) -> Option<CookieSecret>;
 
     /// Counts a packet of a flow.
     fn count_traffic(&self, traffic: &Traffic);

@@ -26,8 +26,9 @@ use aya_ebpf::{
 use lb_common::{
     Workspace,
     abi::{
-        AclData, AclKey, Address, Affinity, BackendSignals, Buckets, Floating, Flow, Histogram, Latencies,
-        Latency, NextHop, Places, Settings, Signal, Source, Stamp, ticks_from_nanos,
+        AclData, AclKey, Address, Affinity, BackendSignals, Buckets, CookieCount, CookieSecret, Floating,
+        Flow, Histogram, Latencies, Latency, NextHop, Places, Settings, Signal, Source, Stamp, SynCookies,
+        ticks_from_nanos,
     },
     tables::{FibQuery, FibResult, FlowEntry, Gone, Metered, SourceEntry},
 };
@@ -286,6 +287,31 @@ fn set_bits(word: *mut u64, bits: u64) -> u64 {
 fn increment_signal(signals: *mut BackendSignals, signal: Signal) {
     // SAFETY: a look-up returned it; the number of a signal is within its counts.
     increment(unsafe { (&raw mut (*signals).counts).cast::<u64>().add(signal as usize) });
+}
+
+/// Element 0 of `SYN_COOKIES`.
+#[inline(always)]
+fn secret(element: *const SynCookies) -> *const CookieSecret {
+    const { assert!(size_of::<CookieSecret>() == size_of::<SynCookies>()) }
+    element.cast()
+}
+
+/// Counts a cookie.
+#[inline(always)]
+fn increment_cookie(state: *mut SynCookies, what: CookieCount) {
+    // SAFETY: a look-up returned it; the number is within its counts.
+    increment(unsafe { (&raw mut (*state).counts).cast::<u64>().add(what as usize) });
+}
+
+/// Overwrites the state of a service's cookies, but for the counts. What two CPUs change at the same instant may count as one.
+#[inline(always)]
+fn store_syn_cookies(kept: *mut SynCookies, state: &SynCookies) {
+    // SAFETY: a look-up returned it; aligned stores are not torn.
+    unsafe {
+        ptr::write_volatile(&raw mut (*kept).full_at, state.full_at);
+        ptr::write_volatile(&raw mut (*kept).cookie_at, state.cookie_at);
+        ptr::write_volatile(&raw mut (*kept).on, state.on);
+    }
 }
 
 /// Overwrites a stamp, by one store.

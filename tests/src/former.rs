@@ -30,7 +30,7 @@ use crate::daemon::Daemon;
 const FLOWS_V4: [&str; 2] = [maps::FLOWS_V4, maps::EMBRYONIC_V4];
 const FLOWS_V6: [&str; 2] = [maps::FLOWS_V6, maps::EMBRYONIC_V6];
 /// Maps that layout 1 does not have, or has in another layout, or that hold nothing that lasts.
-const OWN: [&str; 20] = [
+const OWN: [&str; 23] = [
     maps::FULL_AT,
     maps::ORIGINS_V4,
     maps::ORIGINS_V6,
@@ -39,6 +39,9 @@ const OWN: [&str; 20] = [
     maps::BACKEND_PLACES,
     maps::SERVICE_PLACES,
     maps::AFFINITY,
+    maps::COOKIES_V4,
+    maps::COOKIES_V6,
+    maps::SYN_COOKIES,
     maps::BACKEND_HOPS,
     maps::BACKEND_SIGNALS,
     maps::BACKEND_LATENCIES,

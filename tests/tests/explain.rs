@@ -13,8 +13,8 @@ use std::{
 
 use lb_common::{
     abi::{
-        ABI_VERSION, Abi, Affinity, AffinityKey, Buckets, Flow, FlowKey, NextHop, Places, Refusals, Source,
-        SourceKey, TrafficCounters,
+        ABI_VERSION, Abi, Affinity, AffinityKey, Buckets, Cookie, Flow, FlowKey, NextHop, Places, Refusals,
+        Source, SourceKey, SynCookies, TrafficCounters,
     },
     maps,
 };
@@ -61,6 +61,9 @@ fn state(directory: &Path) -> Vec<(String, Vec<Vec<u8>>)> {
         elements::<FlowKey<u32>, Flow<u32>>(at, maps::EMBRYONIC_V4),
         elements::<FlowKey<[u32; 4]>, Flow<[u32; 4]>>(at, maps::EMBRYONIC_V6),
         elements::<AffinityKey, Affinity>(at, maps::AFFINITY),
+        elements::<FlowKey<u32>, Cookie>(at, maps::COOKIES_V4),
+        elements::<FlowKey<[u32; 4]>, Cookie>(at, maps::COOKIES_V6),
+        elements::<u32, SynCookies>(at, maps::SYN_COOKIES),
         elements::<u32, u64>(at, maps::ROTATION),
         elements::<u32, u64>(at, maps::BACKEND_FLOWS),
         elements::<u32, Places>(at, maps::BACKEND_PLACES),

@@ -242,6 +242,9 @@ fn maps_that_the_former_version_did_not_have_are_made_without_a_gap() {
         maps::BACKEND_PLACES,
         maps::SERVICE_PLACES,
         maps::AFFINITY,
+        maps::COOKIES_V4,
+        maps::COOKIES_V6,
+        maps::SYN_COOKIES,
     ] {
         fs::remove_file(added.with_file_name(map)).unwrap();
     }

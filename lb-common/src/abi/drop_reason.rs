@@ -103,4 +103,6 @@ drop_reasons! {
     SourcePackets = "source-packets",
     /// More packets than the service takes (packet_rate).
     ServicePackets = "service-packets",
+    /// A packet of a connection that began with a SYN cookie, whose sequence numbers are not known; its sender gets a RST.
+    CookieUnknown = "cookie-unknown",
 }

@@ -146,7 +146,7 @@ pub struct NextHop {
 }
 
 impl NextHop {
-    /// Bit of the generation: the flow's packets are counted, and take the long way. No generation of [`super::Settings`] has it.
+    /// Bit of the generation: the flow's packets are counted, or have other numbers at the other end, and take the long way. No generation of [`super::Settings`] has it.
     pub const METERED: u32 = 1 << 31;
 
     /// Whether it was found under a generation.
@@ -250,6 +250,9 @@ impl FlowFlags {
     pub const SOURCE_COUNTED: u8 = 16;
     /// All of those that say of a place that the flow has it.
     pub const PLACES: u8 = Self::COUNTED | Self::SOURCE_COUNTED;
+    /// The connection began with a SYN cookie: its two ends count differently, see [`super::Cookie`]. No packet of it takes the shortcut
+    /// ([`NextHop::METERED`]).
+    pub const COOKIE: u8 = 32;
 }
 
 /// Key of the fragment tables (RFC 791 §3.2, RFC 8200 §4.5).

@@ -10,6 +10,7 @@ mod affinity;
 mod answer;
 mod backend;
 mod capture;
+mod cookie;
 mod counters;
 mod drop_reason;
 mod event;
@@ -35,6 +36,7 @@ pub use capture::{
     CAPTURE_WINDOW_SHIFT, CAPTURES, CaptureCounters, CaptureFilter, CapturedPacket, MAX_SNAP, SEEN_WORDS,
     Seen,
 };
+pub use cookie::{Cookie, CookieCount, CookieFlags, CookieSecret, SynCookies};
 pub use counters::{BackendSignals, InterfaceCounters, Signal, TrafficCounters};
 pub use drop_reason::DropReason;
 pub use event::{Event, EventKind, FlowEvent};
@@ -95,6 +97,9 @@ abi! {
     Backend = 32,
     BackendLimits = 16,
     Places = 16,
+    Cookie = 24,
+    SynCookies = 48,
+    CookieSecret = 48,
     AffinityKey = 20,
     Affinity = 16,
     NextHop = 12,

@@ -92,4 +92,10 @@ pub struct ServiceFlags;
 impl ServiceFlags {
     /// TCP packets that would begin a flow while no backend has a place for it are answered by a RST.
     pub const RESET_WHEN_FULL: u8 = 1;
+    /// SYNs are answered by cookies while too many connections are half-open.
+    pub const COOKIES_AUTO: u8 = 2;
+    /// SYNs are always answered by cookies.
+    pub const COOKIES_ALWAYS: u8 = 4;
+    /// SYNs may be answered by cookies.
+    pub const COOKIES: u8 = Self::COOKIES_AUTO | Self::COOKIES_ALWAYS;
 }

@@ -1,15 +1,17 @@
 //! The host model: a packet in a `Vec` and tables in `HashMap`s, for tests, properties, fuzzing and `lbctl explain`.
 
+mod asked;
 mod frame;
 mod setup;
 mod spec;
 mod tables;
 mod verify;
 
+pub use asked::Asked;
 pub use frame::HostFrame;
 pub use setup::{FlowView, ServiceSetup, Side, flow_key, words};
 pub use spec::{Extension, FrameSpec, Piece, Transport};
-pub use tables::{Asked, Family, HostEntry, HostTables};
+pub use tables::{Family, HostEntry, HostTables};
 pub use verify::checksums;
 
 use crate::{Verdict, Workspace, long_way, process};

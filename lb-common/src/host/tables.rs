@@ -7,14 +7,15 @@ use std::{
     rc::Rc,
 };
 
+use super::Asked;
 use crate::{
     Action, AddressTables, Tables,
     abi::{
         AclData, AclKey, AclRule, Address, Admission, Affinity, AffinityKey, Answer, Backend, BackendLimits,
-        BackendSignals, Buckets, Event, Floating, Flow, FlowEvent, FlowKey, FragmentKey, FragmentPorts,
-        Interface, InterfaceCounters, Latencies, Latency, Mac, NextHop, Origin, Places, Refusals, Relay,
-        Service, ServiceKey, Settings, SettingsFlags, Signal, Source, SourceKey, Stamp, TrafficCounters,
-        VirtualMacs,
+        BackendSignals, Buckets, Cookie, CookieCount, CookieSecret, Event, Floating, Flow, FlowEvent,
+        FlowKey, FragmentKey, FragmentPorts, Interface, InterfaceCounters, Latencies, Latency, Mac, NextHop,
+        Origin, Places, Refusals, Relay, Service, ServiceKey, Settings, SettingsFlags, Signal, Source,
+        SourceKey, Stamp, SynCookies, TrafficCounters, VirtualMacs,
     },
     maps::address_bit,
     tables::{FibQuery, FibResult, FlowEntry, Gone, Holder, Insert, Metered, SourceEntry, Tier, Traffic},
@@ -35,35 +36,12 @@ pub struct Family<A: Copy> {
     pub acl: RefCell<HashMap<AclKey<A>, AclRule>>,
     /// `ORIGINS`.
     pub origins: RefCell<HashMap<ServiceKey<A>, Origin<A>>>,
+    /// `COOKIES`.
+    pub cookies: RefCell<HashMap<FlowKey<A>, Cookie>>,
     /// `FRAGMENTS`.
     pub fragments: RefCell<HashMap<FragmentKey<A>, FragmentPorts>>,
     /// Routes by destination; others are [`HostTables::default_route`].
     pub routes: RefCell<HashMap<A, FibResult>>,
-}
-
-/// Keys that were looked for, in the order in which that was done; an insertion looks for its key, too.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Asked {
-    /// IPv4 flows.
-    pub v4: Vec<FlowKey<u32>>,
-    /// IPv6 flows.
-    pub v6: Vec<FlowKey<[u32; 4]>>,
-    /// IPv4 fragments.
-    pub fragments_v4: Vec<FragmentKey<u32>>,
-    /// IPv6 fragments.
-    pub fragments_v6: Vec<FragmentKey<[u32; 4]>>,
-    /// Lists of sources that an IPv4 address was looked for in.
-    pub acl_v4: Vec<AclKey<u32>>,
-    /// The same of IPv6.
-    pub acl_v6: Vec<AclKey<[u32; 4]>>,
-    /// Sources whose flows are counted.
-    pub sources: Vec<SourceKey>,
-    /// Clients' backends.
-    pub affinities: Vec<AffinityKey>,
-    /// Words of port pools.
-    pub port_words: Vec<u32>,
-    /// Services whose slot table was read.
-    pub slots: Vec<u16>,
 }
 
 /// All tables.
@@ -101,6 +79,10 @@ pub struct HostTables {
     pub sources: RefCell<HashMap<SourceKey, Source>>,
     /// `SERVICE_REFUSALS`.
     pub refusals_counted: RefCell<HashMap<u32, Refusals>>,
+    /// `SYN_COOKIES`.
+    pub syn_cookies: RefCell<HashMap<u32, SynCookies>>,
+    /// Element 0 of it.
+    pub cookie_secret: Cell<CookieSecret>,
     /// `AFFINITY`.
     pub affinity: RefCell<HashMap<AffinityKey, Affinity>>,
     /// `BACKEND_HOPS`.
@@ -242,7 +224,7 @@ impl HostTables {
 }
 
 macro_rules! address_tables {
-    ($address:ty, $family:ident, $fragments:ident, $acl:ident) => {
+    ($address:ty, $family:ident, $fragments:ident, $acl:ident, $cookies:ident) => {
         impl AddressTables<$address> for HostTables {
             type Entry = HostEntry<$address>;
 
@@ -302,6 +284,16 @@ macro_rules! address_tables {
                 self.$family.origins.borrow().get(key).copied()
             }
 
+            fn cookie(&self, key: &FlowKey<$address>) -> Option<Cookie> {
+                self.note(|asked| asked.$cookies.push(*key));
+                self.$family.cookies.borrow().get(key).copied()
+            }
+
+            fn set_cookie(&self, key: &FlowKey<$address>, cookie: &Cookie) -> bool {
+                self.$family.cookies.borrow_mut().insert(*key, *cookie);
+                true
+            }
+
             fn fragment(&self, key: &FragmentKey<$address>) -> Option<FragmentPorts> {
                 self.note(|asked| asked.$fragments.push(*key));
                 self.$family.fragments.borrow().get(key).copied()
@@ -324,8 +316,8 @@ macro_rules! address_tables {
     };
 }
 
-address_tables!(u32, v4, fragments_v4, acl_v4);
-address_tables!([u32; 4], v6, fragments_v6, acl_v6);
+address_tables!(u32, v4, fragments_v4, acl_v4, cookies_v4);
+address_tables!([u32; 4], v6, fragments_v6, acl_v6, cookies_v6);
 
 /// An element of [`HostTables::sources`].
 struct HostSource<'a> {
@@ -625,6 +617,25 @@ impl Tables for HostTables {
 
     fn interface(&self, ifindex: u32) -> Option<Interface> {
         self.interfaces.borrow().get(&ifindex).copied()
+    }
+
+    fn syn_cookies(&self, service: u16) -> Option<SynCookies> {
+        Some(self.syn_cookies.borrow().get(&service.into()).copied().unwrap_or_default())
+    }
+
+    fn set_syn_cookies(&self, service: u16, state: &SynCookies) {
+        let mut states = self.syn_cookies.borrow_mut();
+        let kept = states.entry(service.into()).or_default();
+        *kept = SynCookies { counts: kept.counts, ..*state };
+    }
+
+    fn count_cookie(&self, service: u16, what: CookieCount) {
+        let mut states = self.syn_cookies.borrow_mut();
+        states.entry(service.into()).or_default().counts[what as usize] += 1;
+    }
+
+    fn cookie_secret(&self) -> Option<CookieSecret> {
+        Some(self.cookie_secret.get())
     }
 
     fn count_traffic(&self, traffic: &Traffic) {

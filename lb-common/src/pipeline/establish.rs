@@ -13,8 +13,8 @@ use super::{
 use crate::{
     Packet, Tables,
     abi::{
-        Backend, BackendFlags, DropReason, Flow, FlowFlags, FlowKey, FlowState, Mode, NextHop, Origin,
-        Service, ServiceKey, Signal,
+        Backend, BackendFlags, Cookie, CookieFlags, DropReason, Flow, FlowFlags, FlowKey, FlowState, Mode,
+        NextHop, Origin, Service, ServiceKey, Signal,
     },
     tables::{AddressTables, FibResult, FlowEntry, Insert, Tier},
     verdict::Step,
@@ -37,7 +37,7 @@ where
         }
         return step;
     }
-    let Work { headers, flow, service, selected, .. } = &mut *work;
+    let Work { headers, flow, service, selected, cookie, .. } = &mut *work;
     let key = &headers.key;
     let backend = &selected.backend;
     flow.src = key.src;
@@ -48,6 +48,10 @@ where
     flow.last_seen = tables.now();
     flow.service = service.id;
     flow.state = admit::initial_state(headers) as u8;
+    if cookie.flags & CookieFlags::VALID != 0 {
+        flow.state = FlowState::SynSent as u8;
+        flow.flags |= FlowFlags::COOKIE;
+    }
     if limit::is_limited(backend) {
         flow.flags |= FlowFlags::COUNTED;
     }
@@ -63,8 +67,8 @@ where
         limit::unclaim(tables, &work.headers.key, &work.flow);
         return Step::end(Verdict::drop(refusal));
     }
-    let Work { headers, flow, .. } = work;
-    let step = complete(tables, &headers.key, flow);
+    let Work { headers, flow, cookie, .. } = work;
+    let step = complete(tables, &headers.key, flow, cookie);
     if step == Step::DONE {
         work.table = TableUse::Begun;
         tables.count_flow(flow.service, flow.backend);
@@ -353,7 +357,7 @@ where
 
 /// Finds the next hop of a flow whose answers have their entry already, and stores its own.
 #[inline(never)]
-fn complete<A, T>(tables: &T, key: &FlowKey<A>, flow: &mut Flow<A>) -> Step
+fn complete<A, T>(tables: &T, key: &FlowKey<A>, flow: &mut Flow<A>, cookie: &Cookie) -> Step
 where
     A: Family,
     T: Tables + AddressTables<A>,
@@ -361,7 +365,12 @@ where
     if let Err(verdict) = translate_to_backend(tables, key, flow) {
         return Step::end(verdict);
     }
-    if admission::is_metered(tables, flow.service) {
+    if flow.flags & FlowFlags::COOKIE != 0 {
+        flow.next_hop.generation |= NextHop::METERED;
+        if !tables.set_cookie(key, cookie) {
+            return Step::end(Verdict::drop(DropReason::FlowTableFull));
+        }
+    } else if admission::is_metered(tables, flow.service) {
         flow.next_hop.generation |= NextHop::METERED;
     }
     if tables.insert_flow(Tier::Embryonic, key, flow, Insert::Any) {

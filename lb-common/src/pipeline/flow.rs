@@ -162,7 +162,7 @@ fn condition<A: Family, T: Tables>(tables: &T, flow: &Flow<A>, headers: &Headers
     }
     // A backend's state and flags change together with the generation.
     let reverse = flow.is_reverse();
-    if reverse && flow.next_hop.generation == tables.fib_generation() {
+    if reverse && flow.next_hop.is_of(tables.fib_generation()) {
         return Condition::Alive;
     }
     let begins = headers.flags & (SYN | ACK) == SYN;

@@ -3,7 +3,7 @@
 use super::{Verdict, admission, drop, family::Family};
 use crate::{
     Packet, Tables,
-    abi::{DropReason, Event, EventKind, Flow, InterfaceFlags, NextHop},
+    abi::{DropReason, Event, EventKind, Flow, FlowFlags, InterfaceFlags, NextHop},
     tables::{AddressTables, FibQuery, FibResult, FlowEntry},
     verdict::Step,
 };
@@ -33,7 +33,8 @@ where
     let flow = entry.load();
     match lookup(tables, flow.src, flow.dst, proto) {
         FibResult::NextHop(mut found) | FibResult::Router(mut found) => {
-            if !flow.is_reverse() && admission::is_metered(tables, flow.service) {
+            let counts = !flow.is_reverse() && admission::is_metered(tables, flow.service);
+            if counts || flow.flags & FlowFlags::COOKIE != 0 {
                 found.generation |= NextHop::METERED;
             }
             entry.set_next_hop(found);

@@ -4,7 +4,7 @@
 //! travels in, and that entry's translation is what both the outer header and (source and destination exchanged) the quote need.
 
 use super::{
-    Verdict, Work, admission, claim, drop, establish,
+    Verdict, Work, admission, claim, cookie, drop, establish,
     family::{Family, Header},
     flow::{address_delta, is_reset, takes_packets},
     forward::{self, Refused},
@@ -110,6 +110,10 @@ where
         Err(Refused::TooBig { .. }) => return drop(DropReason::PacketTooBig),
         Err(Refused::NotAttached) => return drop(DropReason::EgressNotAttached),
     };
+    if flow.flags & FlowFlags::COOKIE != 0 && !cookie::translate_quote(packet, tables, work) {
+        return drop(DropReason::WriteFailed);
+    }
+    let headers = &work.headers;
     let Some(icmp) = packet.read::<Icmp>(headers.transport) else { return drop(DropReason::WriteFailed) };
     if !rewrite_outer(packet, work) || !rewrite_quote(packet, work, &icmp) {
         return drop(DropReason::WriteFailed);

@@ -9,6 +9,7 @@ mod admission;
 mod admit;
 mod affinity;
 mod claim;
+mod cookie;
 mod establish;
 mod established;
 mod family;
@@ -34,7 +35,7 @@ pub use flow::{set_deltas, turn};
 
 use crate::{
     Packet, Tables,
-    abi::{DropReason, Flow, FlowKey, Service},
+    abi::{Cookie, DropReason, Flow, FlowFlags, FlowKey, Service},
     packet::Head as _,
     tables::{AddressTables, Traffic},
     verdict::{Action, Step, Verdict},
@@ -72,6 +73,12 @@ struct Work<A> {
     service: Service,
     /// The backend that was selected for it.
     selected: Selected,
+    /// The cookie that it begins with, if it is valid; of a flow: what it began with.
+    cookie: Cookie,
+    /// TCP options, where cookies need them.
+    options: cookie::Options,
+    /// The segment that takes the packet's place.
+    segment: cookie::Segment,
     /// For who wants to know afterwards: what the flow table had to do with the packet.
     table: TableUse,
     /// Likewise: number of the drop reason plus 1 that the packet's sender is told.
@@ -138,6 +145,8 @@ where
     let mut step = established(packet, tables, work, offset);
     if step == Step::ICMP {
         step = icmp::handle(packet, tables, work);
+    } else if step == Step::DONE {
+        step = deliver_slowly(packet, tables, work);
     } else if step == Step::ABSENT {
         step = flow::find_embryonic(tables, work);
         if step == Step::ABSENT && is_answer(&work.headers) {
@@ -147,6 +156,9 @@ where
             step = ask(tables, work);
             if step == Step::end(Verdict::PASS) {
                 step = relay::pass_on(packet, tables, &work.headers);
+            }
+            if step == Step::ABSENT && cookie::concerns(&work.headers, &work.service) {
+                step = cookie::meet(packet, tables, work);
             }
             if step == Step::ABSENT && tables.has_admission() {
                 step = admission::check(tables, work);
@@ -165,7 +177,7 @@ where
             }
         }
         if step == Step::DONE {
-            step = deliver_unanswered(packet, tables, work);
+            step = deliver_slowly(packet, tables, work);
         }
     }
     if let Some(reason) = step.reset_reason() {
@@ -188,7 +200,7 @@ fn is_answer<A>(headers: &Headers<A>) -> bool {
     headers.key.proto != TCP || headers.flags & (ACK | RST) != 0
 }
 
-/// The stages of an established packet; `ABSENT` if it is none, `RESET` if its connection is ended.
+/// The stages of an established packet; `ABSENT` if it is none, `RESET` if its connection is ended, `DONE` if it began with a cookie.
 #[inline(never)]
 fn established<A, P, T>(packet: &mut P, tables: &T, work: &mut Work<A>, offset: usize) -> Step
 where
@@ -204,7 +216,10 @@ where
         }
         parse::transport(packet, tables, &mut work.headers)?;
         let step = flow::find(tables, work)?;
-        if step == Step::DONE { deliver(packet, tables, work) } else { Ok(step) }
+        if step != Step::DONE || work.flow.flags & FlowFlags::COOKIE != 0 {
+            return Ok(step);
+        }
+        deliver::<_, _, _, false>(packet, tables, work)
     };
     stages().unwrap_or_else(Step::end)
 }
@@ -221,6 +236,7 @@ where
         admit::new_flow(&work.headers)?;
         source::check(tables, &work.headers).result()?;
         admit::has_room::<A, T>(tables)?;
+        work.cookie.flags = 0;
         Ok(Step::ABSENT)
     };
     stages().unwrap_or_else(Step::end)
@@ -271,15 +287,16 @@ where
     Step::ABSENT
 }
 
-/// [`deliver`] as a function of its own, for flows that were not answered yet: what they say of their backends is counted.
+/// [`deliver`] as a function of its own, for flows that were not answered yet, of which what they say of their backends is counted, and for those
+/// that began with a cookie.
 #[inline(never)]
-fn deliver_unanswered<A, P, T>(packet: &mut P, tables: &T, work: &mut Work<A>) -> Step
+fn deliver_slowly<A, P, T>(packet: &mut P, tables: &T, work: &mut Work<A>) -> Step
 where
     A: Family,
     P: Packet,
     T: Tables + AddressTables<A>,
 {
-    let step = deliver(packet, tables, work).unwrap_or_else(Step::end);
+    let step = deliver::<_, _, _, true>(packet, tables, work).unwrap_or_else(Step::end);
     if step.is_sent() {
         signals::count(tables, work);
     }
@@ -288,7 +305,11 @@ where
 
 /// The last stages, when the flow is known: check the egress, rewrite, forward.
 #[inline(always)]
-fn deliver<A, P, T>(packet: &mut P, tables: &T, work: &mut Work<A>) -> Result<Step, Verdict>
+fn deliver<A, P, T, const COOKIES: bool>(
+    packet: &mut P,
+    tables: &T,
+    work: &mut Work<A>,
+) -> Result<Step, Verdict>
 where
     A: Family,
     P: Packet,
@@ -303,6 +324,13 @@ where
         Err(Refused::TooBig { mtu }) => return Ok(Step::too_big(mtu)),
         Err(Refused::NotAttached) => return drop(DropReason::EgressNotAttached),
     };
+    if COOKIES && flow.flags & FlowFlags::COOKIE != 0 {
+        let step = cookie::translate(packet, tables, work);
+        if step != Step::DONE {
+            return Ok(step);
+        }
+    }
+    let (headers, flow) = (&work.headers, &work.flow);
     fragment::remember(tables, headers);
     rewrite::packet(packet, headers, flow).ok_or(Verdict::drop(DropReason::WriteFailed))?;
     tables.count_traffic(&Traffic {

@@ -17,8 +17,7 @@ use crate::{
 /// on this CPU (RFC 1812 §4.3.2.8, RFC 4443 §2.4(f)). A tenth of what may be sent in a second may be sent at once.
 #[inline(never)]
 fn may_answer<P: Packet, T: Tables>(packet: &P, tables: &T, kind: Answer) -> bool {
-    let is_group = packet.read::<Ethernet>(0).is_none_or(|ethernet| ethernet.smac[0] & 1 != 0);
-    if is_group {
+    if is_from_group(packet) {
         return false;
     }
     let per_second = tables.answer_rate(kind);
@@ -33,6 +32,12 @@ fn may_answer<P: Packet, T: Tables>(packet: &P, tables: &T, kind: Answer) -> boo
         }
         None => false,
     }
+}
+
+/// Whether an answer would go to a group of stations.
+#[inline(always)]
+pub(super) fn is_from_group<P: Packet>(packet: &P) -> bool {
+    packet.read::<Ethernet>(0).is_none_or(|ethernet| ethernet.smac[0] & 1 != 0)
 }
 
 /// Answers an echo request to a VIP in place.
@@ -153,7 +158,7 @@ fn write_error<A: Family, P: Packet>(packet: &mut P, headers: &Headers<A>, src: 
 }
 
 /// Shortest frame without its checksum (IEEE 802.3 §4A.4.2): what arrived with at least that leaves so.
-const SHORTEST_FRAME: usize = 60;
+pub(super) const SHORTEST_FRAME: usize = 60;
 
 /// Drops a TCP packet for a reason, given by its number, and sends a RST back; never for a RST, nor for a later fragment, which has
 /// no numbers.
@@ -227,7 +232,7 @@ fn write_reset<A: Family, P: Packet>(packet: &mut P, headers: &Headers<A>) -> Op
 
 /// The sum of the pseudo-header (RFC 8200 §8.1; RFC 9293 §3.1 has the same for IPv4).
 #[inline(always)]
-fn pseudo_header<A: Family>(src: A, dst: A, length: usize, proto: u8) -> u32 {
+pub(super) fn pseudo_header<A: Family>(src: A, dst: A, length: usize, proto: u8) -> u32 {
     checksum::sum_words(src.words())
         + checksum::sum_words(dst.words())
         + u32::from((length as u16).to_be())

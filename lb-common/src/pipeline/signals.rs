@@ -2,14 +2,14 @@
 //! suspect, and a check of it decides.
 
 use super::{
-    Work,
+    Work, cookie,
     family::Family,
     latency::{self, Stage},
     parse::Headers,
 };
 use crate::{
     Tables,
-    abi::{Flow, FlowState, Signal},
+    abi::{Flow, FlowFlags, FlowState, Signal},
     wire::{ACK, FIN, RST, SYN, TCP},
 };
 
@@ -31,6 +31,9 @@ pub(super) fn count<A: Family, T: Tables>(tables: &T, work: &mut Work<A>) {
             _ => Stage::Refused,
         }
     } else if flow.state == FlowState::SynReceived as u8 && !reverse && completes(headers.flags) {
+        if flow.flags & FlowFlags::COOKIE == 0 {
+            cookie::completed(tables, flow.service);
+        }
         Stage::Complete
     } else {
         return;

@@ -7,10 +7,10 @@ use aya_ebpf::{
 use lb_common::{
     abi::{
         AclData, AclRule, Admission, Affinity, AffinityKey, Answer, Backend, BackendLimits, BackendSignals,
-        Buckets, CAPTURES as MOST_CAPTURES, CaptureCounters, CaptureFilter, CapturedPacket, DropReason,
-        Event, Floating, Flow, FlowEvent, FlowKey, FragmentKey, FragmentPorts, Interface, InterfaceCounters,
-        Latencies, NextHop, Origin, Places, Refusals, Relay, Service, ServiceKey, Settings, Source,
-        SourceKey, Stamp, TrafficCounters, VirtualMacs,
+        Buckets, CAPTURES as MOST_CAPTURES, CaptureCounters, CaptureFilter, CapturedPacket, Cookie,
+        DropReason, Event, Floating, Flow, FlowEvent, FlowKey, FragmentKey, FragmentPorts, Interface,
+        InterfaceCounters, Latencies, NextHop, Origin, Places, Refusals, Relay, Service, ServiceKey,
+        Settings, Source, SourceKey, Stamp, SynCookies, TrafficCounters, VirtualMacs,
     },
     maps as sizes,
 };
@@ -21,6 +21,12 @@ pub(super) type V6 = [u32; 4];
 type Fragments<A> = LruHashMap<FragmentKey<A>, FragmentPorts, { sizes::DEFAULT_FRAGMENTS as usize }>;
 type Services<A> = HashMap<ServiceKey<A>, Service, { 2 * sizes::DEFAULT_SERVICES as usize }>;
 type Origins<A> = HashMap<ServiceKey<A>, Origin<A>, { sizes::DEFAULT_BACKENDS as usize }>;
+type Cookies<A> = HashMap<
+    FlowKey<A>,
+    Cookie,
+    { (sizes::DEFAULT_FLOWS_V4 / 2) as usize },
+    { sizes::NO_PREALLOC_FLAG as usize },
+>;
 type Acl<A> = LpmTrie<AclData<A>, AclRule, { 2 * sizes::DEFAULT_PREFIXES as usize }>;
 type Ports = Array<
     u64,
@@ -97,6 +103,12 @@ pub(super) static SERVICE_PLACES: Array<
 #[btf_map]
 pub(super) static AFFINITY: LruHashMap<AffinityKey, Affinity, { sizes::DEFAULT_AFFINITY as usize }> =
     LruHashMap::new();
+#[btf_map]
+pub(super) static COOKIES_V4: Cookies<u32> = Cookies::new();
+#[btf_map]
+pub(super) static COOKIES_V6: Cookies<V6> = Cookies::new();
+#[btf_map]
+pub(super) static SYN_COOKIES: Array<SynCookies, { sizes::DEFAULT_SERVICES as usize }> = Array::new();
 #[btf_map]
 pub(super) static BACKEND_HOPS: Array<NextHop, { sizes::DEFAULT_BACKENDS as usize }> = Array::new();
 #[btf_map]

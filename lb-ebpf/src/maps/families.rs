@@ -3,7 +3,7 @@
 use aya_ebpf::bindings::{BPF_ANY, BPF_NOEXIST};
 use lb_common::{
     AddressTables,
-    abi::{AclKey, AclRule, Flow, FlowKey, FragmentKey, FragmentPorts, Origin, Service, ServiceKey},
+    abi::{AclKey, AclRule, Cookie, Flow, FlowKey, FragmentKey, FragmentPorts, Origin, Service, ServiceKey},
     maps as sizes,
     tables::{FibQuery, FibResult, Insert, Tier},
 };
@@ -11,7 +11,7 @@ use lb_common::{
 use super::{AF_INET, AF_INET6, Entry, Maps, copy, definitions::*, fib, fill, trie_key, update};
 
 macro_rules! address_tables {
-    ($address:ty, $flows:ident, $embryonic:ident, $services:ident, $origins:ident, $fragments:ident, $acl:ident, $full:path, $family:ident) => {
+    ($address:ty, $flows:ident, $embryonic:ident, $services:ident, $origins:ident, $fragments:ident, $acl:ident, $cookies:ident, $full:path, $family:ident) => {
         impl AddressTables<$address> for Maps {
             type Entry = Entry<$address>;
 
@@ -80,6 +80,16 @@ macro_rules! address_tables {
             }
 
             #[inline(always)]
+            fn cookie(&self, key: &FlowKey<$address>) -> Option<Cookie> {
+                copy($cookies.get_ptr(key))
+            }
+
+            #[inline(always)]
+            fn set_cookie(&self, key: &FlowKey<$address>, cookie: &Cookie) -> bool {
+                $cookies.insert(key, cookie, BPF_ANY.into()).is_ok()
+            }
+
+            #[inline(always)]
             fn fragment(&self, key: &FragmentKey<$address>) -> Option<FragmentPorts> {
                 copy($fragments.get_ptr(key))
             }
@@ -115,6 +125,7 @@ address_tables!(
     ORIGINS_V4,
     FRAGMENTS_V4,
     ACL_V4,
+    COOKIES_V4,
     sizes::FULL_V4,
     AF_INET
 );
@@ -126,6 +137,7 @@ address_tables!(
     ORIGINS_V6,
     FRAGMENTS_V6,
     ACL_V6,
+    COOKIES_V6,
     sizes::FULL_V6,
     AF_INET6
 );

@@ -6,18 +6,18 @@ use aya_ebpf::bindings::{BPF_ANY, BPF_NOEXIST};
 use lb_common::{
     Action, Tables,
     abi::{
-        Admission, Affinity, AffinityKey, Answer, Backend, BackendLimits, Buckets, Event, Floating,
-        Interface, InterfaceCounters, Latency, Mac, NextHop, Places, Refusals, Relay, SettingsFlags, Signal,
-        Source, SourceKey, Stamp, TrafficCounters,
+        Admission, Affinity, AffinityKey, Answer, Backend, BackendLimits, Buckets, CookieCount, CookieSecret,
+        Event, Floating, Interface, InterfaceCounters, Latency, Mac, NextHop, Places, Refusals, Relay,
+        SettingsFlags, Signal, Source, SourceKey, Stamp, SynCookies, TrafficCounters,
     },
     maps as sizes,
     tables::{Holder, Metered, SourceEntry, Traffic},
 };
 
 use super::{
-    Maps, SourceAt, add_latency, claim, copy, definitions::*, increment, increment_signal, nanos, next,
-    random, read_places, return_place, set_bits, set_bucket, set_hop, store_stamp, take_place, touch,
-    untake_place, update,
+    Maps, SourceAt, add_latency, claim, copy, definitions::*, increment, increment_cookie, increment_signal,
+    nanos, next, random, read_places, return_place, secret, set_bits, set_bucket, set_hop, store_stamp,
+    store_syn_cookies, take_place, touch, untake_place, update,
 };
 
 impl Tables for Maps {
@@ -324,6 +324,30 @@ impl Tables for Maps {
     #[inline(always)]
     fn is_virtual_mac(&self, ifindex: u32, mac: Mac) -> bool {
         VIRTUAL_MACS.get(ifindex).is_some_and(|macs| macs.has(mac))
+    }
+
+    #[inline(always)]
+    fn syn_cookies(&self, service: u16) -> Option<SynCookies> {
+        copy(SYN_COOKIES.get_ptr(service.into()))
+    }
+
+    #[inline(always)]
+    fn set_syn_cookies(&self, service: u16, state: &SynCookies) {
+        if let Some(kept) = SYN_COOKIES.get_ptr_mut(service.into()) {
+            store_syn_cookies(kept, state);
+        }
+    }
+
+    #[inline(always)]
+    fn count_cookie(&self, service: u16, what: CookieCount) {
+        if let Some(state) = SYN_COOKIES.get_ptr_mut(service.into()) {
+            increment_cookie(state, what);
+        }
+    }
+
+    #[inline(always)]
+    fn cookie_secret(&self) -> Option<CookieSecret> {
+        copy(SYN_COOKIES.get_ptr(0).map(secret))
     }
 
     #[inline(always)]

@@ -34,9 +34,7 @@ pub(super) fn new_service(body: &NewService) -> Result<Service, ApiError> {
     let timeout = duration("affinity_timeout", body.affinity_timeout.as_deref())?;
     service.affinity_timeout = timeout.unwrap_or(service.affinity_timeout);
     service.max_connections = body.max_connections.unwrap_or(service.max_connections);
-    if let Some(on_full) = &body.on_full {
-        service.on_full = word("on_full", on_full)?;
-    }
+    policies(body, &mut service)?;
     service.sources.allow = prefixes("allow", &body.allow)?;
     service.sources.allow_file = body.allow_file.as_deref().map(PathBuf::from);
     service.sources.deny = prefixes("deny", &body.deny)?;
@@ -55,9 +53,6 @@ pub(super) fn new_service(body: &NewService) -> Result<Service, ApiError> {
         source_prefix: body.source_prefix,
     };
     service.snat_addresses = addresses("snat_addresses", &body.snat_addresses)?;
-    if let Some(on_down) = &body.on_down {
-        service.on_down = word("on_down", on_down)?;
-    }
     service.slow_start = duration("slow_start", body.slow_start.as_deref())?.unwrap_or(service.slow_start);
     service.backup_below = body.backup_below.unwrap_or(service.backup_below);
     service.health = match &body.health {
@@ -77,6 +72,20 @@ pub(super) fn new_service(body: &NewService) -> Result<Service, ApiError> {
     Ok(service)
 }
 
+/// Takes the policies that a body names.
+fn policies(body: &NewService, service: &mut Service) -> Result<(), ApiError> {
+    if let Some(on_full) = &body.on_full {
+        service.on_full = word("on_full", on_full)?;
+    }
+    if let Some(syn_cookies) = &body.syn_cookies {
+        service.syn_cookies = word("syn_cookies", syn_cookies)?;
+    }
+    if let Some(on_down) = &body.on_down {
+        service.on_down = word("on_down", on_down)?;
+    }
+    Ok(())
+}
+
 /// The change of a service that a body describes.
 pub(super) fn service_change(body: &ServicePatch) -> Result<ServiceChange, ApiError> {
     Ok(ServiceChange {
@@ -87,6 +96,7 @@ pub(super) fn service_change(body: &ServicePatch) -> Result<ServiceChange, ApiEr
         affinity_timeout: duration("affinity_timeout", body.affinity_timeout.as_deref())?,
         max_connections: body.max_connections,
         on_full: body.on_full.as_deref().map(|on_full| word("on_full", on_full)).transpose()?,
+        syn_cookies: body.syn_cookies.as_deref().map(|policy| word("syn_cookies", policy)).transpose()?,
         sources: SourceChange {
             allow: body.allow.as_deref().map(|list| prefixes("allow", list)).transpose()?,
             allow_file: body.allow_file.as_ref().map(|file| file.as_deref().map(PathBuf::from)),

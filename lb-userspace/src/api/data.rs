@@ -23,7 +23,7 @@ use crate::{
 use super::{
     replication::Replication,
     traffic::{InterfaceTraffic, Signals, Traffic},
-    types::Interface,
+    types::{CookieUse, Interface},
     vrrp::{Switch, VirtualRouter},
 };
 
@@ -203,6 +203,8 @@ pub struct Occupancy {
     pub backends: BTreeMap<u32, u64>,
     /// Clients whose backend is remembered, by service id.
     pub clients: BTreeMap<u16, u64>,
+    /// What services do with SYN cookies, by service id.
+    pub cookies: BTreeMap<u16, CookieUse>,
 }
 
 /// What is shown of a capture.

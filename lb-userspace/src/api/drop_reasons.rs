@@ -303,6 +303,14 @@ fn admission(reason: DropReason) -> DropAdvice {
             ],
             &["lbctl limit list", "lbctl stats --rate", "lbctl capture verdict=drop"],
         ),
+        DropReason::CookieUnknown => unusual(
+            &[
+                "another machine has taken over: connections that began with a SYN cookie are not replicated",
+                "the backend has a connection with the client's address and port still in use; the client's next packet gets through",
+                "`lbd` made the table of cookies anew, as [limits] connections_v4 or connections_v6 were changed",
+            ],
+            &["lbctl service show <service>", "lbctl events --past --topic admission"],
+        ),
         _ => unusual(&[], &[]),
     }
 }

@@ -82,8 +82,8 @@ pub use traffic::{
     KilledFlows, Latencies, Latency, ServiceStats, Signals, Stats, TableUse, Traffic,
 };
 pub use types::{
-    Backend, BackendPatch, BackendTotals, Checked, Drain, DriftCount, Interface, NewBackend, NewDrain,
-    NewService, Repaired, Service, ServicePatch, Status,
+    Backend, BackendPatch, BackendTotals, Checked, CookieUse, Drain, DriftCount, Interface, NewBackend,
+    NewDrain, NewService, Repaired, Service, ServicePatch, Status,
 };
 pub use vrrp::{Switch, Tracked, VirtualRouter};
 pub use way::{Server, Url};

@@ -12,7 +12,9 @@ use super::check::Health;
 use super::object;
 use super::schema::{Address, Duration, Name, Network, Word};
 use super::traffic::Latencies;
-use crate::model::{AdminState, Algorithm, Condition, DrainEnd, Mode, OnFull, Protocol, Standing};
+use crate::model::{
+    AdminState, Algorithm, Condition, DrainEnd, Mode, OnFull, Protocol, Standing, SynCookies,
+};
 
 /// `GET /v1/status`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -122,6 +124,12 @@ pub struct Service {
     /// What becomes of packets that would begin one flow too many: `drop` or `reset`.
     #[schemars(with = "Word<OnFull>")]
     pub on_full: String,
+    /// Whether its SYNs are answered by cookies: `off`, `auto` (while too many connections are half-open) or `always`.
+    #[schemars(with = "Word<SynCookies>")]
+    pub syn_cookies: String,
+    /// What it does with cookies; only of TCP services.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cookies: Option<CookieUse>,
     /// Sources that are let in; with any nobody else is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Vec<Network>")]
@@ -189,6 +197,21 @@ pub struct Service {
     pub health: Option<Health>,
     /// Backends, in the order of the file.
     pub backends: Vec<Backend>,
+}
+
+/// What a service does with SYN cookies, as of the last scan, which is about a second ago.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CookieUse {
+    /// Whether its SYNs are answered by cookies.
+    pub active: bool,
+    /// Half-open connections, SYNs that were answered by cookies included; counted with `auto` only.
+    pub half_open: u32,
+    /// SYNs that were answered by a cookie.
+    pub sent: u64,
+    /// Cookies that came back: connections.
+    pub accepted: u64,
+    /// ACKs without a flow that brought no valid cookie, while there were some to come back.
+    pub invalid: u64,
 }
 
 /// A backend, as the API shows it.
@@ -326,6 +349,10 @@ pub struct NewService {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Word<OnFull>>")]
     pub on_full: Option<String>,
+    /// Whether its SYNs are answered by cookies: `off`, `auto` (while too many connections are half-open) or `always`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Word<SynCookies>>")]
+    pub syn_cookies: Option<String>,
     /// Sources that are let in; with any nobody else is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Vec<Network>")]
@@ -425,6 +452,10 @@ pub struct ServicePatch {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Word<OnFull>>")]
     pub on_full: Option<String>,
+    /// Whether its SYNs are answered by cookies: `off`, `auto` (while too many connections are half-open) or `always`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Word<SynCookies>>")]
+    pub syn_cookies: Option<String>,
     /// Sources that are let in; with any nobody else is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Vec<Network>>")]

@@ -66,6 +66,8 @@ pub(super) fn service(view: &ServiceView, moment: &Moment<'_>) -> Service {
         max_connections: Some(desired.max_connections).filter(|limit| *limit > 0),
         connections: limited.then(|| moment.occupancy.services.get(&view.id).copied().unwrap_or_default()),
         on_full: desired.on_full.to_string(),
+        syn_cookies: desired.syn_cookies.to_string(),
+        cookies: moment.occupancy.cookies.get(&view.id).copied(),
         allow: desired.sources.allow.iter().map(ToString::to_string).collect(),
         allow_file: desired.sources.allow_file.as_ref().map(|file| file.display().to_string()),
         deny: desired.sources.deny.iter().map(ToString::to_string).collect(),

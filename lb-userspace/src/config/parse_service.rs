@@ -26,6 +26,7 @@ pub(super) fn service(table: TableReader<'_>) -> Option<Service> {
     let affinity_timeout = table.value("affinity_timeout", &scalar::duration());
     let max_connections = table.value("max_connections", &scalar::number());
     let on_full = table.value("on_full", &scalar::keyword("a policy"));
+    let syn_cookies = table.value("syn_cookies", &scalar::keyword("a policy"));
     let sources = sources(&table);
     let rates = rates(&table);
     let snat_addresses = table.list("snat_addresses", &scalar::address());
@@ -50,6 +51,7 @@ pub(super) fn service(table: TableReader<'_>) -> Option<Service> {
         set(&mut service.affinity_timeout, affinity_timeout);
         set(&mut service.max_connections, max_connections);
         set(&mut service.on_full, on_full);
+        set(&mut service.syn_cookies, syn_cookies);
         service.sources = sources;
         service.rates = rates;
         set(&mut service.on_down, on_down);

@@ -86,6 +86,7 @@ pub(super) fn service(service: &Service) -> Vec<Entry> {
         (&["affinity_timeout"], Some(format_duration(service.affinity_timeout).into())),
         (&["max_connections"], Some(i64::from(service.max_connections).into())),
         (&["on_full"], Some(service.on_full.as_str().into())),
+        (&["syn_cookies"], Some(service.syn_cookies.as_str().into())),
         (&["allow"], some_list(&sources.allow)),
         (&["allow_file"], file(&sources.allow_file)),
         (&["deny"], some_list(&sources.deny)),

@@ -9,7 +9,7 @@ use std::{
 use super::{Error, HealthRules, MAX_DRAIN, RateChange, SourceChange};
 use crate::model::{
     AdminState, Algorithm, Backend, BackendName, Draft, Drain, DrainEnd, HealthCheck, Invalid, Mode, OnDown,
-    OnFull, ProbeSettings, ProbeType, Service, ServiceName, Shared, Timestamp,
+    OnFull, ProbeSettings, ProbeType, Service, ServiceName, Shared, SynCookies, Timestamp,
 };
 
 /// A change of the desired state.
@@ -84,6 +84,8 @@ pub struct ServiceChange {
     pub max_connections: Option<u32>,
     /// What becomes of packets that would begin one flow too many.
     pub on_full: Option<OnFull>,
+    /// Whether SYNs are answered by cookies.
+    pub syn_cookies: Option<SynCookies>,
     /// Who may begin flows.
     pub sources: SourceChange,
     /// How many may begin.
@@ -235,6 +237,7 @@ impl ServiceChange {
         }
         service.max_connections = self.max_connections.unwrap_or(service.max_connections);
         service.on_full = self.on_full.unwrap_or(service.on_full);
+        service.syn_cookies = self.syn_cookies.unwrap_or(service.syn_cookies);
         service.slots = self.slots.or(service.slots);
         self.sources.apply(&mut service.sources);
         self.rates.apply(&mut service.rates);

@@ -114,6 +114,10 @@ kinds! {
         "A service begins to refuse packets: each drop reason by itself, such as source-denied or source-full.", [Service, Reason, Count];
     AdmissionCalm = "admission-calm", Admission,
         "It has refused none for a minute; `count` were refused.", [Service, Reason, Count];
+    SynCookiesBegan = "syn-cookies-began", Admission,
+        "A service has too many half-open connections: its SYNs are answered by cookies.", [Service];
+    SynCookiesEnded = "syn-cookies-ended", Admission,
+        "They are not any more; `count` were answered.", [Service, Count];
     VrrpState = "vrrp-state", Vrrp,
         "A virtual router has another state: initialize, fault, backup, active.", [Router, From, To, Reason, Address];
     VrrpSwitchover = "vrrp-switchover", Vrrp,

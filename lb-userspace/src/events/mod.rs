@@ -2,6 +2,7 @@
 
 mod bus;
 mod changes;
+mod cookies;
 mod event;
 mod filter;
 mod index;
@@ -12,6 +13,7 @@ pub(crate) mod tests;
 
 pub use bus::{Bus, Subscription};
 pub use changes::changes;
+pub use cookies::CookieWatch;
 pub use event::{Attribute, Event, Kind, Notice, Topic, Value};
 pub(crate) use filter::{Constraint, Test};
 pub use filter::{Filter, FilterError, Shape, Vocabulary};

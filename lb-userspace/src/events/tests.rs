@@ -28,6 +28,8 @@ pub(crate) enum Teller {
     Api,
     /// The counters of refused packets: the tests of `events::refusals`.
     Refusals,
+    /// SYN cookies: the tests of `events::cookies`.
+    Cookies,
     /// Captures: the tests with a running daemon.
     Captures,
 }
@@ -71,6 +73,7 @@ fn teller(kind: Kind) -> Teller {
         Kind::FlowBegan | Kind::FlowEnded | Kind::FlowUntold => Teller::Flows,
         Kind::FlowKilled => Teller::Api,
         Kind::AdmissionRefusing | Kind::AdmissionCalm => Teller::Refusals,
+        Kind::SynCookiesBegan | Kind::SynCookiesEnded => Teller::Cookies,
         Kind::CaptureBegan | Kind::CaptureEnded => Teller::Captures,
     }
 }

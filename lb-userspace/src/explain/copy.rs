@@ -7,9 +7,9 @@ use std::{
 
 use lb_common::{
     abi::{
-        Abi, AclData, AclKey, AclRule, Admission, Affinity, Answer, Backend, BackendLimits, Buckets,
+        Abi, AclData, AclKey, AclRule, Admission, Affinity, Answer, Backend, BackendLimits, Buckets, Cookie,
         Floating, Flow, FlowKey, FragmentKey, FragmentPorts, Interface, Mode, NextHop, Origin, Places, Relay,
-        Service, ServiceKey, Settings, Source, TICK_SHIFT, VirtualMacs,
+        Service, ServiceKey, Settings, Source, SynCookies, TICK_SHIFT, VirtualMacs,
     },
     host::{self, HostEntry, HostTables, Side},
     maps,
@@ -43,14 +43,15 @@ where
     FlowKey<Self>: Abi,
     Flow<Self>: Abi,
 {
-    /// Names of the maps: established, embryonic, fragments.
-    const MAPS: [&'static str; 3];
+    /// Names of the maps: established, embryonic, fragments, cookies.
+    const MAPS: [&'static str; 4];
     /// The keys that were looked up already.
     fn known(copy: &mut Copy) -> &mut HashSet<FlowKey<Self>>;
 }
 
 impl Part for u32 {
-    const MAPS: [&'static str; 3] = [maps::FLOWS_V4, maps::EMBRYONIC_V4, maps::FRAGMENTS_V4];
+    const MAPS: [&'static str; 4] =
+        [maps::FLOWS_V4, maps::EMBRYONIC_V4, maps::FRAGMENTS_V4, maps::COOKIES_V4];
 
     fn known(copy: &mut Copy) -> &mut HashSet<FlowKey<Self>> {
         &mut copy.v4
@@ -58,7 +59,8 @@ impl Part for u32 {
 }
 
 impl Part for [u32; 4] {
-    const MAPS: [&'static str; 3] = [maps::FLOWS_V6, maps::EMBRYONIC_V6, maps::FRAGMENTS_V6];
+    const MAPS: [&'static str; 4] =
+        [maps::FLOWS_V6, maps::EMBRYONIC_V6, maps::FRAGMENTS_V6, maps::COOKIES_V6];
 
     fn known(copy: &mut Copy) -> &mut HashSet<FlowKey<Self>> {
         &mut copy.v6
@@ -82,6 +84,9 @@ impl Copy {
         array::<Places>(live, maps::SERVICE_PLACES, &mut tables.service_places.borrow_mut())?;
         array::<Admission>(live, maps::ADMISSION, &mut tables.admissions.borrow_mut())?;
         array::<Buckets>(live, maps::SERVICE_BUCKETS, &mut tables.service_buckets.borrow_mut())?;
+        array::<SynCookies>(live, maps::SYN_COOKIES, &mut tables.syn_cookies.borrow_mut())?;
+        tables.syn_cookies.borrow_mut().remove(&0);
+        tables.cookie_secret.set(live.map(maps::SYN_COOKIES)?.lookup(&0_u32)?.unwrap_or_default());
         array::<NextHop>(live, maps::BACKEND_HOPS, &mut tables.backend_hops.borrow_mut())?;
         array::<NextHop>(live, maps::CLIENT_HOPS, &mut tables.client_hops.borrow_mut())?;
         array::<Interface>(live, maps::INTERFACES, &mut tables.interfaces.borrow_mut())?;
@@ -137,6 +142,8 @@ impl Copy {
             more |= self.rules(live, maps::ACL_V6, &asked.acl_v6)?;
             more |= self.fragments(live, &asked.fragments_v4)?;
             more |= self.fragments(live, &asked.fragments_v6)?;
+            more |= self.cookies(live, &asked.cookies_v4)?;
+            more |= self.cookies(live, &asked.cookies_v6)?;
             more |= self.flows(live, &asked.v4)?;
             more |= self.flows(live, &asked.v6)?;
             more |= self.ports(live, &asked.port_words)?;
@@ -243,6 +250,24 @@ impl Copy {
         Ok(more)
     }
 
+    fn cookies<A: Part>(&mut self, live: &Live, keys: &[FlowKey<A>]) -> io::Result<bool>
+    where
+        FlowKey<A>: Abi,
+        Flow<A>: Abi,
+    {
+        let mut more = false;
+        let cookies = &A::side(&self.tables).cookies;
+        for key in keys {
+            if !cookies.borrow().contains_key(key)
+                && let Some(cookie) = live.map(A::MAPS[3])?.lookup::<_, Cookie>(key)?
+            {
+                cookies.borrow_mut().insert(*key, cookie);
+                more = true;
+            }
+        }
+        Ok(more)
+    }
+
     /// The port pools of the backends whose ports were asked for.
     fn ports(&mut self, live: &Live, words: &[u32]) -> io::Result<bool> {
         let map = live.map(maps::PORTS)?;
@@ -310,6 +335,7 @@ impl Copy {
         to.settings.set(from.settings.get());
         to.port_words.set(from.port_words.get());
         to.answers.set(from.answers.get());
+        to.cookie_secret.set(from.cookie_secret.get());
         macro_rules! same {
             ($($field:ident),+) => { $(to.$field.replace(from.$field.borrow().clone());)+ };
         }
@@ -325,6 +351,7 @@ impl Copy {
             admissions,
             service_buckets,
             sources,
+            syn_cookies,
             backend_hops,
             client_hops,
             floating,
@@ -348,6 +375,7 @@ fn duplicate_family<A: Side>(from: &HostTables, to: &HostTables) {
     to.services.replace(from.services.borrow().clone());
     to.origins.replace(from.origins.borrow().clone());
     to.acl.replace(from.acl.borrow().clone());
+    to.cookies.replace(from.cookies.borrow().clone());
     to.fragments.replace(from.fragments.borrow().clone());
     for (from, to) in [(&from.flows, &to.flows), (&from.embryonic, &to.embryonic)] {
         let flows = from.borrow();

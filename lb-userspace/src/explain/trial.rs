@@ -48,7 +48,8 @@ impl Extent {
             | maps::SERVICE_PLACES
             | maps::ADMISSION
             | maps::SERVICE_BUCKETS
-            | maps::SERVICE_REFUSALS => self.services,
+            | maps::SERVICE_REFUSALS
+            | maps::SYN_COOKIES => self.services,
             maps::BACKENDS
             | maps::BACKEND_FLOWS
             | maps::BACKEND_LIMITS
@@ -67,7 +68,9 @@ impl Extent {
             | maps::ACL_V4
             | maps::ACL_V6
             | maps::SOURCES
-            | maps::AFFINITY => FEW,
+            | maps::AFFINITY
+            | maps::COOKIES_V4
+            | maps::COOKIES_V6 => FEW,
             _ => live.entries(name),
         }
     }
@@ -133,6 +136,10 @@ impl Trial {
         self.replace(maps::ORIGINS_V4, &tables.v4.origins.borrow())?;
         self.replace(maps::ORIGINS_V6, &tables.v6.origins.borrow())?;
         self.replace(maps::AFFINITY, &tables.affinity.borrow())?;
+        self.replace(maps::COOKIES_V4, &tables.v4.cookies.borrow())?;
+        self.replace(maps::COOKIES_V6, &tables.v6.cookies.borrow())?;
+        self.array(maps::SYN_COOKIES, &tables.syn_cookies.borrow())?;
+        self.map(maps::SYN_COOKIES)?.update(&0_u32, &tables.cookie_secret.get())?;
         self.replace(maps::ACL_V4, &tables.v4.acl.borrow())?;
         self.replace(maps::ACL_V6, &tables.v6.acl.borrow())?;
         self.replace(maps::SOURCES, &tables.sources.borrow())?;

@@ -5,6 +5,7 @@
 
 mod affinity;
 mod census;
+mod cookies;
 mod ending;
 mod follow;
 mod kill;
@@ -20,6 +21,7 @@ mod tally;
 mod tests;
 
 pub use census::{Census, Counts, Owner, Rules, Tier};
+pub use cookies::CookieUse;
 pub use ending::{Ending, MOST_ENDINGS, is_reset};
 pub use follow::{End, Followed, Follower, MOST_FOLLOWED};
 pub use kill::kill;

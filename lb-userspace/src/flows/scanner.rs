@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, io};
 use lb_common::abi::{Abi, Address, Flow, FlowKey, SettingsFlags};
 
 use super::{
-    Census, Counts, Ending, FlowMaps, MOST_ENDINGS, Owner, PoolUse, PortPools, Rules, affinity,
+    Census, CookieUse, Counts, Ending, FlowMaps, MOST_ENDINGS, Owner, PoolUse, PortPools, Rules, affinity,
+    cookies::Orphans,
     ending::ResetSince,
     pools::Stale,
     sources::{Prefixes, Shares},
@@ -26,6 +27,8 @@ pub struct Report {
     pub tables: Vec<TableUse>,
     /// Clients whose backend is remembered, by service.
     pub affinities: BTreeMap<u16, u64>,
+    /// What services do with SYN cookies.
+    pub cookies: BTreeMap<u16, CookieUse>,
     /// How full the port pools are.
     pub pools: Vec<PoolUse>,
     /// Ends of connections that are to be reset, at most about [`MOST_ENDINGS`].
@@ -48,6 +51,7 @@ pub struct TableUse {
 pub struct Scanner {
     stale: Stale,
     reset_since: ResetSince,
+    orphans: Orphans,
     /// Whether clients were remembered when that was looked at last.
     remembers: bool,
 }
@@ -65,6 +69,7 @@ impl Scanner {
         pools.read(maps.ports());
         self.reset_since.update(now, &around.backends);
         let affinities = self.affinities(maps, &around, now)?;
+        let cookies = maps.cookie_use(&around, now)?;
         let taken = maps.places.read();
         let counted = maps.sources.read(around.settings.flags & SettingsFlags::ADMISSION != 0)?;
         let (timeouts, backends) = (around.settings.timeouts, around.backends);
@@ -85,6 +90,7 @@ impl Scanner {
             });
         }
 
+        self.orphans.settle(maps)?;
         maps.places.settle(&taken, &census, &rules);
         maps.sources.settle(&counted, &shares)?;
         let (ids, counts): (Vec<u32>, Vec<u64>) = census.by_backend(&rules).into_iter().unzip();
@@ -99,6 +105,7 @@ impl Scanner {
             deleted,
             tables,
             affinities,
+            cookies,
             pools,
             endings,
         })

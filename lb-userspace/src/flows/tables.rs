@@ -7,7 +7,7 @@ use lb_common::{
     maps,
 };
 
-use super::{Tier, places::PlaceMaps, sources::SourceMaps};
+use super::{Tier, cookies::CookieMaps, places::PlaceMaps, sources::SourceMaps};
 use crate::api::Occupancy;
 use crate::sys::bpf::{Cut, Map, Part, Words, in_parts};
 
@@ -20,6 +20,7 @@ pub struct FlowMaps {
     pub(super) places: PlaceMaps,
     pub(super) sources: SourceMaps,
     pub(super) affinity: Map,
+    pub(super) cookies: CookieMaps,
     backends: Map,
     services_v4: Map,
     services_v6: Map,
@@ -92,6 +93,11 @@ impl FlowMaps {
             },
             sources: SourceMaps { admissions: open(maps::ADMISSION)?, sources: open(maps::SOURCES)? },
             affinity: open(maps::AFFINITY)?,
+            cookies: CookieMaps {
+                states: open(maps::SYN_COOKIES)?,
+                v4: open(maps::COOKIES_V4)?,
+                v6: open(maps::COOKIES_V6)?,
+            },
             backends: open(maps::BACKENDS)?,
             services_v4: open(maps::SERVICES_V4)?,
             services_v6: open(maps::SERVICES_V6)?,

@@ -12,7 +12,8 @@ use std::{
 
 use lb_common::{
     abi::{
-        Abi, Address, Affinity, AffinityKey, Backend, Flow, FlowKey, Places, Service, ServiceKey, Settings,
+        Abi, Address, Affinity, AffinityKey, Backend, Cookie, Flow, FlowKey, Places, Service, ServiceKey,
+        Settings, SynCookies,
     },
     maps,
 };
@@ -74,6 +75,9 @@ fn copy_of(name: &str) -> Copy {
         maps::SETTINGS => copy_array::<Settings>,
         maps::BACKEND_PLACES | maps::SERVICE_PLACES => copy_array::<Places>,
         maps::AFFINITY => copy_hash::<AffinityKey, Affinity>,
+        maps::COOKIES_V4 => copy_hash::<FlowKey<u32>, Cookie>,
+        maps::COOKIES_V6 => copy_hash::<FlowKey<[u32; 4]>, Cookie>,
+        maps::SYN_COOKIES => copy_array::<SynCookies>,
         _ => |_, _, _| Err(io::Error::new(io::ErrorKind::Unsupported, "nobody said what its elements are")),
     }
 }

@@ -56,6 +56,9 @@ const KEPT: &[&str] = &[
     maps::BACKEND_PLACES,
     maps::SERVICE_PLACES,
     maps::AFFINITY,
+    maps::COOKIES_V4,
+    maps::COOKIES_V6,
+    maps::SYN_COOKIES,
 ];
 
 /// The types of `FLOWS`: one that refuses when it is full, and one that forgets.
@@ -148,6 +151,9 @@ impl Sizes {
             (maps::SNAT_ADDRESSES, snat_size(limits)),
             (maps::PORTS, limits.port_pools.saturating_mul(maps::PORT_WORDS)),
             (maps::AFFINITY, limits.affinity),
+            (maps::COOKIES_V4, limits.connections_v4),
+            (maps::COOKIES_V6, limits.connections_v6),
+            (maps::SYN_COOKIES, services),
             (maps::INTERFACES, interfaces),
             (maps::VIRTUAL_MACS, interfaces),
             (maps::INTERFACE_COUNTERS, interfaces),

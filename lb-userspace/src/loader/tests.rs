@@ -41,6 +41,9 @@ fn flows_and_ids_move_into_a_map_of_another_size_and_the_rest_is_made_anew() {
                 | maps::BACKEND_PLACES
                 | maps::SERVICE_PLACES
                 | maps::AFFINITY
+                | maps::COOKIES_V4
+                | maps::COOKIES_V6
+                | maps::SYN_COOKIES
         );
         assert_eq!(fate(name, SHAPE, larger), if moves { Fate::Move } else { Fate::Remake }, "{name}");
     }

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use lb_common::abi::{
     Abi, AclKey, AclRule, Admission, Affinity, AffinityKey, Backend, BackendLimits, BackendSignals, Buckets,
-    Floating, Interface, InterfaceCounters, Latencies, Origin, Places, Refusals, Relay, Service, ServiceKey,
-    Settings, Source, SourceKey, Stamp, TrafficCounters, VirtualMacs,
+    Cookie, Floating, FlowKey, Interface, InterfaceCounters, Latencies, Origin, Places, Refusals, Relay,
+    Service, ServiceKey, Settings, Source, SourceKey, Stamp, SynCookies, TrafficCounters, VirtualMacs,
 };
 use lb_common::maps;
 
@@ -25,7 +25,7 @@ pub(super) const ARRAY: u32 = 2;
 const PER_CPU_ARRAY: u32 = 6;
 const LRU_HASH: u32 = 9;
 const LPM_TRIE: u32 = 11;
-/// `BPF_F_NO_PREALLOC`, which all tries have.
+/// `BPF_F_NO_PREALLOC`, which all tries have, and what grows with attacks.
 const NO_PREALLOC: u32 = 1;
 const ARRAY_OF_MAPS: u32 = 12;
 
@@ -58,6 +58,9 @@ pub(super) fn expected(name: &str) -> Option<MapShape> {
             MapShape { flags: maps::MMAPABLE_FLAG, ..shape::<u32, Places>(ARRAY) }
         }
         maps::AFFINITY => shape::<AffinityKey, Affinity>(LRU_HASH),
+        maps::COOKIES_V4 => MapShape { flags: NO_PREALLOC, ..shape::<FlowKey<u32>, Cookie>(HASH) },
+        maps::COOKIES_V6 => MapShape { flags: NO_PREALLOC, ..shape::<FlowKey<[u32; 4]>, Cookie>(HASH) },
+        maps::SYN_COOKIES => shape::<u32, SynCookies>(ARRAY),
         maps::SNAT_ADDRESSES => shape::<u32, [u32; 4]>(ARRAY),
         maps::INTERFACES => shape::<u32, Interface>(ARRAY),
         maps::VIRTUAL_MACS => shape::<u32, VirtualMacs>(ARRAY),

@@ -204,6 +204,21 @@ fn admission(page: &mut Page, observation: &Observation) -> Result<()> {
     });
     let help = "Packets that the service refused, by reason.";
     Samples::new(counts).write(page, "lb_service_refused_total", help, |count| *count)?;
+    let with = || {
+        let all = observation.services.iter();
+        all.filter_map(|service| Some((service.cookies?, [("service", &*service.name)])))
+    };
+    let help = "1 if the service's SYNs are answered by cookies, else 0.";
+    Samples::new(with())
+        .write(page, "lb_service_syn_cookies_active", help, |cookies| cookies.active.into())?;
+    let help = "Half-open connections, SYNs that were answered by cookies included.";
+    Samples::new(with()).write(page, "lb_service_half_open", help, |cookies| cookies.half_open.into())?;
+    let counts = with().flat_map(|(cookies, [service])| {
+        let counts = [("accepted", cookies.accepted), ("invalid", cookies.invalid), ("sent", cookies.sent)];
+        counts.map(|(result, count)| (count, [("result", result), service]))
+    });
+    let help = "SYN cookies that were sent, came back, and ACKs without a flow that brought no valid one.";
+    Samples::new(counts).write(page, "lb_service_syn_cookies_total", help, |count| *count)?;
     let help = "Prefixes that are blocked for all services by request.";
     Samples::new([((), [])])
         .write(page, "lb_blocked_prefixes", help, |()| observation.blocked_prefixes as u64)

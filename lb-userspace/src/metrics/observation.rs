@@ -8,6 +8,7 @@ use crate::model::{Condition, Health, LatencyMetrics, Standing};
 
 use crate::api::{Replication, Tracked};
 use crate::events::EventCounts;
+use crate::flows::CookieUse;
 use crate::reconcile::DriftCounts;
 use crate::sys::bpf::ProgramFigures;
 
@@ -98,6 +99,8 @@ pub struct ServiceSample {
     pub max_connections: u32,
     /// Packets that it refused.
     pub refusals: Refusals,
+    /// What it does with SYN cookies; `None`: nothing, and it never did.
+    pub cookies: Option<CookieUse>,
     /// Clients whose backend is remembered; `None`: it keeps no affinity.
     pub clients: Option<u64>,
     /// How its backends are doing together.

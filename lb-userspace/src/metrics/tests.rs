@@ -11,6 +11,7 @@ use tokio::{
 use super::*;
 use crate::api::{Replication, Tracked};
 use crate::events::EventCounts;
+use crate::flows::CookieUse;
 use crate::model::{Condition, Health, LatencyMetrics, Standing};
 use crate::sys::bpf::ProgramFigures;
 use crate::{
@@ -98,6 +99,7 @@ fn observation() -> Observation {
         connections: Some(9),
         max_connections: 50,
         refusals: Refusals { counts: [41, 42, 43, 44, 45, 46, 47, 48] },
+        cookies: Some(CookieUse { active: true, half_open: 51, sent: 52, accepted: 53, invalid: 54 }),
         clients: Some(3),
         backends: vec![backend, down],
     }];

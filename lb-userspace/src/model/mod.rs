@@ -48,6 +48,7 @@ pub use probe::{
 pub use replication::Replication;
 pub use service::{
     DEFAULT_SLOTS, MAX_SLOTS, MAX_SNAT_ADDRESSES, Mode, OnDown, OnFull, Protocol, Service, ServiceAddress,
+    SynCookies,
 };
 pub use shared::Shared;
 pub use suggest::nearest;

@@ -89,6 +89,20 @@ pub enum OnFull {
 
 keyword!(OnFull { Drop = "drop", Reset = "reset" });
 
+/// Whether SYNs of a TCP service are answered by cookies: without an entry, and without the backend, before the client proves that it is there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum SynCookies {
+    /// Never.
+    Off,
+    /// While too many of its connections are half-open.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+}
+
+keyword!(SynCookies { Off = "off", Auto = "auto", Always = "always" });
+
 /// What clients connect to; unique in the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ServiceAddress {
@@ -131,6 +145,8 @@ pub struct Service {
     pub max_connections: u32,
     /// What becomes of packets that would begin one flow too many.
     pub on_full: OnFull,
+    /// Whether its SYNs are answered by cookies; nothing to a UDP service.
+    pub syn_cookies: SynCookies,
     /// Who may begin flows.
     pub sources: SourceList,
     /// How many may begin.
@@ -165,6 +181,7 @@ impl Service {
             affinity_timeout: Duration::ZERO,
             max_connections: 0,
             on_full: OnFull::default(),
+            syn_cookies: SynCookies::default(),
             sources: SourceList::default(),
             rates: FlowRates::default(),
             snat_addresses: Vec::new(),

@@ -14,7 +14,7 @@ use super::{BackendAt, EntryKey, Ids, MapImage, PlanError, Sources, address_word
 use crate::balance::{Candidate, registry};
 use crate::model::{
     AdminState, Backend, Config, Health, HealthView, Limits, Mode, OnDown, OnFull, Pool, Protocol, Service,
-    ServiceAddress, Share, Shared, Standing,
+    ServiceAddress, Share, Shared, Standing, SynCookies,
 };
 
 /// What an image is made of.
@@ -220,10 +220,7 @@ impl Round<'_> {
             } else {
                 128
             }),
-            flags: match service.on_full {
-                OnFull::Drop => 0,
-                OnFull::Reset => abi::ServiceFlags::RESET_WHEN_FULL,
-            },
+            flags: flags(service),
             affinity_timeout: ticks(service.affinity_timeout),
             ..abi::Service::default()
         };
@@ -338,4 +335,19 @@ impl Round<'_> {
 
 fn at(service: &Service, backend: &Backend) -> BackendAt {
     BackendAt { service: service.at(), address: backend.address, port: backend.port }
+}
+
+/// The flags of a service in the data path.
+fn flags(service: &Service) -> u8 {
+    let when_full = match service.on_full {
+        OnFull::Drop => 0,
+        OnFull::Reset => abi::ServiceFlags::RESET_WHEN_FULL,
+    };
+    let cookies = match service.syn_cookies {
+        _ if service.protocol != Protocol::Tcp => 0,
+        SynCookies::Off => 0,
+        SynCookies::Auto => abi::ServiceFlags::COOKIES_AUTO,
+        SynCookies::Always => abi::ServiceFlags::COOKIES_ALWAYS,
+    };
+    when_full | cookies
 }

@@ -117,8 +117,8 @@ slots 2: 1 4x1
 snat address 192.0.2.1
 snat address 192.0.2.2
 vip 203.0.113.10
-service tcp 203.0.113.10:80: id 1 mode 2 selector 1 prefix 32 snat 0+2
-service tcp [2001:db8::10]:0: id 2 mode 1 selector 3 prefix 128
+service tcp 203.0.113.10:80: id 1 mode 2 selector 1 prefix 32 snat 0+2 cookies auto
+service tcp [2001:db8::10]:0: id 2 mode 1 selector 3 prefix 128 cookies auto
 vip 2001:db8::10
 "
     );

@@ -118,5 +118,10 @@ fn write_service(f: &mut fmt::Formatter<'_>, key: &EntryKey, service: &Service) 
     if service.flags & ServiceFlags::RESET_WHEN_FULL != 0 {
         f.write_str(" reset-when-full")?;
     }
+    match service.flags & ServiceFlags::COOKIES {
+        0 => {}
+        ServiceFlags::COOKIES_AUTO => f.write_str(" cookies auto")?,
+        _ => f.write_str(" cookies always")?,
+    }
     writeln!(f)
 }

@@ -21,6 +21,8 @@ pub struct Flow {
     pub phase: Phase,
     /// Whether the source's port was taken from a pool.
     pub is_port_allocated: bool,
+    /// Whether its two ends count differently, in a way that the other machine does not know: there it is reset.
+    pub began_with_cookie: bool,
     /// Tick of the last packet.
     pub last_seen: u32,
 }
@@ -65,7 +67,8 @@ impl Flow {
     /// (4 or 16 each), their ports (2 each). The addresses of one flow are of one family.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         let kind = if self.client.0.is_ipv4() { 4 } else { 6 };
-        out.extend_from_slice(&[kind, self.phase.0, self.protocol, u8::from(self.is_port_allocated)]);
+        let flags = u8::from(self.is_port_allocated) | u8::from(self.began_with_cookie) << 1;
+        out.extend_from_slice(&[kind, self.phase.0, self.protocol, flags]);
         out.extend_from_slice(&self.last_seen.to_be_bytes());
         let ends = [self.client, self.vip, self.source, self.backend];
         for (address, _) in ends {
@@ -102,6 +105,7 @@ impl Flow {
             phase: Phase::of(head[1])?,
             protocol: head[2],
             is_port_allocated: flags & 1 != 0,
+            began_with_cookie: flags & 2 != 0,
             last_seen: u32::from_be_bytes([head[4], head[5], head[6], head[7]]),
             client: end(0),
             vip: end(1),

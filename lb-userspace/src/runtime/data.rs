@@ -31,7 +31,7 @@ use crate::{
     },
     capture::{CaptureRefused, Feed},
     control::Error,
-    flows::{self, Counts, FlowMaps, Owner},
+    flows::{self, CookieUse, Counts, FlowMaps, Owner},
     health::Suspects,
     history::Rate,
     maps::{BackendLatencies, Counters, Signals},
@@ -214,7 +214,9 @@ impl DataSource for Data {
     }
 
     fn occupancy(&self) -> Occupancy {
-        Occupancy { clients: self.last.latest().affinities.clone(), ..self.flows.occupancy() }
+        let report = self.last.latest();
+        let cookies = report.cookies.iter().map(|(id, cookies)| (*id, cookies_of(*cookies))).collect();
+        Occupancy { clients: report.affinities.clone(), cookies, ..self.flows.occupancy() }
     }
 
     fn virtual_routers(&self) -> Vec<api::VirtualRouter> {
@@ -293,6 +295,11 @@ fn unreadable(error: &dyn std::error::Error) -> DataError {
 fn traffic_of(counters: TrafficCounters) -> Traffic {
     let TrafficCounters { packets_in, bytes_in, packets_out, bytes_out, flows } = counters;
     Traffic { packets_in, bytes_in, packets_out, bytes_out, flows }
+}
+
+fn cookies_of(cookies: CookieUse) -> api::CookieUse {
+    let CookieUse { active, half_open, sent, accepted, invalid } = cookies;
+    api::CookieUse { active, half_open, sent, accepted, invalid }
 }
 
 fn signals_of(signals: &BackendSignals) -> api::Signals {

@@ -138,6 +138,7 @@ fn service_sample(
         connections: in_use(occupancy.services.get(&service.id)),
         max_connections: service.desired.max_connections,
         refusals: totals.refusals(service.id),
+        cookies: report.cookies.get(&service.id).copied(),
         clients: (!service.desired.affinity_timeout.is_zero())
             .then(|| report.affinities.get(&service.id).copied().unwrap_or_default()),
         condition: service.pool.condition,

@@ -1,4 +1,4 @@
-//! Tells when services begin to refuse packets, and when that is over.
+//! Tells when services begin to refuse packets or to send SYN cookies, and when that is over.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,7 +7,8 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::{Clock, data::Data};
 use crate::{
     control::Handle,
-    events::{Bus, RefusalWatch},
+    events::{Bus, CookieWatch, RefusalWatch},
+    model::SynCookies,
 };
 
 /// Between two looks at the counters.
@@ -18,6 +19,7 @@ pub(super) async fn run(control: Handle, bus: Bus, data: Arc<Data>, clock: Clock
     let mut turns = interval(EVERY);
     turns.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut watch = RefusalWatch::default();
+    let mut cookies = CookieWatch::default();
     loop {
         turns.tick().await;
         let read = Arc::clone(&data);
@@ -35,5 +37,12 @@ pub(super) async fn run(control: Handle, bus: Bus, data: Arc<Data>, clock: Clock
             (service.id, service.desired.name.clone(), counts)
         });
         bus.publish(clock.moment().wall, watch.update(clock.now(), services));
+        let report = data.last.latest();
+        let services = snapshot.services.iter().map(|service| {
+            let found = report.cookies.get(&service.id).copied().unwrap_or_default();
+            let active = found.active && service.desired.syn_cookies == SynCookies::Auto;
+            (service.id, service.desired.name.clone(), active, found.sent)
+        });
+        bus.publish(clock.moment().wall, cookies.update(services));
     }
 }

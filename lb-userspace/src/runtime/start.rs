@@ -37,6 +37,9 @@ use crate::{
     sys::bpf::RunTimeStats,
 };
 
+/// The part of the flows without an answer that the half-open connections of one service may be, before its SYNs are answered by cookies.
+const HALF_OPEN_PART: u32 = 4;
+
 /// How long control may take to write the last change.
 const GRACE: Duration = Duration::from_secs(3);
 
@@ -143,6 +146,7 @@ async fn daemon(
     let vrrp = vrrp::start(&config.vrrp, synced, &options.config, &tables, clock, events.clone(), seat)?;
     let program = attacher.program().open()?;
     let data = Data::open(&tables, clock, started, vrrp.routers(), explainer, program)?;
+    begin_cookies(&data, config.limits.embryonic)?;
     let replication =
         replication::start(replicating, &data, (&control, &events), &mut attacher, clock, privileges)?;
     let tasks = tasks::start(Parts {
@@ -246,6 +250,12 @@ fn random() -> Result<u64, Failure> {
         .and_then(|mut file| file.read_exact(&mut bytes))
         .map_err(Failure::system("read /dev/urandom"))?;
     Ok(u64::from_ne_bytes(bytes))
+}
+
+/// Gives SYN cookies their key, and the limit at which they begin where there is room for so many flows without an answer.
+fn begin_cookies(data: &Data, embryonic: u32) -> Result<(), Failure> {
+    let begun = data.flows.begin_cookies([random()?, random()?], embryonic / HALF_OPEN_PART);
+    begun.map_err(Failure::system("write the key of SYN cookies"))
 }
 
 /// Ends control with the last handle, once the last change is in the file.

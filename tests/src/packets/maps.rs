@@ -5,9 +5,10 @@ use std::{collections::HashMap, fmt::Debug, hash::Hash, io, path::Path};
 use anyhow::{Context, Result};
 use lb_common::{
     abi::{
-        Abi, AclKey, AclRule, Affinity, AffinityKey, Backend, BackendSignals, Buckets, Floating, Flow,
-        FlowKey, FragmentKey, FragmentPorts, Interface, InterfaceCounters, Latencies, Mode, NextHop, Origin,
-        Places, Refusals, Service, ServiceKey, SettingsFlags, Source, SourceKey, Stamp, TrafficCounters,
+        Abi, AclKey, AclRule, Affinity, AffinityKey, Backend, BackendSignals, Buckets, CookieSecret,
+        Floating, Flow, FlowKey, FragmentKey, FragmentPorts, Interface, InterfaceCounters, Latencies, Mode,
+        NextHop, Origin, Places, Refusals, Service, ServiceKey, SettingsFlags, Source, SourceKey, Stamp,
+        SynCookies, TICK_SHIFT, TrafficCounters,
     },
     host::{self, HostEntry, HostTables},
     maps as names,
@@ -25,7 +26,7 @@ const SNAT_ADDRESSES: u32 = 8;
 const FLOWS: u32 = 512;
 
 /// Sizes of the maps: small, as all of them are written for every frame.
-pub(super) const SIZES: [(&str, u32); 37] = [
+pub(super) const SIZES: [(&str, u32); 40] = [
     (names::SERVICES_V4, 2 * SERVICES),
     (names::SERVICES_V6, 2 * SERVICES),
     (names::ORIGINS_V4, BACKENDS),
@@ -45,6 +46,9 @@ pub(super) const SIZES: [(&str, u32); 37] = [
     (names::BACKEND_PLACES, BACKENDS),
     (names::SERVICE_PLACES, SERVICES),
     (names::AFFINITY, FLOWS),
+    (names::COOKIES_V4, FLOWS),
+    (names::COOKIES_V6, FLOWS),
+    (names::SYN_COOKIES, SERVICES),
     (names::BACKEND_HOPS, BACKENDS),
     (names::BACKEND_SIGNALS, BACKENDS),
     (names::BACKEND_LATENCIES, BACKENDS),
@@ -128,6 +132,21 @@ family!(write_v6, compare_v6, [u32; 4]);
 fn affinity(tables: &HostTables, shift: u32) -> HashMap<AffinityKey, Affinity> {
     let later = |affinity: &Affinity| Affinity { seen: affinity.seen.wrapping_add(shift), ..*affinity };
     tables.affinity.borrow().iter().map(|(key, affinity)| (*key, later(affinity))).collect()
+}
+
+/// The state of a service's cookies as it is when the clock is `shift` ticks ahead.
+fn syn_cookies(tables: &HostTables, id: u32, shift: u32) -> SynCookies {
+    let state = tables.syn_cookies.borrow().get(&id).copied().unwrap_or_default();
+    let later = |tick: u32| if tick == 0 { 0 } else { tick.wrapping_add(shift) };
+    let by = i64::from(shift.cast_signed()) << TICK_SHIFT;
+    let full_at = if state.full_at == 0 { 0 } else { state.full_at.wrapping_add_signed(by) };
+    SynCookies { full_at, cookie_at: later(state.cookie_at), ..state }
+}
+
+/// What makes the kernel's cookies those of the model.
+fn cookie_secret(tables: &HostTables, shift: u32) -> CookieSecret {
+    let secret = tables.cookie_secret.get();
+    CookieSecret { base: secret.base.wrapping_add(shift), ..secret }
 }
 
 /// Lists of sources as they are when the clock is `shift` ticks ahead.
@@ -259,6 +278,24 @@ impl Maps {
         (0..drops.info().shape.max_entries).try_for_each(|reason| drops.update(&reason, &0_u64))
     }
 
+    fn write_cookies(&self, tables: &HostTables, shift: u32) -> io::Result<()> {
+        replace(&self.others[names::COOKIES_V4], &tables.v4.cookies.borrow())?;
+        replace(&self.others[names::COOKIES_V6], &tables.v6.cookies.borrow())?;
+        self.array(names::SYN_COOKIES, SERVICES, |id| syn_cookies(tables, id, shift))?;
+        self.others[names::SYN_COOKIES].update(&0_u32, &cookie_secret(tables, shift))
+    }
+
+    fn same_cookies(&self, tables: &HostTables, shift: u32) -> Result<(), String> {
+        same("COOKIES_V4", &self.others[names::COOKIES_V4], &tables.v4.cookies.borrow())?;
+        same("COOKIES_V6", &self.others[names::COOKIES_V6], &tables.v6.cookies.borrow())?;
+        for id in 1..SERVICES {
+            let found = self.others[names::SYN_COOKIES].lookup::<u32, SynCookies>(&id);
+            let found = found.map_err(|error| error.to_string())?.unwrap_or_default();
+            equal(names::SYN_COOKIES, id, &found, &syn_cookies(tables, id, shift))?;
+        }
+        Ok(())
+    }
+
     /// A bucket of the model that is not full is one in the kernel that will not be full for long: the model's clock stands still.
     fn write_answers(&self, tables: &HostTables) -> io::Result<()> {
         for (kind, full_at) in (0_u32..).zip(tables.answers.get()) {
@@ -317,6 +354,7 @@ impl Maps {
     }
 
     fn write_admission(&self, tables: &HostTables, shift: u32) -> io::Result<()> {
+        self.write_cookies(tables, shift)?;
         let admissions = tables.admissions.borrow();
         self.array(names::ADMISSION, SERVICES, |id| admissions.get(&id).copied().unwrap_or_default())?;
         replace(&self.others[names::ACL_V4], &acl(&tables.v4, shift))?;
@@ -444,6 +482,7 @@ impl Maps {
         self.same_array(names::FULL_AT, |family| full_at[family as usize].1)?;
         same("FLOATING", &self.others[names::FLOATING], &floating(tables, shift))?;
         same("RELAYS", &self.others[names::RELAYS], &tables.relays.borrow())?;
+        self.same_cookies(tables, shift)?;
         same("AFFINITY", &self.others[names::AFFINITY], &affinity(tables, shift))?;
         self.same_array(names::BACKEND_HOPS, |id| -> NextHop {
             tables.backend_hops.borrow().get(&id).copied().unwrap_or_default()

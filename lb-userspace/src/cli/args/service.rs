@@ -10,7 +10,7 @@ use super::{
     names::{ChangeArgs, ServiceArg},
     values::{address, words},
 };
-use crate::model::{Algorithm, Mode, OnDown, OnFull, Protocol};
+use crate::model::{Algorithm, Mode, OnDown, OnFull, Protocol, SynCookies};
 
 /// What to do with services.
 #[derive(Clone, Debug, Subcommand)]
@@ -101,6 +101,9 @@ pub struct ServiceOptions {
     /// What would be one connection too many: drop (TCP clients try again) or reset (they get a RST).
     #[arg(long, value_name = "POLICY", value_parser = words::<OnFull>())]
     pub on_full: Option<String>,
+    /// Whether SYNs are answered by cookies: off, auto (while too many connections are half-open) or always.
+    #[arg(long, value_name = "POLICY", value_parser = words::<SynCookies>())]
+    pub syn_cookies: Option<String>,
     #[command(flatten)]
     pub sources: SourceOptions,
     #[command(flatten)]

@@ -131,6 +131,9 @@ pub(in crate::cli) fn service(service: &Service, style: Style) -> String {
     if let Some(connections) = connections(service) {
         lines.push(("connections", connections));
     }
+    if let Some(cookies) = cookies(service) {
+        lines.push(("SYN cookies", cookies));
+    }
     if !service.snat_addresses.is_empty() {
         let addresses: Vec<String> = service.snat_addresses.iter().map(ToString::to_string).collect();
         lines.push(("SNAT addresses", addresses.join(", ")));
@@ -190,6 +193,20 @@ fn connections(service: &Service) -> Option<String> {
     let now = service.connections?;
     let most = service.max_connections.map_or_else(|| "any number".to_owned(), |most| most.to_string());
     Some(format!("{now} of {most}, others: {}", service.on_full))
+}
+
+/// What it does with SYN cookies: `auto, off: 12 half-open; 3 sent, 2 accepted, 0 invalid`.
+fn cookies(service: &Service) -> Option<String> {
+    let cookies = service.cookies?;
+    let now = if cookies.active { "on" } else { "off" };
+    let mut shown = format!("{}, {now}: {} half-open", service.syn_cookies, cookies.half_open);
+    if cookies.sent > 0 {
+        shown.push_str(&format!(
+            "; {} sent, {} accepted, {} invalid",
+            cookies.sent, cookies.accepted, cookies.invalid
+        ));
+    }
+    Some(shown)
 }
 
 /// The rules of a health check that are not the usual ones.

@@ -70,6 +70,8 @@ fn example_service() -> Service {
         max_connections: None,
         connections: None,
         on_full: "drop".to_owned(),
+        syn_cookies: "auto".to_owned(),
+        cookies: None,
         slow_start: None,
         backup_below: 1,
         condition: "normal".to_owned(),

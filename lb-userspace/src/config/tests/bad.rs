@@ -362,6 +362,11 @@ const CASES: &[(&str, &str, &str)] = &[
     ),
     (
         "port = 80\n",
+        "port = 80\nsyn_cookies = \"sometimes\"\n",
+        "14: services[0].syn_cookies: \"sometimes\" is not a policy; expected one of off, auto, always",
+    ),
+    (
+        "port = 80\n",
         "port = 80\non_full = \"queue\"\n",
         "14: services[0].on_full: \"queue\" is not a policy; expected one of drop, reset",
     ),

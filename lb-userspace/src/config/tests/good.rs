@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{EXAMPLE, config};
 use crate::model::{
     AdminState, Algorithm, AnswerRates, Draft, Drain, DrainEnd, FlowRates, HealthCheck, Keyword as _, Mode,
-    OnFull, PROBE_KEYS, ProbeType, Protocol, SnatPorts, SourceList, TableFull, XdpMode,
+    OnFull, PROBE_KEYS, ProbeType, Protocol, SnatPorts, SourceList, SynCookies, TableFull, XdpMode,
 };
 
 #[test]
@@ -59,6 +59,7 @@ const EVERY_KEY: &str = r#"
         affinity_timeout = "10m"
         max_connections = 4294967295
         on_full = "reset"
+        syn_cookies = "off"
         allow = ["2001:db8::/32"]
         allow_file = "/a"
         deny = ["2001:db8:1::/48"]
@@ -107,6 +108,7 @@ fn every_key_is_read() {
     assert_eq!((dns.slots, dns.affinity_prefix, dns.snat_addresses.len()), (Some(100), Some(64), 2));
     assert_eq!((dns.affinity_timeout, dns.max_connections), (Duration::from_secs(600), u32::MAX));
     assert_eq!((dns.on_full, dns.backends[0].max_connections), (OnFull::Reset, 12));
+    assert_eq!(dns.syn_cookies, SynCookies::Off);
     let rates = FlowRates {
         flow_rate: 1,
         flow_burst: 2,

@@ -11,8 +11,8 @@ use super::{EXAMPLE, config, document};
 use crate::config::{Document, WriteError};
 use crate::model::{
     AdminState, Algorithm, Backend, BackendName, Config, Damping, Draft, Drain, DrainEnd, HealthCheck,
-    Keyword as _, Mode, OnDown, OnFull, PortUse, Protocol, Service, ServiceAddress, ServiceName, TableFull,
-    Timestamp, probe_examples,
+    Keyword as _, Mode, OnDown, OnFull, PortUse, Protocol, Service, ServiceAddress, ServiceName, SynCookies,
+    TableFull, Timestamp, probe_examples,
 };
 
 const COMMENTED: &str = r#"# Our balancer.
@@ -258,6 +258,7 @@ fn arbitrary_service(index: usize) -> impl Strategy<Value = Service> {
                 service.affinity_timeout = Duration::from_secs(90);
                 service.max_connections = 1000;
                 service.on_full = OnFull::Reset;
+                service.syn_cookies = SynCookies::Always;
             }
             service.health = probe.map(|probe| HealthCheck {
                 port: (probe.port_use() != PortUse::None).then_some(53),

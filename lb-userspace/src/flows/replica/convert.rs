@@ -30,6 +30,7 @@ pub fn told(event: &FlowEvent) -> Option<replication::Flow> {
         backend,
         phase: Phase::of(event.state)?,
         is_port_allocated: event.flags & FlowFlags::PORT_ALLOCATED != 0,
+        began_with_cookie: event.flags & FlowFlags::COOKIE != 0,
         last_seen: event.last_seen,
     })
 }
@@ -45,6 +46,10 @@ pub(super) fn entry<A: Address>(flow: &replication::Flow, found: Found) -> (Flow
         proto: flow.protocol,
         pad: [0; 3],
     };
+    let mut flags = if flow.is_port_allocated { FlowFlags::PORT_ALLOCATED } else { 0 };
+    if flow.began_with_cookie {
+        flags |= FlowFlags::COOKIE;
+    }
     let entry = Flow {
         src: address(flow.source.0),
         dst: address(flow.backend.0),
@@ -54,7 +59,7 @@ pub(super) fn entry<A: Address>(flow: &replication::Flow, found: Found) -> (Flow
         service: found.service,
         last_seen: flow.last_seen.max(1),
         state: flow.phase.state(),
-        flags: if flow.is_port_allocated { FlowFlags::PORT_ALLOCATED } else { 0 },
+        flags,
         ..Flow::default()
     };
     (key, entry)

@@ -66,6 +66,7 @@ fn named(client: &str, vip: &str, source: &str, backend: &str) -> Named {
         backend: end(backend),
         phase: Phase::ESTABLISHED,
         is_port_allocated: false,
+        began_with_cookie: false,
         last_seen: 100,
     }
 }
@@ -107,7 +108,7 @@ fn a_flow_belongs_to_the_service_and_backend_of_its_addresses() {
 
 #[test]
 fn what_the_data_path_tells_of_either_direction_is_the_same_flow() {
-    let wanted = Named { last_seen: 9, is_port_allocated: true, ..nat() };
+    let wanted = Named { last_seen: 9, is_port_allocated: true, began_with_cookie: true, ..nat() };
     let (key, mut flow) = convert::entry::<u32>(&wanted, Found { service: 1, backend: 1 });
     let twin_key = flow.twin_key(6);
     let event = |key, flow: &Flow<u32>| FlowEvent::new(key, flow, FlowState::Established as u8, 9);

@@ -70,7 +70,7 @@ fn limits_and_affinity_are_printed() {
     for line in [
         "backend 1: 10.0.0.1:8080 active weight 1 service 1 exclusive limited\n",
         "limits 1: 5 of 9 next 2\n",
-        "service tcp 203.0.113.10:80: id 1 mode 1 selector 1 prefix 24 affinity 559 ticks reset-when-full\n",
+        "service tcp 203.0.113.10:80: id 1 mode 1 selector 1 prefix 24 affinity 559 ticks reset-when-full cookies auto\n",
     ] {
         assert!(text.contains(line), "{line}{text}");
     }

@@ -32,6 +32,7 @@ fn flow(number: u32) -> Flow {
         backend: (Ipv4Addr::new(10, 0, 0, 1).into(), 8080),
         phase: Phase::ESTABLISHED,
         is_port_allocated: false,
+        began_with_cookie: false,
         last_seen: 1000,
     }
 }

@@ -3,6 +3,7 @@
 mod admission;
 mod affinity;
 mod answers;
+mod cookies;
 mod floating;
 mod flows;
 mod foreign;
@@ -54,6 +55,7 @@ pub fn all() -> Vec<Case> {
         affinity::cases(),
         admission::cases(),
         shares::cases(),
+        cookies::cases(),
         floating::cases(),
     ]
     .into_iter()

@@ -27,7 +27,7 @@ fn backend(name: &str, address: &str, health: &str) -> Value {
 fn service(name: &str, address: &str, port: u16, backends: &[Value]) -> Value {
     json!({
         "name": name, "id": 1, "address": address, "protocol": "tcp", "port": port, "mode": "nat", "algorithm": "maglev",
-        "slots": 65537, "on_full": "drop", "on_down": "reselect", "backup_below": 0, "condition": "normal", "backends": backends,
+        "slots": 65537, "on_full": "drop", "syn_cookies": "auto", "on_down": "reselect", "backup_below": 0, "condition": "normal", "backends": backends,
     })
 }
 

@@ -52,6 +52,8 @@ struct Case {
     family: Family,
     /// `table_full`.
     policy: &'static str,
+    /// `syn_cookies` of the services.
+    cookies: &'static str,
 }
 
 /// What is flooded unless a case says otherwise.
@@ -62,6 +64,7 @@ const DEFAULT: Case = Case {
     answered: false,
     family: Family::V4,
     policy: "evict-idle",
+    cookies: "off",
 };
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -86,6 +89,11 @@ pub(super) fn syn(depth: Depth) -> Result<Vec<Row>> {
             Case { mode: Mode::FullNat, family: Family::V6, ..case },
             Case { answered: true, ..case },
             Case { answered: true, mode: Mode::FullNat, ..case },
+            Case { cookies: "auto", ..case },
+            Case { cookies: "auto", mode: Mode::FullNat, ..case },
+            Case { cookies: "auto", mode: Mode::FullNat, family: Family::V6, ..case },
+            Case { cookies: "auto", answered: true, ..case },
+            Case { cookies: "auto", answered: true, mode: Mode::FullNat, ..case },
         ],
     )
 }
@@ -123,6 +131,8 @@ struct Seen {
     half_open: u64,
     /// Frames a second that the program received.
     received: f64,
+    /// SYNs that the backends got.
+    syns: u64,
 }
 
 impl Case {
@@ -135,11 +145,20 @@ impl Case {
         let shared = if self.shared { ", shared backends" } else { "" };
         let answered = if self.answered { ", answered" } else { "" };
         let policy = if self.policy == DEFAULT.policy { String::new() } else { format!(", {}", self.policy) };
-        format!("{kind}{answered}, {}{shared}{policy}, {}", self.mode.name(), self.family.name())
+        let cookies = if self.cookies == DEFAULT.cookies {
+            String::new()
+        } else {
+            format!(", cookies {}", self.cookies)
+        };
+        format!("{kind}{cookies}{answered}, {}{shared}{policy}, {}", self.mode.name(), self.family.name())
     }
 
     fn measure(self, depth: Depth) -> Result<Vec<Row>> {
         let mut site = self.site()?;
+        for service in ["web", "echo"] {
+            let family = if self.family == Family::V4 { "v4" } else { "v6" };
+            site.daemon.lbctl(&format!("service set {service}-{family} --syn-cookies {}", self.cookies))?;
+        }
         spoofed::prepare(&mut site.topology, self.family, self.answered)?;
         let time = Duration::from_millis(depth.of(10_000).max(2000));
         let idle = Idle::open(&site.topology.client, self.family, IDLE)?;
@@ -202,7 +221,7 @@ impl Case {
             pause: Duration::from_millis(160),
             sources: addresses::clients(self.family),
         };
-        let (begin, before) = (clock::now(), received(site)?);
+        let (begin, before, syns_before) = (clock::now(), received(site)?, syns(site)?);
         let running = client::start(&site.topology.client, &timed, &load);
         let mut half_open = 0;
         while begin.elapsed() < time {
@@ -216,7 +235,7 @@ impl Case {
         let report = running.stop();
         let received = number(received(site)? - before) / begin.elapsed().as_secs_f64();
         let p99 = timed.quantile(0.99).unwrap_or(LIMIT);
-        Ok(Seen { report, p99, half_open, received })
+        Ok(Seen { report, p99, half_open, received, syns: syns(site)? - syns_before })
     }
 
     fn rows(self, quiet: &Seen, loaded: &Seen, broken: u64, connections: u64) -> Vec<Row> {
@@ -230,17 +249,26 @@ impl Case {
         let row =
             |what: &str, figure, unit, required| Row::new(format!("{case}: {what}"), figure, unit, required);
         let rate = if self.answered { Required::Nothing } else { Required::AtLeast(number(RATE) / 1000.0) };
+        let budget = if self.cookies == DEFAULT.cookies { BUDGET } else { BUDGET / 4.0 };
         #[rustfmt::skip]
-        let rows = vec![
+        let rows: Vec<Row> = vec![
             row("frames that came to the program", loaded.received / 1000.0, "thousand a second", rate),
             row(&format!("{what} of {total} that succeeded within {LIMIT:?}"),
                 100.0 * number(loaded.report.succeeded) / number(total.max(1)), "%", Required::AtLeast(99.9)),
             row("time that 99 % did not exceed, without the flood", milliseconds(quiet.p99), "ms", Required::Nothing),
             row("time that 99 % did not exceed", milliseconds(loaded.p99), "ms", Required::AtMost(3.0 * milliseconds(quiet.p99))),
             row(&format!("broken of {connections} established connections"), number(broken), "connections", Required::Exactly(0.0)),
-            row("entries of half-open flows at a time, at most", number(loaded.half_open), "entries", Required::AtMost(BUDGET)),
+            row("entries of half-open flows at a time, at most", number(loaded.half_open), "entries", Required::AtMost(budget)),
         ];
-        rows
+        // Each connection of a client has one, or two where the first was lost.
+        let of_flood = number(loaded.syns.saturating_sub(total));
+        let syns = row(
+            "SYNs beyond the clients' own that came to backends",
+            of_flood,
+            "SYNs",
+            Required::AtMost(number(total) / 100.0),
+        );
+        rows.into_iter().chain((self.cookies != DEFAULT.cookies).then_some(syns)).collect()
     }
 }
 
@@ -255,6 +283,13 @@ fn tell_drops(site: &Site, case: &str) -> Result<()> {
 
 fn is_embryonic(table: &str) -> bool {
     table.to_ascii_lowercase().starts_with("embryonic")
+}
+
+/// SYNs that backends got before they answered a connection.
+fn syns(site: &Site) -> Result<u64> {
+    let stats = site.daemon.lbctl("stats")?;
+    let backends = stats["backends"].as_array().context("no backends")?;
+    Ok(backends.iter().filter_map(|backend| backend["syns"].as_u64()).sum())
 }
 
 /// Frames that the program has received on the clients' side.
