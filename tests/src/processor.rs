@@ -1,20 +1,11 @@
 //! Where threads run, and for how long they did.
 
-use std::{
-    fs,
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread,
-    time::Duration,
-};
+use std::{fs, path::Path, time::Duration};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use nix::{
     sched::{CpuSet, sched_setaffinity},
-    unistd::{Pid, gettid},
+    unistd::Pid,
 };
 
 use crate::command;
@@ -47,51 +38,6 @@ pub fn pin(thread: u32, processor: usize) -> Result<()> {
 /// If the thread is gone.
 pub fn prefer(thread: u32, priority: u8) -> Result<()> {
     command::sh(&format!("chrt --fifo --pid {priority} {thread}")).map(drop)
-}
-
-/// Keeps a processor from going to sleep, by a loop that everything else on it comes before, until it is dropped.
-///
-/// What a thread does that sleeps and wakes often is counted with what the processor needs to go to sleep: in a virtual machine a multiple of what the thread does,
-/// and nothing where there is always something to do.
-#[derive(Debug)]
-pub struct Awake {
-    stop: Arc<AtomicBool>,
-    thread: Option<thread::JoinHandle<Result<()>>>,
-}
-
-impl Awake {
-    /// Starts the loop.
-    #[must_use]
-    pub fn start(processor: usize) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
-        let run = move || {
-            stay_on(processor)?;
-            command::sh(&format!("chrt --idle --pid 0 {}", gettid()))?;
-            while !stopped.load(Ordering::Relaxed) {
-                std::hint::spin_loop();
-            }
-            Ok(())
-        };
-        Self { stop, thread: Some(thread::spawn(run)) }
-    }
-
-    /// Ends it.
-    ///
-    /// # Errors
-    ///
-    /// If it could not be started.
-    pub fn end(mut self) -> Result<()> {
-        self.stop.store(true, Ordering::Relaxed);
-        let ended = self.thread.take().map(thread::JoinHandle::join);
-        ended.unwrap_or(Ok(Ok(()))).unwrap_or_else(|_| bail!("the loop panicked"))
-    }
-}
-
-impl Drop for Awake {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-    }
 }
 
 /// Processor time that all threads of a process have taken which it still has.

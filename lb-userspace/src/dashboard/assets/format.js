@@ -15,7 +15,9 @@ export function short(value) {
 
 /** A rate; less than one in twenty seconds is none. */
 export function rate(value, unit) {
-  return `${short(value < 0.05 ? 0 : value)}${unit}/s`;
+  const figure = short(value < 0.05 ? 0 : value);
+  const space = unit !== "" && /\d$/.test(figure) ? " " : "";
+  return `${figure}${space}${unit}/s`;
 }
 
 /** A span of time in its two largest units. */

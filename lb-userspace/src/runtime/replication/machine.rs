@@ -26,8 +26,8 @@ const REST: Duration = Duration::from_millis(8);
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// Between two lines of the log about rejected packets of one kind.
 const LOG_AGAIN: Duration = Duration::from_secs(1);
-/// Between two looks at the status.
-const SHOW_AGAIN: Duration = Duration::from_millis(50);
+/// Between two looks at the status, but for a change of it.
+const SHOW_AGAIN: Duration = Duration::from_millis(200);
 /// Packets that are taken before something else is looked at.
 const MOST_PACKETS: usize = 64;
 /// Flows of a sweep that are handed on at once.
@@ -368,7 +368,7 @@ impl Machine {
             tracing::warn!(%peer, "replication: the other machine is silent");
         }
         self.tell(before);
-        if now < self.show_at && is_connected == before.is_connected {
+        if now < self.show_at && self.before == before {
             return;
         }
         self.show_at = now + SHOW_AGAIN;

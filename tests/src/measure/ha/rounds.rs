@@ -131,17 +131,22 @@ pub(super) fn compare<const N: usize>(
     Ok(rounds)
 }
 
-/// Processor time of a thread of a node's `lbd` so far, in seconds (`/proc/PID/task/TID/schedstat`: nanoseconds first).
-pub(super) fn thread_time(duo: &Duo, node: usize, name: &str) -> Result<f64> {
+/// A thread of a node's `lbd`.
+pub(super) fn thread_of(duo: &Duo, node: usize, name: &str) -> Result<u32> {
     let id = duo.daemons[node].process_id().context("lbd does not run")?;
     for thread in fs::read_dir(format!("/proc/{id}/task"))?.flatten() {
         if fs::read_to_string(thread.path().join("comm"))?.trim() == name {
-            let text = fs::read_to_string(thread.path().join("schedstat"))?;
-            let time = text.split_whitespace().next().context("/proc has another form")?;
-            return Ok(number(time.parse()?) / 1e9);
+            return Ok(thread.file_name().to_string_lossy().parse()?);
         }
     }
     bail!("lbd has no thread {name:?}")
+}
+
+/// Processor time of a thread of a node's `lbd` so far, in seconds (`/proc/PID/task/TID/schedstat`: nanoseconds first).
+pub(super) fn thread_time(duo: &Duo, node: usize, name: &str) -> Result<f64> {
+    let text = fs::read_to_string(format!("/proc/{}/schedstat", thread_of(duo, node, name)?))?;
+    let time = text.split_whitespace().next().context("/proc has another form")?;
+    Ok(number(time.parse()?) / 1e9)
 }
 
 #[cfg(test)]

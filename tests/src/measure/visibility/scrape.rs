@@ -46,6 +46,8 @@ const ROUND: Duration = Duration::from_secs(1);
 const BEGIN: Duration = Duration::from_millis(200);
 /// Frames by which it is found out how many a round has.
 const FEW: u32 = 1 << 18;
+/// Programs that run for a frame: that makes it, that forwards it, and that drops it.
+const RUNS: f64 = 3.0;
 /// The client's port, and the shortest frame.
 const PORT: u16 = 40_000;
 const SHORTEST: usize = 60;
@@ -73,7 +75,9 @@ pub(super) fn measure(depth: Depth) -> Result<Vec<Row>> {
         seen[1].push(track.round(frames, None)?);
         seen[2].push(track.round(frames, Some(Beside::Loop(took)))?);
     }
-    Ok(rows(&seen, rounds))
+    let mut rows = rows(&seen, rounds);
+    rows.push(track.counted(frames, rounds / 2)?);
+    Ok(rows)
 }
 
 /// The figures of rounds with a scrape, without anything, and with a loop.
@@ -187,6 +191,22 @@ impl Track {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "some millions")]
         let frames = frames as u32;
         Ok(frames)
+    }
+
+    /// What it costs that the kernel counts how long programs run, as `program_run_time` has it.
+    fn counted(&self, frames: u32, rounds: u64) -> Result<Row> {
+        let nanos = |seen: &Seen| seen.took.as_secs_f64() * 1e9 / f64::from(frames) / RUNS;
+        let switch = |on: u8| command::sh(&format!("sysctl -qw kernel.bpf_stats_enabled={on}"));
+        let mut costs = Vec::new();
+        for _ in 0..rounds.max(1) {
+            let without = self.round(frames, None)?;
+            switch(1)?;
+            let with = self.round(frames, None);
+            switch(0)?;
+            costs.push(nanos(&with?) - nanos(&without));
+        }
+        let name = format!("program_run_time costs each run of a program, median of {} pairs", costs.len());
+        Ok(Row::new(name, median(&costs), "ns", Required::Nothing))
     }
 
     /// Forwards so many frames, and does something beside it.
