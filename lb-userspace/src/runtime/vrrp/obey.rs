@@ -66,7 +66,7 @@ impl Machine {
 
     async fn take_all(&mut self, taking: &mut Vec<VirtualRouter>) {
         for router in taking.drain(..) {
-            self.take_addresses(&router).await;
+            self.add_addresses(&router).await;
         }
     }
 
@@ -101,6 +101,10 @@ impl Machine {
 
     pub(super) async fn take_addresses(&mut self, router: &VirtualRouter) {
         self.occupy_device(router).await;
+        self.add_addresses(router).await;
+    }
+
+    async fn add_addresses(&self, router: &VirtualRouter) {
         let Some(Link { ifindex, .. }) = self.device(router) else { return };
         for address in &router.virtual_addresses {
             let added = if router.virtual_mac {
