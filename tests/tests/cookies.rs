@@ -61,8 +61,6 @@ fn files_arrive_intact_whatever_the_client_can_do() {
         let servers: Vec<&Nginx> = site.servers.iter().map(|servers| &servers.nginx).collect();
         let (down, up, size) = (Pattern::new(1), Pattern::new(2), 3_000_000);
         servers.iter().for_each(|server| server.provide("down", down, size).unwrap());
-        // Not every kernel has it.
-        let _ = site.topology.client.sh("tc qdisc add dev eth0 root netem loss 0.5%");
         for (number, (what, settings)) in STACKS.into_iter().enumerate() {
             for (key, value) in settings {
                 site.topology.client.sysctl(&format!("net/ipv4/{key}"), value).unwrap();
