@@ -22,7 +22,8 @@ impl Pattern {
     }
 
     /// The word at an index: the finalizer of `SplitMix64`.
-    fn word(self, index: u64) -> u64 {
+    #[must_use]
+    pub fn word(self, index: u64) -> u64 {
         let mut word = self.seed.wrapping_add(index.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -17,10 +17,6 @@ const XDP_PASS: i32 = 2;
 const XDP_TX: i32 = 3;
 /// Number of the helper `bpf_redirect`.
 const BPF_REDIRECT: i32 = 23;
-/// Number of the helper `bpf_get_prandom_u32`.
-const BPF_GET_PRANDOM_U32: i32 = 7;
-/// Bytes of an instruction.
-const INSTRUCTION: usize = 8;
 /// Frames the kernel makes at a time, the most it allows.
 const BATCH: u32 = 256;
 
@@ -67,17 +63,10 @@ impl Program {
     /// Frames of `BPF_PROG_TEST_RUN` are used again with what was last written to them, so each needs its header anew.
     #[must_use]
     pub fn send(header: &[u8]) -> Self {
-        Self::send_varied(header, &Varied::default())
-    }
-
-    /// As [`Self::send`], with fields that differ from frame to frame.
-    #[must_use]
-    pub fn send_varied(header: &[u8], varied: &Varied) -> Self {
         let words = header.chunks_exact(8);
         let rest = words.remainder();
         let mut program = Self::new();
-        let more = varied.code();
-        let writes = words.len() * 3 + rest.len() + more.len() / INSTRUCTION;
+        let writes = words.len() * 3 + rest.len();
         program.begin(header.len() as i32, writes as i16 + 2);
         let mut offset = 0;
         for word in words {
@@ -91,7 +80,6 @@ impl Program {
             program.put(0x72, 2, offset, i32::from(*byte));
             offset += 1;
         }
-        program.code.extend(more);
         program.returning(XDP_TX).returning(XDP_DROP)
     }
 
@@ -145,45 +133,6 @@ impl Program {
     }
 }
 
-/// Fields of a frame that get two random numbers of 16 bits. Each of the numbers is also written inverted, once for each checksum that
-/// covers it, so that checksums stay as they are (RFC 1071). A frame is made with the numbers 0, and 0xffff where they are inverted.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Varied {
-    /// Offsets of the first number.
-    pub first: &'static [i16],
-    /// Offsets of the first number inverted.
-    pub first_inverted: &'static [i16],
-    /// Offsets of the second number.
-    pub second: &'static [i16],
-    /// Offsets of the second number inverted.
-    pub second_inverted: &'static [i16],
-}
-
-impl Varied {
-    /// Instructions that write them to the frame at r2.
-    fn code(&self) -> Vec<u8> {
-        let mut program = Program::new();
-        if self.first.is_empty() {
-            return program.code;
-        }
-        program.put(0xbf, reg(6, 2), 0, 0);
-        program.put(0x85, 0, 0, BPF_GET_PRANDOM_U32);
-        let write = |program: &mut Program, offsets: &[i16]| {
-            for offset in offsets {
-                program.put(0x6b, reg(6, 0), *offset, 0); // *(u16 *)(r6 + offset) = r0
-            }
-        };
-        write(&mut program, self.first);
-        program.put(0xa7, 0, 0, -1); // r0 ^= -1
-        write(&mut program, self.first_inverted);
-        program.put(0x77, 0, 0, 16); // r0 >>= 16
-        write(&mut program, self.second_inverted);
-        program.put(0xa7, 0, 0, -1);
-        write(&mut program, self.second);
-        program.code
-    }
-}
-
 /// An attached program. Detached on drop.
 #[derive(Debug)]
 pub struct Attached {
@@ -208,24 +157,11 @@ impl FrameSource {
     ///
     /// If there is no such interface, or the kernel refuses the program.
     pub fn new(interface: &str, frame: &[u8], header: usize) -> Result<Self> {
-        Self::load(interface, frame, &Program::send(&frame[..header]))
-    }
-
-    /// As [`Self::new`], with fields that differ from frame to frame.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::new`].
-    pub fn varied(interface: &str, frame: &[u8], varied: &Varied) -> Result<Self> {
-        Self::load(interface, frame, &Program::send_varied(frame, varied))
-    }
-
-    fn load(interface: &str, frame: &[u8], program: &Program) -> Result<Self> {
         let ifindex = nix::net::if_::if_nametoindex(interface).context("no such interface")?;
         let length = u32::try_from(frame.len())?;
         // struct xdp_md: data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex.
         let context = [0, length, 0, ifindex, 0, 0].into_iter().flat_map(u32::to_ne_bytes).collect();
-        Ok(Self { ebpf: program.load()?, frame: frame.to_vec(), context })
+        Ok(Self { ebpf: Program::send(&frame[..header]).load()?, frame: frame.to_vec(), context })
     }
 
     /// Sends this many frames, and says what the kernel took for them, rounded to a nanosecond for each. Those that the other end cannot take are lost.

@@ -18,7 +18,7 @@ use lb_userspace::sys::bpf::Map;
 use super::{
     super::super::{Depth, Required, Row, number},
     Case, DEFAULT, Kind, LIMIT, SINK_PORT, Seen,
-    spoofed::{self, Flood, SOURCE_V4, SOURCE_V6},
+    spoofed::{self, Flood, SOURCE_V4, SOURCE_V6, Varied},
     tell_drops,
 };
 use crate::{
@@ -28,7 +28,6 @@ use crate::{
     servers::ECHO_PORT,
     site::{Site, target},
     topology::{Family, addresses},
-    xdp::Varied,
 };
 
 /// Fragments a second.
@@ -273,17 +272,7 @@ mod tests {
         for what in [What::Echo, What::Error] {
             let (spec, varied) = frame(what, Family::V4).unwrap();
             let mut bytes = spec.build();
-            for (offsets, number) in [
-                (varied.first, 0x1234_u16),
-                (varied.first_inverted, !0x1234),
-                (varied.second, 0xabcd),
-                (varied.second_inverted, !0xabcd),
-            ] {
-                for offset in offsets {
-                    let offset = usize::try_from(*offset).unwrap();
-                    bytes[offset..offset + 2].copy_from_slice(&number.to_ne_bytes());
-                }
-            }
+            varied.write(&mut bytes, 0xabcd_1234);
             checksums(&bytes).unwrap();
         }
     }

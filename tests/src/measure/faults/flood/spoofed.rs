@@ -16,19 +16,25 @@ use lb_common::{
     host::{FrameSpec, Transport},
     wire::SYN,
 };
+use nix::errno::Errno;
 
 use crate::{
     clock,
     config::Protocol,
-    inject,
+    inject::{self, Injector},
+    pattern::Pattern,
     topology::{Family, Topology, addresses},
-    xdp::{FrameSource, Program, Varied},
+    xdp::Program,
 };
 
-/// Time between two bursts. The kernel takes some milliseconds to get ready for one.
-const PAUSE: Duration = Duration::from_millis(1);
-/// Most frames of a burst: what was missed by more is not made up for.
-const BURST: u64 = 1 << 15;
+/// Time between two bursts.
+const PAUSE: Duration = Duration::from_micros(100);
+/// Most frames of a burst. A veth has room for 256 frames, so that it is not the burst that fills it.
+const BURST: u64 = 64;
+/// What was missed by more frames is not made up for.
+const MISSED: u64 = 1 << 12;
+/// Of the sequence of forged sources.
+const SEED: u64 = 1;
 /// What the forged sources have in common: benchmarking (RFC 2544) and documentation (RFC 9637).
 pub(super) const SOURCE_V4: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 0);
 pub(super) const SOURCE_V6: Ipv6Addr = Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0);
@@ -82,10 +88,8 @@ impl Flood {
         let frame = classed(&spec);
         let enough = Arc::<AtomicBool>::default();
         let told = Arc::clone(&enough);
-        let thread = topology.client.spawn_thread(move || {
-            let mut source = FrameSource::varied("eth0", &frame, &varied)?;
-            send(&mut source, rate, &told)
-        });
+        let link = Injector::open(&topology.client, "eth0")?;
+        let thread = thread::spawn(move || send(&link, frame, varied, rate, &told));
         Ok(Self { enough, thread: Some(thread) })
     }
 
@@ -106,19 +110,57 @@ impl Drop for Flood {
     }
 }
 
-fn send(source: &mut FrameSource, rate: u64, enough: &AtomicBool) -> Result<()> {
-    let (begin, mut sent) = (clock::now(), 0);
+fn send(link: &Injector, mut frame: Vec<u8>, varied: Varied, rate: u64, enough: &AtomicBool) -> Result<()> {
+    let (begin, mut sent, mut number) = (clock::now(), 0, 0);
     while !enough.load(Ordering::Relaxed) {
         let due = begin.elapsed().as_micros() as u64 * rate / 1_000_000;
-        let burst = (due - sent).min(BURST);
-        if burst > 0 {
-            source.send(u32::try_from(burst)?)?;
+        sent = due.saturating_sub(MISSED).max(sent);
+        let until = due.min(sent + BURST);
+        while sent < until {
+            varied.write(&mut frame, Pattern::new(SEED).word(number));
+            match link.send(&frame) {
+                // The veth is full.
+                Err(error) if error.downcast_ref() == Some(&Errno::ENOBUFS) => {}
+                sent => sent?,
+            }
+            (sent, number) = (sent + 1, number + 1);
         }
-        // Behind by more than a burst, it goes on from here.
-        sent = due;
-        thread::sleep(PAUSE);
+        if sent == due {
+            thread::sleep(PAUSE);
+        }
     }
     Ok(())
+}
+
+/// Fields of a frame that get two numbers of 16 bits. Each of the numbers is also written inverted, once for each checksum that
+/// covers it, so that checksums stay as they are (RFC 1071). A frame is made with the numbers 0, and 0xffff where they are inverted.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Varied {
+    /// Offsets of the first number.
+    pub first: &'static [usize],
+    /// Offsets of the first number inverted.
+    pub first_inverted: &'static [usize],
+    /// Offsets of the second number.
+    pub second: &'static [usize],
+    /// Offsets of the second number inverted.
+    pub second_inverted: &'static [usize],
+}
+
+impl Varied {
+    /// Writes the lower 16 bits of a word as the first number, and the next as the second.
+    pub(super) fn write(self, frame: &mut [u8], word: u64) {
+        let (first, second) = (word as u16, (word >> 16) as u16);
+        for (offsets, number) in [
+            (self.first, first),
+            (self.first_inverted, !first),
+            (self.second, second),
+            (self.second_inverted, !second),
+        ] {
+            for offset in offsets {
+                frame[*offset..offset + 2].copy_from_slice(&number.to_ne_bytes());
+            }
+        }
+    }
 }
 
 /// A frame whose varied fields are 0, and 0xffff where they are inverted.
@@ -184,15 +226,7 @@ mod tests {
             for protocol in [Protocol::Tcp, Protocol::Udp] {
                 let target: SocketAddr = target.parse().unwrap();
                 let mut bytes = classed(&frame(protocol, target));
-                let Varied { first, first_inverted, second, second_inverted } = varied(protocol, target.ip());
-                let numbers = [0x1234_u16, !0x1234, 0xabcd, !0xabcd];
-                for (offsets, number) in [first, first_inverted, second, second_inverted].iter().zip(numbers)
-                {
-                    for offset in *offsets {
-                        let offset = usize::try_from(*offset).unwrap();
-                        bytes[offset..offset + 2].copy_from_slice(&number.to_ne_bytes());
-                    }
-                }
+                varied(protocol, target.ip()).write(&mut bytes, 0xabcd_1234);
                 checksums(&bytes).unwrap();
             }
         }
