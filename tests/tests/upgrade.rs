@@ -103,11 +103,37 @@ fn ids(site: &Site) -> Vec<String> {
     services.as_array().unwrap().iter().map(|service| service["id"].to_string()).collect()
 }
 
+/// A site whose tables of established flows are of the type that layout 1 has, and whose configuration does not say so.
+fn standard(mode: Mode) -> Site {
+    let mut site = Site::standard(Plan::default(), mode).unwrap();
+    let text = fs::read_to_string(site.daemon.config_file()).unwrap();
+    forget_idle(&mut site);
+    fs::write(site.daemon.config_file(), text).unwrap();
+    site
+}
+
+/// Starts again with tables that forget the longest idle flow.
+fn forget_idle(site: &mut Site) {
+    site.daemon.terminate().unwrap();
+    let file = site.daemon.config_file();
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, format!("{text}\n[limits]\ntable_full = \"evict-idle\"\n")).unwrap();
+    site.daemon.start_again().unwrap();
+}
+
+/// Whether tables of established flows forget the longest idle one.
+fn forgets(site: &Site) -> bool {
+    const LRU_HASH: u32 = 9;
+    [maps::FLOWS_V4, maps::FLOWS_V6].iter().all(|name| {
+        Map::open(&version(site, ABI_VERSION).join(name)).unwrap().info().shape.map_type == LRU_HASH
+    })
+}
+
 #[test]
 fn an_upgrade_from_layout_1_under_load_harms_no_request_and_no_connection() {
     require_privileged!();
     for (form, mode) in Form::ALL.into_iter().zip([Mode::FullNat, Mode::Nat]) {
-        let mut site = Site::standard(Plan::default(), mode).unwrap();
+        let mut site = standard(mode);
         let traffic = Traffic::start(&site);
         let known = ids(&site);
         for _ in 0..2 {
@@ -118,6 +144,7 @@ fn an_upgrade_from_layout_1_under_load_harms_no_request_and_no_connection() {
             site.daemon.start_again().unwrap();
             traffic.wait_more();
             assert!(!version(&site, 1).exists(), "{:?}", files(&version(&site, 1)));
+            assert_eq!(forgets(&site), form == Form::Last, "{form:?}");
         }
         assert_eq!(ids(&site), known, "services have other ids");
         let case = format!("{form:?} form, {}", mode.name());
@@ -133,7 +160,7 @@ fn an_upgrade_from_layout_1_under_load_harms_no_request_and_no_connection() {
 fn an_upgrade_that_is_killed_anywhere_is_taken_up_by_either_version() {
     require_privileged!();
     for form in Form::ALL {
-        let mut site = Site::standard(Plan::default(), Mode::Nat).unwrap();
+        let mut site = standard(Mode::Nat);
         let traffic = Traffic::start(&site);
         let (now, then) = (version(&site, ABI_VERSION), version(&site, 1));
         site.daemon.terminate().unwrap();
@@ -175,6 +202,12 @@ fn a_downgrade_that_was_prepared_keeps_every_connection() {
     site.daemon.terminate().unwrap();
     let refused = site.daemon.run_lbd(&["--prepare-downgrade", "7"]).unwrap_err().to_string();
     assert!(refused.contains("layout version 7") && refused.contains("go back to layout 1"), "{refused}");
+    let refused = site.daemon.run_lbd(&["--prepare-downgrade", "1"]).unwrap_err().to_string();
+    assert!(refused.contains("set [limits] table_full to \"evict-idle\""), "{refused}");
+    site.daemon.start_again().unwrap();
+    forget_idle(&mut site);
+    traffic.wait_more();
+    site.daemon.terminate().unwrap();
     for _ in 0..2 {
         let former = Former::of(&site.daemon, Form::Last).unwrap();
         site.daemon.run_lbd(&["--prepare-downgrade", "1"]).unwrap();

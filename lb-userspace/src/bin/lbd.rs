@@ -89,11 +89,13 @@ fn act(args: Args) -> Result<(), Failure> {
 }
 
 /// A defect in the main thread, or no thread to be had for its work, is the end: unwinding would wait for threads that may never end.
+///
+/// No backtrace is made: who has no memory left for it would wait for ever for the lock that it holds itself.
 fn end_with_main_thread() {
-    let say = panic::take_hook();
-    panic::set_hook(Box::new(move |defect| {
-        say(defect);
-        if thread::current().name() == Some("main") {
+    panic::set_hook(Box::new(|defect| {
+        let thread = thread::current();
+        eprintln!("lbd: thread {} {defect}", thread.name().unwrap_or("without a name"));
+        if thread.name() == Some("main") {
             process::abort();
         }
     }));

@@ -122,7 +122,7 @@ fn limits(table: TableReader<'_>, limits: &mut Limits) {
     ] {
         set(place, table.value(key, &number));
     }
-    set(&mut limits.table_full, table.value("table_full", &scalar::keyword("a policy")));
+    limits.table_full = table.value("table_full", &scalar::keyword("a policy"));
     table.end();
 }
 

@@ -49,7 +49,7 @@ pub(super) fn top(draft: &Draft) -> Vec<Entry> {
         (&["limits", "affinity"], number(limits.affinity)),
         (&["limits", "prefixes"], number(limits.prefixes)),
         (&["limits", "sources"], number(limits.sources)),
-        (&["limits", "table_full"], Some(limits.table_full.as_str().into())),
+        (&["limits", "table_full"], limits.table_full.map(|policy| policy.as_str().into())),
         (&["timeouts", "tcp_handshake"], duration(timeouts.tcp_handshake)),
         (&["timeouts", "tcp_established"], duration(timeouts.tcp_established)),
         (&["timeouts", "tcp_half_closed"], duration(timeouts.tcp_half_closed)),

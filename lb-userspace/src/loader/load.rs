@@ -118,9 +118,10 @@ enum Loaded {
 pub fn load(options: &Options) -> Result<Program, LoaderError> {
     let bytes: &[u8] = &Object::read(options.object.as_deref())?;
     let directory = &options.directory;
-    let defined = defined_shapes(bytes, &options.sizes)?;
+    let mut defined = defined_shapes(bytes, &options.sizes)?;
     let takeover = Takeover::plan(directory, &defined, options.discard_flows)?;
     let mut transfers = takeover.share_maps(directory)?;
+    options.sizes.adopt(directory, &mut defined)?;
     transfers.extend(prepare_pins(directory, &defined, options.discard_flows)?);
     make_established(directory, &defined)?;
     // Another level of the log is another program.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use lb_common::maps;
 
-use super::LoaderError;
+use super::{LoaderError, PinDirectory};
 use crate::{
     model::{Limits, TableFull},
     plan::snat_size,
@@ -105,7 +105,7 @@ const MOST_INTERFACES: u32 = 1 << 16;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sizes {
     entries: Vec<(&'static str, u32)>,
-    table_full: TableFull,
+    table_full: Option<TableFull>,
 }
 
 impl Sizes {
@@ -170,10 +170,28 @@ impl Sizes {
 
     /// The type of a map that the object defines as of this one.
     pub(super) fn map_type(&self, name: &str, defined: u32) -> u32 {
-        match self.table_full {
-            TableFull::EvictEmbryonic | TableFull::Reject if ESTABLISHED.contains(&name) => HASH,
-            _ => defined,
+        let keeps = self.table_full != Some(TableFull::EvictIdle);
+        if keeps && ESTABLISHED.contains(&name) { HASH } else { defined }
+    }
+
+    /// The maps as they are to be where some are pinned already: tables of established flows stay of their type unless one is
+    /// configured, so that an upgrade shares them.
+    pub(super) fn adopt(
+        &self,
+        directory: &PinDirectory,
+        defined: &mut [(&'static str, MapShape)],
+    ) -> Result<(), LoaderError> {
+        if self.table_full.is_some() {
+            return Ok(());
         }
+        for (name, shape) in defined.iter_mut().filter(|(name, _)| ESTABLISHED.contains(name)) {
+            if let Some(pinned) = pinned_shape(&directory.map(name))? {
+                if kind(pinned.map_type) == kind(shape.map_type) {
+                    shape.map_type = pinned.map_type;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The number of entries of a map, if it is configurable.

@@ -69,11 +69,14 @@ fn established_flows_move_into_a_table_that_forgets_none_and_back() {
         assert_eq!(fate(maps::FLOWS_V6, pinned, defined), Fate::Move);
         assert_eq!(fate(maps::EMBRYONIC_V6, pinned, defined), Fate::Refuse);
     }
-    for (table_full, expected) in
-        [(TableFull::EvictIdle, 9), (TableFull::EvictEmbryonic, 1), (TableFull::Reject, 1)]
-    {
+    for (table_full, expected) in [
+        (None, 1),
+        (Some(TableFull::EvictIdle), 9),
+        (Some(TableFull::EvictEmbryonic), 1),
+        (Some(TableFull::Reject), 1),
+    ] {
         let sizes = Sizes::new(&Limits { table_full, ..Limits::default() }, 5, false, true);
-        assert_eq!(sizes.map_type(maps::FLOWS_V4, 9), expected, "{table_full}");
+        assert_eq!(sizes.map_type(maps::FLOWS_V4, 9), expected, "{table_full:?}");
         assert_eq!(sizes.map_type(maps::EMBRYONIC_V4, 9), 9);
     }
 }

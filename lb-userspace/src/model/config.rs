@@ -40,10 +40,9 @@ keyword!(LatencyMetrics { Backend = "backend", Service = "service", Off = "off" 
 keyword!(XdpMode { Auto = "auto", Native = "native", Generic = "generic" });
 
 /// What becomes of flows while the table of established ones is full.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TableFull {
     /// The established flow that was idle for longest is forgotten.
-    #[default]
     EvictIdle,
     /// No established flow is forgotten: those that are answered stay among the half-open ones, of which the oldest goes.
     EvictEmbryonic,
@@ -74,8 +73,9 @@ pub struct Limits {
     pub prefixes: u32,
     /// Sources whose flows are counted, all services together.
     pub sources: u32,
-    /// When the table of established connections is full.
-    pub table_full: TableFull,
+    /// When the table of established connections is full; `None`: tables that there are stay as they are, others are made for
+    /// [`TableFull::EvictEmbryonic`].
+    pub table_full: Option<TableFull>,
 }
 
 impl Default for Limits {
@@ -90,7 +90,7 @@ impl Default for Limits {
             affinity: DEFAULT_AFFINITY,
             prefixes: DEFAULT_PREFIXES,
             sources: DEFAULT_SOURCES,
-            table_full: TableFull::default(),
+            table_full: None,
         }
     }
 }

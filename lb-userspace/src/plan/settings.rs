@@ -75,7 +75,7 @@ fn flags(config: &Draft) -> u32 {
     let tells = config.replication.as_ref().map_or(0, replicating);
     let times = if config.latency == LatencyMetrics::Off { 0 } else { SettingsFlags::TIME_HANDSHAKES };
     let refuses =
-        if config.limits.table_full == TableFull::Reject { SettingsFlags::REFUSE_WHEN_FULL } else { 0 };
+        if config.limits.table_full == Some(TableFull::Reject) { SettingsFlags::REFUSE_WHEN_FULL } else { 0 };
     tells | times | refuses
 }
 

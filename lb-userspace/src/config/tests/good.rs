@@ -92,7 +92,7 @@ fn every_key_is_read() {
     assert_eq!(config.metrics_listen, None);
     assert_eq!(config.dashboard_listen, Some("[::1]:9466".parse().unwrap()));
     assert_eq!((config.limits.port_pools, config.limits.affinity), (8, 9));
-    assert_eq!(config.limits.table_full, TableFull::Reject);
+    assert_eq!(config.limits.table_full, Some(TableFull::Reject));
     assert_eq!((config.limits.prefixes, config.limits.sources), (10, 11));
     let denied: Vec<String> = config.acl.deny.iter().map(ToString::to_string).collect();
     assert_eq!(denied, ["203.0.113.0/24", "2001:db8::1/128"]);

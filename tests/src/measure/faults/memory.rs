@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Services that one configuration has more than the other one.
-const MORE: u16 = 400;
+const MORE: u16 = 1000;
 const CONNECTIONS: usize = 50;
 const MEBIBYTE: u64 = 1 << 20;
 
@@ -139,7 +139,7 @@ fn too_little_to_apply(site: &mut Site, load: &Running, times: u64) -> Result<Ap
     let mut applies = Applies::default();
     for round in 0..times {
         let process = site.daemon.process_id().context("lbd does not run")?;
-        let limit = data(process)? + (round + 1) * MEBIBYTE / 4;
+        let limit = data(process)? + (round + 1) * MEBIBYTE;
         command::sh(&format!("prlimit --pid {process} --data={limit}"))?;
         // Whether that succeeds is not known here; if it does, it has to be whole.
         let _ = site.daemon.lbctl(&format!("config apply {}", large.display()));

@@ -19,7 +19,7 @@ use crate::{
     topology::{Family, Plan, addresses},
 };
 use idle::Idle;
-use spoofed::Flood;
+use spoofed::{Flood, SOURCE_V4, SOURCE_V6};
 
 pub(super) use full::measure as full;
 pub(super) use others::{fragments, icmp};
@@ -54,6 +54,8 @@ struct Case {
     policy: &'static str,
     /// `syn_cookies` of the services.
     cookies: &'static str,
+    /// Whether the forged sources are blocked: what the flood costs on this machine when the program drops it at once.
+    blocked: bool,
 }
 
 /// What is flooded unless a case says otherwise.
@@ -63,8 +65,9 @@ const DEFAULT: Case = Case {
     shared: false,
     answered: false,
     family: Family::V4,
-    policy: "evict-idle",
+    policy: "evict-embryonic",
     cookies: "off",
+    blocked: false,
 };
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -108,9 +111,10 @@ pub(super) fn udp(depth: Depth) -> Result<Vec<Row>> {
             case,
             Case { mode: Mode::FullNat, ..case },
             Case { family: Family::V6, ..case },
+            Case { blocked: true, ..case },
             echo,
             Case { mode: Mode::FullNat, ..echo },
-            Case { mode: Mode::FullNat, policy: "evict-embryonic", ..echo },
+            Case { mode: Mode::FullNat, policy: "evict-idle", ..echo },
         ],
     )
 }
@@ -150,7 +154,12 @@ impl Case {
         } else {
             format!(", cookies {}", self.cookies)
         };
-        format!("{kind}{cookies}{answered}, {}{shared}{policy}, {}", self.mode.name(), self.family.name())
+        let blocked = if self.blocked { ", sources blocked" } else { "" };
+        format!(
+            "{kind}{cookies}{answered}{blocked}, {}{shared}{policy}, {}",
+            self.mode.name(),
+            self.family.name()
+        )
     }
 
     fn measure(self, depth: Depth) -> Result<Vec<Row>> {
@@ -160,6 +169,9 @@ impl Case {
             site.daemon.lbctl(&format!("service set {service}-{family} --syn-cookies {}", self.cookies))?;
         }
         spoofed::prepare(&mut site.topology, self.family, self.answered)?;
+        if self.blocked {
+            site.daemon.lbctl(&format!("acl block {SOURCE_V4}/16 {SOURCE_V6}/32"))?;
+        }
         let time = Duration::from_millis(depth.of(10_000).max(2000));
         let idle = Idle::open(&site.topology.client, self.family, IDLE)?;
         let talking = LongConnections::open(

@@ -16,10 +16,10 @@ use lb_common::{
     host::{FrameSpec, Transport},
     wire::SYN,
 };
-use nix::errno::Errno;
+use nix::{errno::Errno, unistd::gettid};
 
 use crate::{
-    clock,
+    clock, command,
     config::Protocol,
     inject::{self, Injector},
     pattern::Pattern,
@@ -89,7 +89,11 @@ impl Flood {
         let enough = Arc::<AtomicBool>::default();
         let told = Arc::clone(&enough);
         let link = Injector::open(&topology.client, "eth0")?;
-        let thread = thread::spawn(move || send(&link, frame, varied, rate, &told));
+        let thread = thread::spawn(move || {
+            // Who floods has processors of his own; this one leaves them to clients and servers.
+            command::sh(&format!("renice -n 19 -p {}", gettid()))?;
+            send(&link, frame, varied, rate, &told)
+        });
         Ok(Self { enough, thread: Some(thread) })
     }
 
