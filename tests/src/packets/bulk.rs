@@ -193,7 +193,10 @@ fn batch(kernel: &mut Kernel, pool: &[(u32, Vec<u8>)], (seed, number): (u64, u64
 fn alike(kernel: &Kernel, tables: &HostTables, ran: (u32, &[u8]), outcome: &Outcome) -> Result<(), String> {
     let (action, after) = ran;
     if action != xdp_action(outcome.verdict) {
-        return Err(format!("the kernel returned XDP action {action}, the model {:?}", outcome.verdict));
+        return Err(format!(
+            "the kernel returned XDP action {action} for {after:02x?}, the model {:?}",
+            outcome.verdict
+        ));
     }
     if after != outcome.frame {
         return Err(difference(("kernel", after), ("model", &outcome.frame)));

@@ -241,11 +241,12 @@ pub fn learn_neighbours(tables: &HostTables, frame: &[u8]) {
     }
 }
 
-/// The interface to the network that an address belongs to, unless it is ours or everybody's.
+/// The interface to the network that an address belongs to, unless it is ours or everybody's. The lowest address of a network is a
+/// host's like any other (since Linux 5.14; that of IPv6 is everybody's only where the interface forwards).
 fn link_of(address: IpAddr) -> Option<u32> {
     let is_host = match address {
-        IpAddr::V4(address) => !matches!(address.octets()[3], 0 | 1 | 255),
-        IpAddr::V6(address) => !matches!(address.segments(), [.., 0, 0, 0, 0 | 1]),
+        IpAddr::V4(address) => !matches!(address.octets()[3], 1 | 255),
+        IpAddr::V6(address) => !matches!(address.segments(), [.., 0, 0, 0, 1]),
     };
     let same_network = |own: IpAddr| match (own, address) {
         (IpAddr::V4(own), IpAddr::V4(address)) => own.octets()[..3] == address.octets()[..3],

@@ -135,7 +135,8 @@ pub(crate) fn packet(frame: &[u8], at: usize, is_v6: bool) -> Option<Read> {
     match packet.proto {
         TCP => {
             let offset = usize::from(*bytes.get(12)? >> 4) * 4;
-            if bytes.len() < 20 || offset < 20 || offset > bytes.len() {
+            // Options may go on in the next fragment.
+            if bytes.len() < 20 || offset < 20 || (offset > bytes.len() && packet.piece == Piece::Whole) {
                 return None;
             }
             packet.flags = bytes[13];

@@ -48,7 +48,7 @@ pub(super) fn measure(depth: Depth) -> Result<Vec<Row>> {
         "fuzzed: {} frames in {seconds:.0} s, {} sent, {} dropped, {} batches repeated",
         tally.frames, tally.sent, tally.dropped, tally.repeated
     );
-    for text in tally.mismatches.iter().chain(&tally.malformed).take(5) {
+    for text in tally.mismatches.iter().take(5).chain(tally.malformed.iter().take(5)) {
         eprintln!("{text}");
     }
     let case = "fuzzed frames, kernel and model";

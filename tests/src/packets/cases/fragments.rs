@@ -24,6 +24,7 @@ pub(super) fn cases() -> Vec<Case> {
         cases.extend(without_first(&scene));
         cases.extend(odd_first_fragments(&scene));
         cases.push(forgotten_flow(&scene));
+        cases.extend(header_in_two(&scene));
     }
     for scene in Scene::of(UDP) {
         cases.extend(zero_checksums(&scene));
@@ -81,6 +82,15 @@ fn followed(scene: &Scene) -> Vec<Case> {
             .change(|tables| fragments_age(tables, 60))
             .then(vec![scene.forwards(&pieces(&scene.request(ACK), &LENGTHS)[1])]),
     ]
+}
+
+/// The options of a TCP header go on in the second fragment: who puts it together knows whether it is whole.
+fn header_in_two(scene: &Scene) -> Option<Case> {
+    let mut whole = scene.request(SYN);
+    let Transport::Tcp { options, .. } = &mut whole.transport else { return None };
+    *options = vec![1; 36];
+    let forwards = pieces(&whole, &[32, 256, 9999]).iter().map(|piece| scene.forwards(piece)).collect();
+    Some(scene.case("fragments, the options of the TCP header in two of them").then(forwards))
 }
 
 /// Makes what is recorded of fragments older.
