@@ -66,6 +66,15 @@ pub const fn update_udp(check: u16, delta: u16) -> u16 {
     if updated == 0 { 0xffff } else { updated }
 }
 
+/// [`update`] for a whole message: one that becomes all zeros sums up to 0, not to 0xffff, and has the checksum 0xffff, which is as
+/// good as 0 for every other one.
+#[inline(always)]
+#[must_use]
+pub const fn update_message(check: u16, delta: u16) -> u16 {
+    let updated = update(check, delta);
+    if updated == 0 { 0xffff } else { updated }
+}
+
 /// The delta of decrementing the TTL: its 16-bit word (TTL, protocol) becomes smaller by 0x0100 in network order.
 pub const TTL_DECREMENT: u16 = delta(u16::from_ne_bytes([1, 0]) as u32, 0);
 
@@ -128,5 +137,13 @@ mod tests {
         let check = 0x4321;
         assert_eq!(update(check, change), 0);
         assert_eq!(update_udp(check, change), 0xffff);
+    }
+
+    #[test]
+    fn a_message_that_becomes_all_zeros_has_the_checksum_of_zeros() {
+        let request = [8, 0, 0, 0, 0, 0, 0, 0];
+        let (old, new) = (u16::from_ne_bytes([8, 0]), 0);
+        let check = update_message(!fold(sum(&request)), delta(old.into(), new));
+        assert_eq!(check, !fold(sum(&[0; 8])));
     }
 }

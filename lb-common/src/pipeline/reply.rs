@@ -67,7 +67,7 @@ fn echo_in_place<A: Family, P: Packet>(packet: &mut P, headers: &Headers<A>, icm
     A::rewrite(packet, headers.offset, &header)?;
     packet.write(headers.transport, [A::ECHO.1, icmp.code])?;
     let delta = word_delta([icmp.kind, icmp.code], [A::ECHO.1, icmp.code]);
-    packet.write(headers.transport + Icmp::CHECK, checksum::update(icmp.check, delta))?;
+    packet.write(headers.transport + Icmp::CHECK, checksum::update_message(icmp.check, delta))?;
     Some(Verdict::TRANSMIT)
 }
 

@@ -45,12 +45,18 @@ fn echo(scene: &Scene) -> Vec<Case> {
         (answer.dmac, answer.smac) = (frame.smac, frame.dmac);
         (answer.src, answer.dst) = (frame.dst, frame.src);
         answer.hop_limit = 64;
-        answer.transport = Transport::Icmp { kind: reply, code: 0, rest: 0xbeef_0001 };
+        if let Transport::Icmp { kind, .. } = &mut answer.transport {
+            *kind = reply;
+        }
         let expect = Expect::Send { egress: CLIENTS, frame: answer.build() };
         cases.push(scene.case(&format!("echo to the VIP{what}")).frame(CLIENTS, &frame, expect));
     };
     add("", &|_| {});
     add(" without data", &|frame| frame.payload.clear());
+    add(" of zeros", &|frame| {
+        frame.transport = Transport::Icmp { kind: request, code: 0, rest: 0 };
+        frame.payload = vec![0; 8];
+    });
     add(" with 8000 bytes", &|frame| frame.payload = vec![5; 8000]);
     add(" with TTL 1", &|frame| frame.hop_limit = 1);
     add(" with TTL 255", &|frame| frame.hop_limit = 255);
