@@ -185,10 +185,10 @@ impl Sizes {
             return Ok(());
         }
         for (name, shape) in defined.iter_mut().filter(|(name, _)| ESTABLISHED.contains(name)) {
-            if let Some(pinned) = pinned_shape(&directory.map(name))? {
-                if kind(pinned.map_type) == kind(shape.map_type) {
-                    shape.map_type = pinned.map_type;
-                }
+            if let Some(pinned) = pinned_shape(&directory.map(name))?
+                && kind(pinned.map_type) == kind(shape.map_type)
+            {
+                shape.map_type = pinned.map_type;
             }
         }
         Ok(())
