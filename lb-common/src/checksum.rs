@@ -59,11 +59,7 @@ pub const fn update(check: u16, delta: u16) -> u16 {
 #[inline(always)]
 #[must_use]
 pub const fn update_udp(check: u16, delta: u16) -> u16 {
-    if check == 0 {
-        return 0;
-    }
-    let updated = update(check, delta);
-    if updated == 0 { 0xffff } else { updated }
+    if check == 0 { 0 } else { update_message(check, delta) }
 }
 
 /// [`update`] for a whole message: one that becomes all zeros sums up to 0, not to 0xffff, and has the checksum 0xffff, which is as
