@@ -335,7 +335,8 @@ pub(crate) fn arbitrary_draft() -> impl Strategy<Value = Draft> {
         draft.services = [a, b, c].into_iter().flatten().map(Into::into).collect();
         draft.seed = seed;
         draft.limits.embryonic = embryonic;
-        draft.limits.table_full = TableFull::ALL.get(embryonic as usize % (TableFull::ALL.len() + 1)).copied();
+        draft.limits.table_full =
+            TableFull::ALL.get(embryonic as usize % (TableFull::ALL.len() + 1)).copied();
         draft.answers.resets = embryonic;
         draft
     })
