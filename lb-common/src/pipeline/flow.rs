@@ -156,8 +156,7 @@ enum Condition {
 
 #[inline(always)]
 fn condition<A: Family, T: Tables>(tables: &T, flow: &Flow<A>, headers: &Headers<A>) -> Condition {
-    // A tick that another CPU wrote a moment ago may lie ahead of ours.
-    if tables.now().saturating_sub(flow.last_seen) > tables.timeout(flow.state) {
+    if is_dead(tables, flow) {
         return Condition::Over;
     }
     // A backend's state and flags change together with the generation.
@@ -165,11 +164,11 @@ fn condition<A: Family, T: Tables>(tables: &T, flow: &Flow<A>, headers: &Headers
     if reverse && flow.next_hop.is_of(tables.fib_generation()) {
         return Condition::Alive;
     }
-    let begins = headers.flags & (SYN | ACK) == SYN;
+    let begins = !reverse && headers.flags & (SYN | ACK) == SYN;
     let backend = tables.backend(flow.backend).unwrap_or_default();
     let ended = flow.flags & FlowFlags::RESET != 0;
     if takes_packets(&backend) && !ended {
-        return if begins && !reverse && is_over(flow) { Condition::Over } else { Condition::Alive };
+        return if begins && is_over(flow) { Condition::Over } else { Condition::Alive };
     }
     if (ended || is_reset(&backend)) && headers.key.proto == TCP && !begins {
         Condition::Reset
@@ -178,6 +177,13 @@ fn condition<A: Family, T: Tables>(tables: &T, flow: &Flow<A>, headers: &Headers
     } else {
         Condition::Over
     }
+}
+
+/// Whether an entry was idle for longer than the timeout of its state.
+#[inline(always)]
+pub(super) fn is_dead<A, T: Tables>(tables: &T, flow: &Flow<A>) -> bool {
+    // A tick that another CPU wrote a moment ago may lie ahead of ours.
+    tables.now().saturating_sub(flow.last_seen) > tables.timeout(flow.state)
 }
 
 /// Whether a backend takes packets of the flows that it has.

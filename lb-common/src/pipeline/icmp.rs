@@ -6,7 +6,7 @@
 use super::{
     Verdict, Work, admission, claim, cookie, drop, establish,
     family::{Family, Header},
-    flow::{address_delta, is_reset, takes_packets},
+    flow::{address_delta, is_dead, is_reset, takes_packets},
     forward::{self, Refused},
     parse::{Fragment, Headers},
     pass, reply,
@@ -172,7 +172,7 @@ where
     step
 }
 
-/// The flow of an entry.
+/// The flow of an entry that is alive.
 #[inline(never)]
 fn entry<A, T>(tables: &T, key: &FlowKey<A>, flow: &mut Flow<A>) -> Step
 where
@@ -187,6 +187,9 @@ where
         },
     };
     *flow = entry.load();
+    if is_dead(tables, flow) {
+        return Step::ABSENT;
+    }
     // Such an entry must not get a new generation: its packets would take the shortcut.
     let backend = tables.backend(flow.backend).unwrap_or_default();
     if flow.flags & FlowFlags::RESET != 0

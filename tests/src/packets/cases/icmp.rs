@@ -1,7 +1,7 @@
 //! ICMP and ICMPv6 errors about flows: translated, outer header and quote, in both directions.
 
 use lb_common::{
-    abi::{DropReason, Mode},
+    abi::{DropReason, FlowState, Mode},
     host::{Extension, FrameSpec, Piece, Transport},
     tables::Tier,
     wire::{ACK, DESTINATION_OPTIONS, HOP_BY_HOP, SYN, UDP},
@@ -25,6 +25,7 @@ pub(super) fn cases() -> Vec<Case> {
         cases.extend(quote_lengths(&scene));
         cases.extend(padded_quotes(&scene));
         cases.extend(embryonic(&scene));
+        cases.extend(idle(&scene));
         cases.extend(from_the_clients_side(&scene));
         cases.extend(unusual_quotes(&scene));
         cases.extend(not_forwarded(&scene));
@@ -224,6 +225,25 @@ fn embryonic(scene: &Scene) -> Vec<Case> {
             .case("an ICMP error about the first packet")
             .then(vec![scene.forwards(&scene.request(SYN)), error.passes()])
             .fact(Fact::Flow(Tier::Embryonic, scene.forward(), scene.fresh())),
+    ]
+}
+
+/// About a flow whose entries are still there, but dead.
+fn idle(scene: &Scene) -> Vec<Case> {
+    let state = if scene.proto == UDP { FlowState::UdpEstablished } else { FlowState::Established };
+    let case = |what: &str, beyond: u32| {
+        scene.case(what).then(scene.established()).change(move |tables| {
+            tables.now.set(tables.now.get() + tables.settings.get().timeouts[state as usize] + beyond);
+        })
+    };
+    let error = Error::to_client(scene, scene.request(ACK));
+    let to_vip = Error::to_backend(scene, scene.answer(ACK));
+    vec![
+        case("an ICMP error about a flow at the end of its timeout", 0)
+            .then(vec![error.passes(), to_vip.passes()]),
+        case("an ICMP error about a flow that was idle for too long", 1)
+            .frame(SERVERS, &error.frame(), Expect::Pass)
+            .then(vec![to_vip.dropped(DropReason::IcmpWithoutFlow)]),
     ]
 }
 
