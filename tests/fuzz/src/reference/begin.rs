@@ -134,7 +134,8 @@ impl Reference {
     /// A SYN that is translated without an entry.
     fn takes_no_entry(&self, packet: &Packet, service: &Service) -> bool {
         let knows_way_back = self.hop(packet.src_dst.0).is_ok();
-        service.exclusive && service.snat.is_empty() && packet.is_syn() && knows_way_back
+        let is_plain = packet.is_syn() && !packet.has(FIN | RST) && !self.is_own(packet.src_dst.0);
+        service.exclusive && service.snat.is_empty() && is_plain && knows_way_back
     }
 
     /// How sure it is that a flow has these ends on the backend's side.

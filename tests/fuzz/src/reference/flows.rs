@@ -116,10 +116,18 @@ impl Reference {
             if from_client {
                 self.flows[place].from.push(arrival(seen));
             }
-        } else if from_client && packet.is_syn() && flow.may_be_over {
+        } else if from_client && flow.may_be_over && (packet.is_syn() || self.lost_its_answers(place)) {
             return self.judge_next(seen, packet, place);
         }
         result
+    }
+
+    /// Whether another VIP's flow took over the client's address and port towards the backend.
+    fn lost_its_answers(&self, place: usize) -> bool {
+        let flow = &self.flows[place];
+        let took =
+            |other: &Flow| (other.proto, other.seen, other.backend) == (flow.proto, flow.seen, flow.backend);
+        self.flows[place + 1..].iter().any(took)
     }
 
     /// The routes by which packets may go there: the table's; where packets came from, if its next hop is silent.
@@ -207,7 +215,11 @@ impl Reference {
             return outcome::passes(seen);
         }
         let result = self.deliver(seen, packet, (vip, client), &[hop]);
-        if result.is_ok() && is_forwarded(seen) && !packet.has(RST) {
+        if result.is_ok() && !is_forwarded(seen) {
+            // Whether it began a flow before there was an obstacle.
+            return Ok(Known::No);
+        }
+        if result.is_ok() && !packet.has(RST) {
             self.flows.push(Flow {
                 proto: packet.proto,
                 client,

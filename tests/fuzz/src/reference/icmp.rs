@@ -97,8 +97,8 @@ impl Reference {
             |flow: &&Flow| flow.proto == quote.proto && flow.seen == quote.src && flow.backend == quote.dst;
         let to_client =
             |flow: &&Flow| flow.proto == quote.proto && flow.vip == quote.src && flow.client == quote.dst;
-        let flow = self.flows.iter().rev().find(|flow| to_backend(flow) || to_client(flow));
-        let Some(flow) = flow else {
+        let is_of = |flow: &&Flow| self.age(flow) != Age::Dead && (to_backend(flow) || to_client(flow));
+        let Some(flow) = self.flows.iter().rev().find(is_of) else {
             let exclusive = self.services.iter().any(|service| service.exclusive);
             return if exclusive { Ok(Known::No) } else { unknown(seen) };
         };
@@ -107,13 +107,10 @@ impl Reference {
             return Ok(Known::No);
         }
         if !is_forwarded(seen) {
-            let dead_end = self.is_out(flow)
-                || packet.ttl <= 1
-                || Self::is_martian(packet.src_dst.0)
-                || self.is_own(packet.src_dst.0);
             let is_odd =
-                dead_end || self.hop(flow.client.ip()).is_err() || self.hop(flow.backend.ip()).is_err();
-            return if is_odd || self.is_large(packet) {
+                self.is_out(flow) || Self::is_martian(packet.src_dst.0) || self.is_own(packet.src_dst.0);
+            let receiver = if to_backend(&flow) { flow.client } else { flow.backend };
+            return if is_odd || !self.obstacles(packet, self.hop(receiver.ip())).is_empty() {
                 Ok(Known::No)
             } else {
                 Err(format!("an error about a flow became {:?} {:?}", seen.verdict, seen.drops))
@@ -124,10 +121,6 @@ impl Reference {
 
     fn is_out(&self, flow: &Flow) -> bool {
         self.backends.get(&flow.id).is_none_or(|backend| backend.health == super::Health::Down)
-    }
-
-    fn is_large(&self, packet: &Packet) -> bool {
-        self.ports.values().any(|port| port.mtu < packet.length())
     }
 
     /// Whether an error went to who sent the packet, with what that one sees.

@@ -75,15 +75,19 @@ pub(super) fn dropped_or_answered(
     port: &Port,
     may_know: bool,
 ) -> Judgement {
-    let Some(reason) = seen.drops.first().filter(|reason| reasons.contains(reason)) else {
-        return dropped(seen, reasons);
-    };
-    let is_told = match reason {
+    let is_told = |reason: &DropReason| match reason {
         DropReason::TtlExceeded | DropReason::PacketTooBig => may_know,
         DropReason::FlowReset => packet.proto == TCP && !packet.is_later() && !packet.has(RST),
         _ => false,
     };
-    match (seen.verdict == Verdict::TRANSMIT, is_told) {
+    // Nobody is a group of stations.
+    if seen.before[6] & 1 == 1 && reasons.iter().any(is_told) {
+        return dropped(seen, &[reasons, &[DropReason::AnswerLimited]].concat());
+    }
+    let Some(reason) = seen.drops.first().filter(|reason| reasons.contains(reason)) else {
+        return dropped(seen, reasons);
+    };
+    match (seen.verdict == Verdict::TRANSMIT, is_told(reason)) {
         (true, true) if *reason == DropReason::FlowReset => is_reset(seen, packet),
         (true, true) => is_icmp_error(seen, packet, *reason, port),
         (false, false) => dropped(seen, reasons),
@@ -229,12 +233,18 @@ pub(super) fn answer(seen: &Seen<'_>, packet: &Packet) -> Result<Packet, String>
     }
 }
 
-/// Whether an ICMP message of IPv4 has right checksums, whatever it quotes.
+/// Whether an ICMP message has right checksums, whatever it quotes.
 fn has_own_checksums(frame: &[u8], packet: &Packet) -> bool {
-    let is_icmp = packet.is_v4() && packet.is_icmp();
-    is_icmp
-        && sum(&frame[packet.network..packet.transport]) == 0xffff
-        && sum(&frame[packet.transport..packet.end]) == 0xffff
+    let message = &frame[packet.transport..packet.end];
+    let pseudo = u32::from(sum(&frame[packet.network + 8..packet.network + 40]))
+        + message.len() as u32
+        + u32::from(packet.proto);
+    packet.is_icmp()
+        && if packet.is_v4() {
+            sum(&frame[packet.network..packet.transport]) == 0xffff && sum(message) == 0xffff
+        } else {
+            (pseudo + u32::from(sum(message))).is_multiple_of(0xffff)
+        }
 }
 
 fn is_icmp_error(seen: &Seen<'_>, packet: &Packet, reason: DropReason, port: &Port) -> Judgement {
