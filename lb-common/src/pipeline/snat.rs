@@ -88,6 +88,10 @@ where
         part = tables.opaque(part as usize) as u32;
         let port = free_port(tables, pool, place, part);
         if port == 0 {
+            // Under a flood most bits are of flows that were forgotten.
+            if part == 0 && guess(tables, work) {
+                return true;
+            }
             part += 1;
         } else if take(tables, pool, port) {
             work.flow.sport = (port as u16).to_be();
@@ -131,15 +135,25 @@ where
     T: Tables + AddressTables<A>,
 {
     for _ in 0..ATTEMPTS {
-        let (min, max) = tables.port_range();
-        let ports = u32::from(max).saturating_sub(min.into()) + 1;
-        let port = u32::from(min) + tables.random() % ports;
-        work.flow.sport = (port as u16).to_be();
-        if establish::claim(tables, work) {
+        if guess(tables, work) {
             return true;
         }
     }
     false
+}
+
+/// Tries a port of the range at random, whatever its bit says; false if a live flow has it.
+#[inline(always)]
+fn guess<A, T>(tables: &T, work: &mut Work<A>) -> bool
+where
+    A: Family,
+    T: Tables + AddressTables<A>,
+{
+    let (min, max) = tables.port_range();
+    let ports = u32::from(max).saturating_sub(min.into()) + 1;
+    let port = u32::from(min) + tables.random() % ports;
+    work.flow.sport = (port as u16).to_be();
+    establish::claim(tables, work)
 }
 
 /// `nat`: the client's port; another one only if a flow of another VIP has the same addresses and ports towards the backend.
