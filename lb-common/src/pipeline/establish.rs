@@ -3,7 +3,7 @@
 use super::{
     Verdict, Work, admission, admit,
     family::Family,
-    flow::{forget, is_over, is_reset, set_deltas, turn},
+    flow::{forget, is_dead, is_over, is_reset, set_deltas, turn},
     forward, limit,
     parse::Headers,
     seen::TableUse,
@@ -419,9 +419,8 @@ where
     T: Tables + AddressTables<A>,
 {
     let Some(entry) = tables.flow(tier, twin_key) else { return false };
-    let idle = tables.now().saturating_sub(entry.load().last_seen);
-    let alive = idle <= tables.timeout(entry.load().state) && !is_over(&entry.load());
-    if alive && !entry.load().leads_to(key) {
+    let is_alive = !is_dead(tables, &entry.load()) && !is_over(&entry.load());
+    if is_alive && !entry.load().leads_to(key) {
         return true;
     }
     if entry.load().flags & FlowFlags::SOURCE_COUNTED != 0 {
