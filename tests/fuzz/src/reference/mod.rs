@@ -8,7 +8,9 @@
 //! - the order of a selection: any active backend of the slot table will do (the packet table and `translation.rs` say more);
 //! - limits of connections, affinity, floating addresses, relays, limits of answers, LRU tables that are full, ports that are used up;
 //! - flows that are idle for about as long as their time-out, as entries are touched once in 16 ticks only;
-//! - whether a connection with a FIN or RST in it is over: a SYN on it may go on or begin another;
+//! - whether a connection with a FIN or RST in it is over: a SYN on it may go on or begin another, and so may each packet once another VIP's flow
+//!   has its address and port towards the backend;
+//! - whether an answer of an exclusive backend that is dropped begins a flow; for which reason an error is dropped that cannot leave;
 //! - a second backend that answers a client which talks to another one; packets of exclusive backends to addresses of ours, or while they are down;
 //! - fragments of ICMP messages and of flows that are not known; ICMP errors about packets of exclusive backends without a flow; quotes with options or
 //!   extension headers;

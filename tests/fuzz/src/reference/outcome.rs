@@ -236,15 +236,15 @@ pub(super) fn answer(seen: &Seen<'_>, packet: &Packet) -> Result<Packet, String>
 /// Whether an ICMP message has right checksums, whatever it quotes.
 fn has_own_checksums(frame: &[u8], packet: &Packet) -> bool {
     let message = &frame[packet.transport..packet.end];
-    let pseudo = u32::from(sum(&frame[packet.network + 8..packet.network + 40]))
-        + message.len() as u32
-        + u32::from(packet.proto);
-    packet.is_icmp()
-        && if packet.is_v4() {
-            sum(&frame[packet.network..packet.transport]) == 0xffff && sum(message) == 0xffff
-        } else {
-            (pseudo + u32::from(sum(message))).is_multiple_of(0xffff)
-        }
+    if !packet.is_icmp() {
+        return false;
+    }
+    if packet.is_v4() {
+        return sum(&frame[packet.network..packet.transport]) == 0xffff && sum(message) == 0xffff;
+    }
+    let addresses = u32::from(sum(&frame[packet.network + 8..packet.network + 40]));
+    (addresses + message.len() as u32 + u32::from(packet.proto) + u32::from(sum(message)))
+        .is_multiple_of(0xffff)
 }
 
 fn is_icmp_error(seen: &Seen<'_>, packet: &Packet, reason: DropReason, port: &Port) -> Judgement {
