@@ -145,10 +145,10 @@ fn segments(scene: &Scene) -> Vec<Case> {
             .frame(CLIENTS, &scene.request(RST), Expect::Drop(DropReason::FlowReset))
             .frame(SERVERS, &scene.answer(RST | ACK), Expect::Drop(DropReason::FlowReset))
             .then(closed(scene)),
-        case("a SYN of the backend begins nothing: a RST").then(vec![from_backend(scene, SYN)]).then(vec![
-            Step::Fact(Fact::Flow(Tier::Established, scene.forward(), FlowState::Closed)),
-            Step::Fact(Fact::Count(0, 2)),
-        ]),
+        case("a SYN of the backend begins nothing: a RST")
+            .then(vec![from_backend(scene, SYN)])
+            .fact(Fact::Flow(Tier::Established, scene.forward(), FlowState::Closed))
+            .fact(Fact::Count(0, 2)),
     ];
     for flags in [0, FIN, FIN | ACK, ACK, SYN | ACK] {
         cases.push(
