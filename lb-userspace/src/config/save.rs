@@ -10,6 +10,9 @@ use super::edit::update;
 use super::{Document, WriteError};
 use crate::model::{Config, Draft};
 
+/// With what editors on other systems begin a file: U+FEFF.
+const BYTE_ORDER_MARK: &str = "\u{feff}";
+
 /// A new text beside the file, written and synced, ready to take its place. Dropped, it leaves no trace.
 #[derive(Debug)]
 pub struct Staged {
@@ -20,19 +23,30 @@ pub struct Staged {
 }
 
 impl Document {
-    /// This document changed to mean `config`; comments and order stay.
+    /// This document changed to mean `config`; comments, order, line ends and a byte order mark stay. If it means that already, it is the same.
     ///
     /// # Errors
     /// [`WriteError::Config`] if this document is not valid, [`WriteError::Unfaithful`].
     pub fn updated(&self, config: &Config) -> Result<Self, WriteError> {
         let old = self.config()?;
         let mut edited = self.parsed()?.into_mut();
+        let before = edited.to_string();
         update(&mut edited, &old, config);
-        let updated = Self::new(&self.path, edited.to_string());
+        let after = edited.to_string();
+        let text = if after == before { self.text.clone() } else { self.as_other_editors_do(&after) };
+        let updated = Self::new(&self.path, text);
         match updated.config() {
             Ok(found) if means_the_same(&found, config) => Ok(updated),
             _ => Err(WriteError::Unfaithful { path: self.path.clone() }),
         }
+    }
+
+    /// A text whose line ends are U+000A with the mark that this document begins with, and with its line ends if they are all the same.
+    fn as_other_editors_do(&self, text: &str) -> String {
+        let mark = if self.text.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK } else { "" };
+        let lines = self.text.matches('\n').count();
+        let ends_alike = lines > 0 && self.text.matches("\r\n").count() == lines;
+        if ends_alike { format!("{mark}{}", text.replace('\n', "\r\n")) } else { format!("{mark}{text}") }
     }
 
     /// Prepares to replace the file by this document changed to mean `config`.

@@ -75,6 +75,23 @@ fn changed(text: &str, change: impl FnOnce(&mut Draft)) -> String {
 }
 
 #[test]
+fn the_byte_order_mark_and_the_line_ends_of_other_editors_stay() {
+    let change = |draft: &mut Draft| draft.services[0].backends[0].weight = 20;
+    for other in [|text: &str| format!("\u{feff}{text}"), |text: &str| text.replace('\n', "\r\n")] {
+        let document = document(&other(COMMENTED));
+        assert_eq!(document.updated(&config(COMMENTED)).unwrap().text(), document.text());
+        assert_eq!(changed(document.text(), change), other(&changed(COMMENTED, change)));
+    }
+}
+
+#[test]
+fn what_means_the_same_is_the_same_text() {
+    for text in [COMMENTED.trim_end().to_owned(), COMMENTED.replacen('\n', "\r\n", 3)] {
+        assert_eq!(document(&text).updated(&config(COMMENTED)).unwrap().text(), text);
+    }
+}
+
+#[test]
 fn a_change_touches_its_line_only() {
     let text = changed(COMMENTED, |draft| draft.services[0].backends[0].weight = 20);
     assert_eq!(text, COMMENTED.replace("weight = 10 #", "weight = 20 #"));
