@@ -1,6 +1,6 @@
 //! Where threads run, and for how long they did.
 
-use std::{fs, path::Path, time::Duration};
+use std::{ffi::OsStr, fs, path::Path, time::Duration};
 
 use anyhow::{Context, Result};
 use nix::{
@@ -40,15 +40,26 @@ pub fn prefer(thread: u32, priority: u8) -> Result<()> {
     command::sh(&format!("chrt --fifo --pid {priority} {thread}")).map(drop)
 }
 
+/// The threads of a process.
+///
+/// # Errors
+///
+/// If it is gone.
+pub fn threads_of(process: u32) -> Result<Vec<u32>> {
+    let directory = format!("/proc/{process}/task");
+    let tasks = fs::read_dir(&directory).with_context(|| directory.clone())?;
+    let number = |name: &OsStr| name.to_str().and_then(|name| name.parse().ok());
+    tasks.flatten().map(|task| number(&task.file_name()).context("a thread without a number")).collect()
+}
+
 /// Processor time that all threads of a process have taken which it still has.
 ///
 /// # Errors
 ///
 /// If it is gone, or the kernel keeps no statistics of the scheduler.
 pub fn time_of(process: u32) -> Result<Duration> {
-    let directory = format!("/proc/{process}/task");
-    let tasks = fs::read_dir(&directory).with_context(|| directory.clone())?;
-    tasks.flatten().map(|task| of_thread(&task.path().join("schedstat"))).sum()
+    let schedstat = |thread| of_thread(Path::new(&format!("/proc/{process}/task/{thread}/schedstat")));
+    threads_of(process)?.into_iter().map(schedstat).sum()
 }
 
 fn of_thread(path: &Path) -> Result<Duration> {

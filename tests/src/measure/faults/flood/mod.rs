@@ -1,5 +1,6 @@
 //! Floods from forged sources, while clients connect and others stay connected.
 
+mod apart;
 mod full;
 mod idle;
 mod others;
@@ -11,13 +12,14 @@ use anyhow::{Context, Result};
 
 use super::super::{Depth, Required, Row, number};
 use crate::{
-    client::{self, Echo, Load, Long, LongConnections, Report, Request, Timed, Udp},
+    client::{Echo, Load, Long, LongConnections, Report, Request, Spread, Timed, Udp},
     clock,
     config::{Config, Mode, Protocol, Service},
     servers::ECHO_PORT,
     site::{Site, services, target},
     topology::{Family, Plan, addresses},
 };
+use apart::Apart;
 use idle::Idle;
 use spoofed::{Flood, SOURCE_V4, SOURCE_V6};
 
@@ -173,16 +175,15 @@ impl Case {
             site.daemon.lbctl(&format!("acl block {SOURCE_V4}/16 {SOURCE_V6}/32"))?;
         }
         let time = Duration::from_millis(depth.of(10_000).max(2000));
+        let _apart = Apart::keep(&site)?;
         let idle = Idle::open(&site.topology.client, self.family, IDLE)?;
-        let talking = LongConnections::open(
-            &site.topology.client,
-            &Long {
-                target: target(self.family, ECHO_PORT),
-                sources: addresses::clients(self.family),
-                count: TALKING,
-                pause: Duration::from_millis(100),
-            },
-        )?;
+        let long = Long {
+            target: target(self.family, ECHO_PORT),
+            sources: addresses::clients(self.family),
+            count: TALKING,
+            pause: Duration::from_millis(100),
+        };
+        let talking = apart::first(|| LongConnections::open(&site.topology.client, &long))??;
         let quiet = self.load(&site, time)?;
         let (protocol, port) = match self.kind {
             Kind::Syn => (Protocol::Tcp, ECHO_PORT),
@@ -228,13 +229,10 @@ impl Case {
 
     fn requests(self, site: &Site, request: impl Request, time: Duration) -> Result<Seen> {
         let timed = Timed::new(request, LIMIT);
-        let load = Load {
-            concurrency: 32,
-            pause: Duration::from_millis(160),
-            sources: addresses::clients(self.family),
-        };
+        let spread = Spread { request: timed.clone(), mean: Duration::from_millis(160) };
+        let load = Load { concurrency: 32, pause: Duration::ZERO, sources: addresses::clients(self.family) };
         let (begin, before, syns_before) = (clock::now(), received(site)?, syns(site)?);
-        let running = client::start(&site.topology.client, &timed, &load);
+        let running = apart::start(site, &spread, &load)?;
         let mut half_open = 0;
         while begin.elapsed() < time {
             thread::sleep(LOOK_EVERY);

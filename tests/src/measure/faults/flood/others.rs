@@ -18,11 +18,12 @@ use lb_userspace::sys::bpf::Map;
 use super::{
     super::super::{Depth, Required, Row, number},
     Case, DEFAULT, Kind, LIMIT, SINK_PORT, Seen,
+    apart::{self, Apart},
     spoofed::{self, Flood, SOURCE_V4, SOURCE_V6, Varied},
     tell_drops,
 };
 use crate::{
-    client::{self, Load, Running, Udp},
+    client::{Load, Running, Udp},
     clock,
     config::Mode,
     servers::ECHO_PORT,
@@ -100,6 +101,7 @@ fn measure(depth: Depth, what: What, case: Case) -> Result<Vec<Row>> {
     let mut site = case.site()?;
     spoofed::prepare(&mut site.topology, case.family, false)?;
     let time = Duration::from_millis(depth.of(10_000).max(2000));
+    let _apart = Apart::keep(&site)?;
     let quiet = period(&site, case, time)?;
     let (frame, varied) = frame(what, case.family)?;
     let rate = if what.is_fragment() { FRAGMENTS } else { MESSAGES };
@@ -174,7 +176,7 @@ fn period(site: &Site, case: Case, time: Duration) -> Result<Period> {
     let load =
         Load { concurrency: 4, pause: Duration::from_millis(40), sources: addresses::clients(case.family) };
     let (begin, before) = (clock::now(), counters(site)?);
-    let running = client::start(&site.topology.client, &large, &load);
+    let running = apart::start(site, &large, &load)?;
     let seen = case.load(site, time)?;
     let large = Running::stop(running);
     let (after, seconds) = (counters(site)?, begin.elapsed().as_secs_f64());

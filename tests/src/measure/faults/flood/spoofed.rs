@@ -16,10 +16,11 @@ use lb_common::{
     host::{FrameSpec, Transport},
     wire::SYN,
 };
-use nix::{errno::Errno, unistd::gettid};
+use nix::errno::Errno;
 
+use super::apart;
 use crate::{
-    clock, command,
+    clock,
     config::Protocol,
     inject::{self, Injector},
     pattern::Pattern,
@@ -90,8 +91,7 @@ impl Flood {
         let told = Arc::clone(&enough);
         let link = Injector::open(&topology.client, "eth0")?;
         let thread = thread::spawn(move || {
-            // Who floods has processors of his own; this one leaves them to clients and servers.
-            command::sh(&format!("renice -n 19 -p {}", gettid()))?;
+            apart::stay_behind()?;
             send(&link, frame, varied, rate, &told)
         });
         Ok(Self { enough, thread: Some(thread) })
