@@ -73,7 +73,7 @@ fn report(imported: &Imported) -> String {
 impl From<ImportError> for Failure {
     fn from(error: ImportError) -> Self {
         let exit = match &error {
-            ImportError::UnknownFormat { .. } => Exit::Invalid,
+            ImportError::NotText { .. } | ImportError::UnknownFormat { .. } => Exit::Invalid,
             ImportError::Defect(_) => Exit::General,
         };
         Self::new(exit, error.to_string())

@@ -75,6 +75,14 @@ pub enum ImportError {
         /// The input.
         file: String,
     },
+    /// It has a NUL byte, as UTF-16 does.
+    #[error("{file}:{line}: a NUL byte; expected text in UTF-8")]
+    NotText {
+        /// The input.
+        file: String,
+        /// Line of the first one, from 1.
+        line: usize,
+    },
     /// What was made of the input is not valid: a defect.
     #[error("the imported configuration is not valid, which is a defect of the import: {0}")]
     Defect(#[from] ConfigError),
@@ -83,7 +91,7 @@ pub enum ImportError {
 /// Makes a configuration of the text of `file`. Files it includes are read through `files`; `from`: `None` to find the format out.
 ///
 /// # Errors
-/// [`ImportError::UnknownFormat`]. Statements that cannot be read are no errors but entries of the report.
+/// [`ImportError::NotText`], [`ImportError::UnknownFormat`]. Statements that cannot be read are no errors but entries of the report.
 pub fn import(
     file: &str,
     text: &str,
@@ -91,6 +99,10 @@ pub fn import(
     files: &dyn Files,
     options: &Options,
 ) -> Result<Imported, ImportError> {
+    if let Some((before, _)) = text.split_once('\0') {
+        let line = before.matches('\n').count() + 1;
+        return Err(ImportError::NotText { file: file.to_owned(), line });
+    }
     let format = from.or_else(|| Format::detect(text));
     let format = format.ok_or_else(|| ImportError::UnknownFormat { file: file.to_owned() })?;
     let name: Arc<str> = file.into();

@@ -84,6 +84,7 @@ fn run(bytes: &[u8]) {
     };
     match import("input", &text, format, &Included, &options) {
         Ok(_) => {}
+        Err(ImportError::NotText { .. }) => assert!(text.contains('\0')),
         Err(ImportError::UnknownFormat { .. }) => assert_eq!(format, None),
         Err(error) => panic!("{error}"),
     }

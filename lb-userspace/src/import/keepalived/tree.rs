@@ -174,6 +174,9 @@ impl Reader<'_> {
             }
             self.files_read += 1;
             match self.files.read(&path) {
+                Ok(text) if text.contains('\0') => {
+                    self.ledger.dropped(id, format!("{path}: a NUL byte; expected text in UTF-8"));
+                }
                 Ok(text) => self.file(&path.as_str().into(), &text, depth + 1),
                 Err(error) => self.ledger.dropped(id, format!("{path}: {error}")),
             }
