@@ -129,10 +129,7 @@ impl Ledger {
             text.push_str("\n    ");
             text.push_str(&self.entries[inner.0].text);
         }
-        self.note(id, Effect::Dropped, message);
-        if let Some((_, note)) = self.notes.last_mut() {
-            note.text = text;
-        }
+        self.note_as(id, text, Effect::Dropped, message);
     }
 
     /// About the input as a whole.
@@ -160,10 +157,16 @@ impl Ledger {
     }
 
     fn note(&mut self, id: Id, effect: Effect, message: impl Into<String>) {
+        let text = self.entries[id.0].text.clone();
+        self.note_as(id, text, effect, message);
+    }
+
+    /// Statements of one line of which the same is to be said are in the report once.
+    fn note_as(&mut self, id: Id, text: String, effect: Effect, message: impl Into<String>) {
         let entry = &mut self.entries[id.0];
         entry.accounted = true;
-        let (file, line, text) = (entry.file.to_string(), entry.line, entry.text.clone());
-        let note = Note { file, line, effect, text, message: message.into() };
+        let note =
+            Note { file: entry.file.to_string(), line: entry.line, effect, text, message: message.into() };
         if !self.notes.iter().rev().take(64).any(|(_, other)| *other == note) {
             self.notes.push((id.0, note));
         }
@@ -202,5 +205,17 @@ mod tests {
         assert_eq!(notes.len(), 1);
         assert_eq!(notes[0].text, "word 1\n    word 2\n    word 3");
         assert_eq!(notes[0].to_string(), "a.conf:1: dropped: `word 1` and 2 more lines: no counterpart");
+    }
+
+    #[test]
+    fn a_block_that_was_told_already_leaves_other_entries_alone() {
+        let file: Arc<str> = "a.conf".into();
+        let mut ledger = Ledger::default();
+        let ids = [1, 2, 2].map(|line| ledger.enter(&file, line, format!("word {line}")));
+        for id in [ids[1], ids[0], ids[2]] {
+            ledger.dropped_block(id, [], "no counterpart");
+        }
+        let texts: Vec<String> = ledger.close("unknown").into_iter().map(|note| note.text).collect();
+        assert_eq!(texts, ["word 1", "word 2"]);
     }
 }
