@@ -29,6 +29,6 @@ fn imported(from: Format, text: &str, options: &Options) -> Imported {
 #[test]
 fn an_input_that_is_not_text_is_refused_with_its_line() {
     let text = "vrrp_script check {\n    script \"/usr/bin/true\0\"\n}\n";
-    let error = super::import("a.conf", text, None, &super::Disk, &Options::default()).unwrap_err();
+    let error = import("a.conf", text, None, &super::Disk, &Options::default()).unwrap_err();
     assert_eq!(error.to_string(), "a.conf:2: a NUL byte; expected text in UTF-8");
 }
