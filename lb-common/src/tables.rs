@@ -15,9 +15,10 @@ use crate::{
 /// Which of the two tiers of the flow table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tier {
-    /// Flows without an answer yet; only they can be pushed out by a flood.
+    /// Flows that forged packets can begin: without an answer yet, or of UDP, whose client said nothing after it. Only they can be pushed out
+    /// by a flood.
     Embryonic,
-    /// Flows whose handshake completed or that were answered.
+    /// Flows whose client is known to get the answers.
     Established,
 }
 

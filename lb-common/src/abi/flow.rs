@@ -177,7 +177,7 @@ pub enum FlowState {
     PickedUp = 3,
     /// UDP without an answer yet. In `EMBRYONIC`.
     UdpNew = 4,
-    /// Handshake complete. From here on in `FLOWS`.
+    /// Handshake complete. This one and those that follow are in `FLOWS`, but for `UdpAnswered`.
     Established = 5,
     /// The client sent FIN.
     FinClient = 6,
@@ -187,13 +187,15 @@ pub enum FlowState {
     Closing = 8,
     /// RST passed.
     Closed = 9,
-    /// UDP with an answer.
+    /// UDP whose client spoke after an answer, or whose backend went on in a later tick.
     UdpEstablished = 10,
+    /// UDP with an answer, after which the client was silent: anybody could have forged the question. In `EMBRYONIC`.
+    UdpAnswered = 11,
 }
 
 impl FlowState {
     /// Every state, in the order of their numbers.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::SynSent,
         Self::SynReceived,
         Self::PickedUp,
@@ -204,6 +206,7 @@ impl FlowState {
         Self::Closing,
         Self::Closed,
         Self::UdpEstablished,
+        Self::UdpAnswered,
     ];
 
     /// The state of a number, if there is one.
@@ -226,6 +229,7 @@ impl FlowState {
             Self::Closing => "closing",
             Self::Closed => "closed",
             Self::UdpEstablished => "udp-established",
+            Self::UdpAnswered => "udp-answered",
         }
     }
 }

@@ -68,20 +68,24 @@ where
     if let Err(verdict) = forward::refresh(tables, flow, &entry, key.proto) {
         return Step::end(verdict);
     }
-    match answered(key.proto, flow, headers.flags) {
+    match answered(tables, key.proto, flow, headers.flags) {
         Answer::Complete(state) => {
             let promoted = promote(tables, key, &entry, state, twin);
             if promoted == NO_ROOM {
                 // It goes on from here, and tries again with the client's next packet.
                 AddressTables::<A>::set_full_at(tables, tables.now());
                 touch(tables, key, &entry, Tier::Embryonic, twin);
-            } else if promoted & u32::from(FlowFlags::SOURCE_COUNTED) != 0 {
+            } else if promoted & u32::from(FlowFlags::SOURCE_COUNTED) != 0 && !has_answer(flow) {
                 share::give_back(tables, key, flow, Gone::Answered);
             }
         }
         Answer::Progress(state) => {
             let flags = set_state(tables, key, &entry, Tier::Embryonic, state);
-            share::ended(tables, key, flow, Tier::Embryonic, flags);
+            if state != FlowState::UdpAnswered {
+                share::ended(tables, key, flow, Tier::Embryonic, flags);
+            } else if flow.flags & FlowFlags::SOURCE_COUNTED != 0 {
+                share::give_back(tables, key, flow, Gone::Answered);
+            }
             touch(tables, key, &entry, Tier::Embryonic, twin);
         }
         Answer::No => touch(tables, key, &entry, Tier::Embryonic, twin),
@@ -204,7 +208,13 @@ pub(super) fn is_over<A>(flow: &Flow<A>) -> bool {
     flow.state == FlowState::Closing as u8 || flow.state == FlowState::Closed as u8
 }
 
-/// What a packet means to a flow that was not answered yet.
+/// Whether it is an embryonic flow that was answered.
+#[inline(always)]
+pub(super) fn has_answer<A>(flow: &Flow<A>) -> bool {
+    flow.state == FlowState::UdpAnswered as u8
+}
+
+/// What a packet means to an embryonic flow.
 enum Answer {
     No,
     Progress(FlowState),
@@ -212,9 +222,9 @@ enum Answer {
 }
 
 #[inline(always)]
-fn answered<A: Family>(proto: u8, flow: &Flow<A>, flags: u8) -> Answer {
+fn answered<A: Family, T: Tables>(tables: &T, proto: u8, flow: &Flow<A>, flags: u8) -> Answer {
     if proto == UDP {
-        return if flow.is_reverse() { Answer::Complete(FlowState::UdpEstablished) } else { Answer::No };
+        return answered_datagram(tables, flow);
     }
     if flags & RST != 0 {
         return Answer::Progress(FlowState::Closed);
@@ -234,6 +244,18 @@ fn answered<A: Family>(proto: u8, flow: &Flow<A>, flags: u8) -> Answer {
         });
     }
     Answer::No
+}
+
+/// A datagram after the answer shows that the client got it, which nobody knows who forged the question. A backend that goes on in a later tick
+/// sends a stream: its client may have nothing to say.
+#[inline(always)]
+fn answered_datagram<A: Family, T: Tables>(tables: &T, flow: &Flow<A>) -> Answer {
+    match (has_answer(flow), flow.is_reverse()) {
+        (false, false) => Answer::No,
+        (false, true) => Answer::Progress(FlowState::UdpAnswered),
+        (true, true) if flow.last_seen == tables.now() => Answer::No,
+        (true, _) => Answer::Complete(FlowState::UdpEstablished),
+    }
 }
 
 /// What [`promote`] returns instead of flags.

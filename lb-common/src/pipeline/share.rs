@@ -8,6 +8,7 @@ use super::{
     Work,
     admission::{self, ADMITTED},
     family::Family,
+    flow::has_answer,
 };
 use crate::{
     Tables,
@@ -100,7 +101,8 @@ where
     T: Tables + AddressTables<A>,
 {
     if flags & u32::from(FlowFlags::SOURCE_COUNTED) != 0 {
-        let gone = if tier == Tier::Embryonic { Gone::Unanswered } else { Gone::Ended };
+        let unanswered = tier == Tier::Embryonic && !has_answer(flow);
+        let gone = if unanswered { Gone::Unanswered } else { Gone::Ended };
         give_back(tables, key, flow, gone);
     }
 }

@@ -63,6 +63,11 @@ pub(super) fn has_ended<A>(flow: &Flow<A>) -> bool {
     flow.state == FlowState::Closing as u8 || flow.state == FlowState::Closed as u8
 }
 
+/// Whether the flow was answered. Datagrams may be, and wait for their client's next one among those that were not.
+pub(super) fn has_answer<A>(tier: Tier, flow: &Flow<A>) -> bool {
+    tier == Tier::Established || flow.state == FlowState::UdpAnswered as u8
+}
+
 /// Whose flows are counted: service id, backend id.
 pub type Owner = (u16, u32);
 
@@ -121,10 +126,9 @@ impl Census {
             return false;
         }
         counts.ended += u64::from(has_ended(flow) && !flow.is_reverse());
-        match tier {
-            _ if flow.is_reverse() => {}
-            Tier::Embryonic => counts.embryonic += 1,
-            Tier::Established => counts.established += 1,
+        if !flow.is_reverse() {
+            let count = if has_answer(tier, flow) { &mut counts.established } else { &mut counts.embryonic };
+            *count += 1;
         }
         true
     }

@@ -8,7 +8,11 @@ use std::{
 
 use lb_common::abi::{Address, Admission, Flow, FlowKey, Source, SourceKey};
 
-use super::{Counts, Tier, census::has_ended, places::leaked};
+use super::{
+    Counts, Tier,
+    census::{has_answer, has_ended},
+    places::leaked,
+};
 use crate::sys::bpf::Map;
 
 /// Of how many bits of a client's address the sources of services are, for services whose sources have limits.
@@ -50,10 +54,8 @@ impl Shares {
         let addr = key.src.prefix(*prefix).words();
         let (established, embryonic) =
             self.0.entry(SourceKey { addr, service: flow.service.into() }).or_default();
-        match tier {
-            Tier::Established => *established += 1,
-            Tier::Embryonic => *embryonic += 1,
-        }
+        let answered = if has_answer(tier, flow) { established } else { embryonic };
+        *answered += 1;
     }
 
     /// Takes in what another one saw, of other entries.

@@ -6,7 +6,8 @@ use ipnet::IpNet;
 use lb_common::abi::{Abi, Address, Flow, FlowKey};
 
 use super::{
-    FlowMaps, Rules, Tier,
+    FlowMaps, Rules,
+    census::has_answer,
     list::{record, rules},
     tables::{Table, Visit},
 };
@@ -21,9 +22,11 @@ pub fn top(maps: &FlowMaps, now: u32, by: GroupBy, filter: &FlowFilter) -> io::R
     let rules = rules(maps, now)?;
     let (mut established, mut embryonic) = (Vec::new(), Vec::new());
     for table in &maps.tables {
-        let keys = if table.tier == Tier::Established { &mut established } else { &mut embryonic };
-        for (part, _) in table.visit_by(|| Gatherer { rules: &rules, by, filter, keys: Vec::new() })? {
-            keys.extend(part.keys);
+        let gatherer =
+            || Gatherer { rules: &rules, by, filter, established: Vec::new(), embryonic: Vec::new() };
+        for (part, _) in table.visit_by(gatherer)? {
+            established.extend(part.established);
+            embryonic.extend(part.embryonic);
         }
     }
     established.sort_unstable();
@@ -35,12 +38,14 @@ struct Gatherer<'a> {
     rules: &'a Rules,
     by: GroupBy,
     filter: &'a FlowFilter,
-    /// A number for each flow that says in which group it is.
-    keys: Vec<u128>,
+    /// A number for each flow with an answer that says in which group it is.
+    established: Vec<u128>,
+    /// Likewise for each without one.
+    embryonic: Vec<u128>,
 }
 
 impl Visit for Gatherer<'_> {
-    fn entry<A>(&mut self, _: &Table, key: &FlowKey<A>, flow: &Flow<A>) -> io::Result<bool>
+    fn entry<A>(&mut self, table: &Table, key: &FlowKey<A>, flow: &Flow<A>) -> io::Result<bool>
     where
         A: Address,
         FlowKey<A>: Abi,
@@ -49,7 +54,9 @@ impl Visit for Gatherer<'_> {
         if !flow.is_reverse() && !self.rules.is_dead(flow) {
             let record = record(self.rules, key, flow);
             if self.filter.wants(&record) {
-                self.keys.push(number(self.by, &record));
+                let answered = has_answer(table.tier, flow);
+                let keys = if answered { &mut self.established } else { &mut self.embryonic };
+                keys.push(number(self.by, &record));
             }
         }
         Ok(true)

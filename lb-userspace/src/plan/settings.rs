@@ -87,6 +87,6 @@ fn timeout(timeouts: &Timeouts, state: FlowState) -> Duration {
         FlowState::FinClient | FlowState::FinBackend => timeouts.tcp_half_closed,
         FlowState::Closing => timeouts.tcp_closing,
         FlowState::Closed => timeouts.tcp_closed,
-        FlowState::UdpEstablished => timeouts.udp_established,
+        FlowState::UdpAnswered | FlowState::UdpEstablished => timeouts.udp_established,
     }
 }

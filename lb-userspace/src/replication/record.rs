@@ -27,7 +27,7 @@ pub struct Flow {
     pub last_seen: u32,
 }
 
-/// The state of a flow that was answered.
+/// The state of an established flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Phase(u8);
 
@@ -37,11 +37,12 @@ impl Phase {
     /// Both sides are done.
     pub const CLOSING: Self = Self(FlowState::Closing as u8);
 
-    /// `None` for flows without an answer, which are not replicated.
+    /// `None` for embryonic flows, which are not replicated.
     #[must_use]
     pub fn of(state: u8) -> Option<Self> {
         let state = FlowState::from_number(state)?;
-        (state as u8 >= FlowState::Established as u8).then_some(Self(state as u8))
+        let established = FlowState::Established as u8..=FlowState::UdpEstablished as u8;
+        established.contains(&(state as u8)).then_some(Self(state as u8))
     }
 
     /// A [`FlowState`].

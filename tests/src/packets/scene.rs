@@ -214,10 +214,11 @@ impl Scene {
     /// What makes a flow established.
     #[must_use]
     pub fn established(&self) -> Vec<Step> {
-        let mut steps = vec![self.forwards(&self.request(SYN)), self.returns(&self.answer(SYN | ACK))];
-        if self.proto == TCP {
-            steps.push(self.forwards(&self.request(ACK)));
-        }
+        let mut steps = vec![
+            self.forwards(&self.request(SYN)),
+            self.returns(&self.answer(SYN | ACK)),
+            self.forwards(&self.request(ACK)),
+        ];
         steps.push(Step::Fact(Fact::Flow(Tier::Established, self.forward(), self.open())));
         steps.push(Step::Fact(Fact::Flow(Tier::Established, self.reverse(), self.open())));
         steps.push(Step::Fact(Fact::Count(0, 2)));

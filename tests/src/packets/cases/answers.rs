@@ -129,8 +129,10 @@ fn unknown(scene: &Scene) -> Vec<Case> {
             .fact(Fact::Backend(Tier::Embryonic, scene.forward(), BACKEND))
             .fact(Fact::Backend(Tier::Embryonic, scene.reverse(), BACKEND))
             .fact(Fact::Count(2, 0)),
-        answered("a second answer of an exclusive backend establishes the flow")
+        answered("a second answer of an exclusive backend is the flow's first one")
             .then(vec![c(scene), b(scene)])
+            .then(both(scene, Tier::Embryonic, FlowState::UdpAnswered))
+            .then(vec![c(scene)])
             .then(both(scene, Tier::Established, FlowState::UdpEstablished))
             .fact(Fact::Count(0, 2)),
         answered("a client goes on with the exclusive backend that answered it")

@@ -202,7 +202,8 @@ fn port_reuse(scene: &Scene) -> Vec<Case> {
 }
 
 fn datagrams(scene: &Scene) -> Vec<Case> {
-    use FlowState::{UdpEstablished, UdpNew};
+    use FlowState::{UdpAnswered, UdpEstablished, UdpNew};
+    let answered = |what: &str| scene.case(what).then(vec![c(scene, 0), b(scene, 0)]);
     vec![
         scene.case("a datagram begins a flow").then(vec![c(scene, 0)]).then(both(
             scene,
@@ -213,11 +214,46 @@ fn datagrams(scene: &Scene) -> Vec<Case> {
             .case("datagrams without answer establish nothing")
             .then(vec![c(scene, 0), c(scene, 0), c(scene, 0)])
             .then(both(scene, Tier::Embryonic, UdpNew)),
-        scene
-            .case("an answer establishes")
-            .then(vec![c(scene, 0), b(scene, 0)])
+        answered("an answer establishes nothing: the question may be forged")
+            .then(both(scene, Tier::Embryonic, UdpAnswered))
+            .fact(Fact::Count(2, 0)),
+        answered("a client that goes on after an answer establishes")
+            .then(vec![c(scene, 0)])
+            .then(both(scene, Tier::Established, UdpEstablished))
+            .fact(Fact::Count(0, 2))
+            .then(vec![b(scene, 0), c(scene, 0)]),
+        answered("an answer in several datagrams establishes nothing")
+            .then(vec![b(scene, 0), b(scene, 0)])
+            .then(both(scene, Tier::Embryonic, UdpAnswered)),
+        answered("a backend that goes on in a later tick establishes")
+            .change(|tables| age(tables, 1))
+            .then(vec![b(scene, 0)])
             .then(both(scene, Tier::Established, UdpEstablished))
             .fact(Fact::Count(0, 2)),
+        scene
+            .case("a late answer is an answer")
+            .then(vec![c(scene, 0)])
+            .change(|tables| age(tables, 1))
+            .then(vec![b(scene, 0)])
+            .then(both(scene, Tier::Embryonic, UdpAnswered)),
+        answered("an answered flow lives for its own timeout")
+            .change(|tables| age(tables, TIMEOUT + UdpAnswered as u32))
+            .then(vec![c(scene, 0)])
+            .then(both(scene, Tier::Established, UdpEstablished)),
+        answered("an answered flow that was idle for longer begins anew")
+            .change(|tables| age(tables, TIMEOUT + UdpAnswered as u32 + 1))
+            .change(release_ports)
+            .then(vec![c(scene, 0)])
+            .then(both(scene, Tier::Embryonic, UdpNew)),
+        answered("the client's entry of an answered flow was pushed out: an answer makes it again")
+            .change({
+                let (src, dst, proto) = scene.forward();
+                move |tables| assert!(tables.evict(Tier::Embryonic, src, dst, proto))
+            })
+            .then(vec![b(scene, 0)])
+            .then(both(scene, Tier::Embryonic, UdpAnswered))
+            .then(vec![c(scene, 0)])
+            .then(both(scene, Tier::Established, UdpEstablished)),
     ]
 }
 

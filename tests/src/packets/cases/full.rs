@@ -4,11 +4,11 @@ use lb_common::{
     abi::{DropReason, SettingsFlags},
     host::HostTables,
     tables::Tier,
-    wire::{ACK, SYN, UDP},
+    wire::{ACK, SYN},
 };
 
 use crate::packets::{
-    Case, Expect, Fact, Step,
+    Case, Expect, Fact,
     scene::Scene,
     world::{CLIENTS, at},
 };
@@ -62,24 +62,19 @@ fn not_refused(scene: &Scene) -> Case {
 
 /// One of the two entries is refused: the flow goes on from where it is, and moves with a later packet.
 fn no_room(scene: &Scene, refusals: u32) -> Case {
-    let begins = vec![scene.forwards(&scene.request(SYN))];
-    let completes = |scene: &Scene| -> Step {
-        if scene.proto == UDP { scene.returns(&scene.answer(0)) } else { scene.forwards(&scene.request(ACK)) }
-    };
-    let answered = if scene.proto == UDP { vec![] } else { vec![scene.returns(&scene.answer(SYN | ACK))] };
+    let completes = || vec![scene.forwards(&scene.request(ACK))];
     scene
         .case(&format!("table full: an answered flow stays where it is, refusals {refusals:b}"))
         .host_only("the kernel's table is not full")
-        .then(begins)
-        .then(answered)
+        .then(vec![scene.forwards(&scene.request(SYN)), scene.returns(&scene.answer(SYN | ACK))])
         .change(move |tables| tables.refusals.set(refusals))
-        .then(vec![completes(scene)])
+        .then(completes())
         .fact(Fact::Count(2, 0))
         .change(|tables| {
             assert!(tables.v4.full_at.get().max(tables.v6.full_at.get()) == tables.now.get());
             tables.now.set(tables.now.get() + 1);
         })
-        .then(vec![completes(scene)])
+        .then(completes())
         .fact(Fact::Count(0, 2))
         .fact(Fact::NoFlow(Tier::Embryonic, scene.forward()))
 }

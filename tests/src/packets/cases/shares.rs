@@ -29,6 +29,9 @@ pub(super) fn cases() -> Vec<Case> {
         cases.extend(ends(&scene));
         cases.extend(packets(&scene));
     }
+    for scene in Scene::of(UDP) {
+        cases.extend(exchanges(&scene));
+    }
     for scene in Scene::of(TCP) {
         cases.extend(connections(&scene));
         if scene.mode == Mode::Nat {
@@ -166,6 +169,32 @@ fn connections(scene: &Scene) -> Vec<Case> {
     ]
 }
 
+/// Datagrams: an answer gives a place back, and leaves the flow among those that can be pushed out.
+fn exchanges(scene: &Scene) -> Vec<Case> {
+    let c = || scene.forwards(&scene.request(0));
+    let b = || scene.returns(&scene.answer(0));
+    let later = |tables: &HostTables| tables.now.set(tables.now.get() + 2 * TIMEOUT);
+    vec![
+        limited(scene, "an answer gives the place of an unanswered flow back, once", 2, 1).then(vec![
+            c(),
+            have(1, 1),
+            b(),
+            have(1, 0),
+            b(),
+            have(1, 0),
+            begins(scene, 10, 41001),
+            have(2, 1),
+            c(),
+            have(2, 1),
+        ]),
+        limited(scene, "an answered flow that was idle for too long gives its place back", 1, 1)
+            .then(vec![c(), b(), have(1, 0)])
+            .change(later)
+            .change(|tables| tables.ports.borrow_mut().clear())
+            .then(vec![c(), have(1, 1)]),
+    ]
+}
+
 /// SYNs that take no entry: the places are taken when the backend answers.
 fn stateless(scene: &Scene) -> Vec<Case> {
     let c = |flags| scene.forwards(&scene.request(flags));
@@ -206,7 +235,7 @@ fn stateless(scene: &Scene) -> Vec<Case> {
 fn packets(scene: &Scene) -> Vec<Case> {
     let bits = if scene.family == Family::V4 { 32 } else { 128 };
     // What the client sends to make a flow established.
-    let before = if scene.proto == UDP { 1 } else { 2 };
+    let before = 2;
     let of_source = Admission {
         source_packet_rate: 1,
         source_packet_burst: before + 2,
