@@ -2,6 +2,7 @@
 
 mod checker;
 mod kinds;
+mod parameters;
 mod text;
 mod tracked;
 mod tree;

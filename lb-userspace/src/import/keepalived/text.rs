@@ -1,10 +1,4 @@
-//! Words, quotes, comments and parameters of a line.
-
-use std::collections::HashMap;
-
-/// Most substitutions in one line, and the longest line after them: a parameter can contain itself.
-const MOST_STEPS: usize = 64;
-const MOST_BYTES: usize = 1 << 16;
+//! Words, quotes and comments of a line.
 
 /// Part of a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,49 +63,6 @@ pub(super) fn tokens(line: &str) -> Vec<Token> {
     tokens
 }
 
-/// `$NAME=VALUE`.
-pub(super) fn definition(line: &str) -> Option<(&str, &str)> {
-    let (name, value) = line.strip_prefix('$')?.split_once('=')?;
-    is_name(name).then_some((name, value))
-}
-
-fn is_name(name: &str) -> bool {
-    !name.is_empty()
-        && !name.starts_with(|c: char| c.is_ascii_digit())
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-}
-
-/// A line with its parameters replaced; those that are not defined stay. May have several lines then.
-pub(super) fn substitute(line: &str, parameters: &HashMap<String, String>) -> String {
-    let mut line = line.to_owned();
-    for _ in 0..MOST_STEPS {
-        let Some((start, end, value)) = first_parameter(&line, parameters) else { break };
-        if line.len() + value.len() > MOST_BYTES {
-            break;
-        }
-        line.replace_range(start..end, value);
-    }
-    line
-}
-
-fn first_parameter<'a>(
-    line: &str,
-    parameters: &'a HashMap<String, String>,
-) -> Option<(usize, usize, &'a str)> {
-    line.match_indices('$').find_map(|(start, _)| {
-        let rest = &line[start + 1..];
-        let (name, length) = match rest.strip_prefix('{') {
-            Some(braced) => braced.split_once('}').map(|(name, _)| (name, name.len() + 2))?,
-            None => {
-                let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
-                let ends_word = rest[end..].chars().next().is_none_or(|c| c.is_whitespace() || c == '}');
-                (rest.get(..end).filter(|_| ends_word)?, end)
-            }
-        };
-        parameters.get(name).map(|value| (start, start + 1 + length, value.as_str()))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -152,19 +103,5 @@ mod tests {
         ] {
             assert_eq!(without_comment(line), expected, "{line}");
         }
-    }
-
-    #[test]
-    fn parameters_are_replaced_when_they_are_used() {
-        let parameters: HashMap<String, String> =
-            [("BASE", "10.2.${SUB}"), ("SUB", "0"), ("SELF", "x $SELF")]
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .into();
-        assert_eq!(substitute("${BASE}.100/32 $SUB", &parameters), "10.2.0.100/32 0");
-        assert_eq!(substitute("$SUB.1 $UNKNOWN ${UNKNOWN} $", &parameters), "$SUB.1 $UNKNOWN ${UNKNOWN} $");
-        assert!(substitute("$SELF", &parameters).len() < MOST_BYTES);
-        assert_eq!(definition("$A=b c"), Some(("A", "b c")));
-        assert_eq!(definition("$1A=b"), None);
-        assert_eq!(definition("$A =b"), None);
     }
 }

@@ -1,9 +1,10 @@
 //! Statements and blocks of `keepalived.conf`, included files, conditions and parameters resolved.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::text::{Token, definition, substitute, tokens, without_comment};
+use super::parameters::{Parameters, definition};
+use super::text::{Token, tokens, without_comment};
 use crate::import::files::{Files, matches};
 use crate::import::report::{Effect, Id, Ledger};
 
@@ -11,8 +12,9 @@ use crate::import::report::{Effect, Id, Ledger};
 const MOST_DEPTH: usize = 24;
 /// Most files that are read.
 const MOST_FILES: usize = 500;
-/// Most lines that come of parameters with several lines.
-const MOST_EXPANDED: usize = 100_000;
+/// Most lines, and bytes in them, that come of parameters with several lines.
+const MOST_LINES: usize = 100_000;
+const MOST_BYTES: usize = 8 << 20;
 
 /// A statement, with the block behind it.
 #[derive(Debug)]
@@ -61,11 +63,12 @@ pub(super) fn read(
         files,
         config_id,
         ledger,
-        parameters: HashMap::new(),
+        parameters: Parameters::default(),
         levels: vec![Vec::new()],
         too_deep: 0,
         files_read: 0,
-        expanded: 0,
+        lines: 0,
+        bytes: 0,
     };
     reader.file(file, text, 0);
     reader.finish(file)
@@ -75,12 +78,14 @@ struct Reader<'a> {
     files: &'a dyn Files,
     config_id: Option<&'a str>,
     ledger: &'a mut Ledger,
-    parameters: HashMap<String, String>,
+    parameters: Parameters,
     /// The blocks that are open, outermost first; the owner of each is the last node of the one before.
     levels: Vec<Vec<Node>>,
     too_deep: usize,
     files_read: usize,
-    expanded: usize,
+    /// Lines and bytes that came of parameters with several lines.
+    lines: usize,
+    bytes: usize,
 }
 
 impl Reader<'_> {
@@ -97,22 +102,40 @@ impl Reader<'_> {
                 let value = whole_value(value, &mut lines);
                 let id = self.ledger.enter(file, number, raw.trim());
                 self.ledger.used(id);
-                self.parameters.insert(name.to_owned(), value);
+                self.parameters.define(name, value);
                 continue;
             }
             if self.include(file, number, &line, depth) {
                 continue;
             }
-            let expanded = substitute(&line, &self.parameters);
-            if expanded.contains('\n') && self.expanded < MOST_EXPANDED {
-                let more: Vec<&str> = expanded.lines().collect();
-                self.expanded += more.len();
-                more.iter().rev().for_each(|line| lines.push_front((number, (*line).to_owned())));
+            let expanded = self.parameters.substitute(&line);
+            if expanded.contains('\n') {
+                self.expand(file, number, &expanded, &mut lines);
                 continue;
             }
             let Some(expanded) = self.condition(file, number, &raw, &expanded) else { continue };
             self.statement(file, number, raw.trim(), &expanded);
         }
+    }
+
+    /// Puts the lines of a parameter with several lines in front of those that are still to be read.
+    fn expand(
+        &mut self,
+        file: &Arc<str>,
+        number: usize,
+        expanded: &str,
+        lines: &mut VecDeque<(usize, String)>,
+    ) {
+        let more: Vec<&str> = expanded.lines().collect();
+        self.lines += more.len();
+        self.bytes += expanded.len();
+        if self.lines > MOST_LINES || self.bytes > MOST_BYTES {
+            let limit = format!(
+                "the parameters in the file come to more than {MOST_LINES} lines or {MOST_BYTES} bytes"
+            );
+            return self.complain(file, number, more.first().copied().unwrap_or_default(), &limit);
+        }
+        more.iter().rev().for_each(|line| lines.push_front((number, (*line).to_owned())));
     }
 
     /// What a line says where it counts; `@id` and `@^id` make it depend on the configuration's id.
@@ -229,7 +252,8 @@ impl Reader<'_> {
         }
         let id = self.ledger.enter(file, number, raw);
         if let Some(unknown) = words.iter().find(|word| word.contains('$') || word.starts_with('~')) {
-            self.ledger.changed(id, format!("{unknown} has no value here and is taken as it is written"));
+            let reason = self.parameters.reason(unknown);
+            self.ledger.changed(id, format!("{unknown} is taken as it is written: {reason}"));
         }
         if let Some(level) = self.levels.last_mut() {
             level.push(Node { id, words, block: None });

@@ -32,3 +32,12 @@ fn an_input_that_is_not_text_is_refused_with_its_line() {
     let error = import("a.conf", text, None, &super::Disk, &Options::default()).unwrap_err();
     assert_eq!(error.to_string(), "a.conf:2: a NUL byte; expected text in UTF-8");
 }
+
+#[test]
+fn lines_that_come_of_themselves_end_at_a_limit_that_is_reported() {
+    let text = "$NAME=LOOP\n$LOOP= \\\nweight 1 \\\n${$NAME} \\\n${$NAME}\n$LOOP\n";
+    let imported = imported(Format::Keepalived, text, &Options::default());
+    let limit = "the parameters in the file come to more than 100000 lines";
+    assert!(imported.notes.iter().any(|note| note.message.contains(limit)));
+    assert!(imported.config.len() < 32 << 20, "{}", imported.config.len());
+}
